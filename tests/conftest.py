@@ -1,0 +1,82 @@
+"""The database of the run, what tests may not do, and the people that tests are about."""
+
+import ipaddress
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.cache import cache
+from django.db import connections
+from django.test import TransactionTestCase
+from django.test.utils import setup_databases
+from pytest_django.plugin import DjangoDbBlocker
+
+from tests import plugin
+from tests.postgres import Snapshot, running
+
+# Files as they lie in the source tree, without a collectstatic before each run; a quick hash; a cache of this process.
+settings.STORAGES = {
+    **settings.STORAGES,
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    django_test_environment: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[None]:
+    """Replaces pytest-django's own: a server for this run, migrated once, thrown away with its data."""
+    with running(plugin.CLUSTER, plugin.FOLDER / "postgres.log"), django_db_blocker.unblock():
+        setup_databases(verbosity=0, interactive=False)
+        database = connections["default"]
+        snapshot = Snapshot(plugin.CLUSTER.url(str(database.settings_dict["NAME"])))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(TransactionTestCase, "_fixture_teardown", lambda self: _restore(snapshot))
+            yield
+        connections.close_all()
+        _close_pool()
+
+
+def _restore(snapshot: Snapshot) -> None:
+    connections["default"].close()
+    snapshot.restore()
+
+
+def _close_pool() -> None:
+    # The pool's threads would go on trying to reach a server that is gone.
+    connections["default"].close_pool()  # type: ignore[attr-defined]  # only PostgreSQL's wrapper has it
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache() -> Iterator[None]:
+    yield
+    cache.clear()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _this_machine_only() -> Iterator[None]:
+    """Refuses every connection that would leave this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex"):
+            patch.setattr(socket.socket, name, _guarded(getattr(socket.socket, name)))
+        yield
+
+
+def _guarded(connect: Any) -> Any:
+    def guarded(self: socket.socket, address: Any) -> Any:
+        if self.family != socket.AF_UNIX and not _is_local(str(address[0])):
+            raise PermissionError(f"Tests reach this machine only, not {address[0]}.")
+        return connect(self, address)
+
+    return guarded
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
