@@ -26,19 +26,18 @@ settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.Loc
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(
-    django_test_environment: None, django_db_blocker: DjangoDbBlocker
-) -> Iterator[None]:
+def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """Replaces pytest-django's own: a server for this run, migrated once, thrown away with its data."""
-    with running(plugin.CLUSTER, plugin.FOLDER / "postgres.log"), django_db_blocker.unblock():
-        setup_databases(verbosity=0, interactive=False)
-        database = connections["default"]
-        snapshot = Snapshot(plugin.CLUSTER.url(str(database.settings_dict["NAME"])))
+    with running(plugin.CLUSTER, plugin.FOLDER / "postgres.log"):
+        with django_db_blocker.unblock():
+            setup_databases(verbosity=0, interactive=False)
+            snapshot = Snapshot(plugin.CLUSTER.url(str(connections["default"].settings_dict["NAME"])))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(TransactionTestCase, "_fixture_teardown", lambda self: _restore(snapshot))
             yield
-        connections.close_all()
-        _close_pool()
+        with django_db_blocker.unblock():
+            connections.close_all()
+            _close_pool()
 
 
 def _restore(snapshot: Snapshot) -> None:
