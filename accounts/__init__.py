@@ -1,0 +1,1 @@
+"""People: sign-up, profile, security, closing an account, audit trail."""

@@ -1,0 +1,34 @@
+"""Celery: the queue is a hint. Every job can be found again from a table by the beat entries below."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cometsite.settings")
+
+app = Celery("cometsite")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.conf.update(
+    {
+        "broker_connection_retry_on_startup": True,
+        "broker_transport_options": {"visibility_timeout": 300, "socket_timeout": 5, "socket_connect_timeout": 2},
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "task_ignore_result": True,
+        "task_publish_retry": False,
+        "task_time_limit": 240,
+        "task_soft_time_limit": 200,
+        "worker_prefetch_multiplier": 1,
+        "worker_hijack_root_logger": False,
+        "worker_cancel_long_running_tasks_on_connection_loss": True,
+        "timezone": "UTC",
+        "beat_schedule": {
+            "stripe-events": {"task": "wallet.tasks.handle_pending_events", "schedule": 60.0},
+            "open-top-ups": {"task": "wallet.tasks.settle_open_top_ups", "schedule": 60.0},
+            "starter-credit": {"task": "wallet.tasks.grant_missing_starter_credit", "schedule": 60.0},
+            "overdue-holds": {"task": "wallet.tasks.expire_holds", "schedule": 60.0},
+            "partitions": {"task": "logs.tasks.make_partitions", "schedule": 3600.0},
+        },
+    }
+)
+app.autodiscover_tasks()

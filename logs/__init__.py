@@ -1,0 +1,1 @@
+"""Usage: the metering API, the calls, receipts and the log pages."""

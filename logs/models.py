@@ -1,0 +1,106 @@
+"""Calls and what is counted from them. The calls' table is partitioned by month of the id; see logs/partitions.py.
+
+No foreign key points at calls, and theirs are kept by the recording transaction, not by the database: it has the keys,
+the wallets and the price versions in hand, and none of those rows can ever be deleted.
+"""
+
+from django.db import models
+from django.db.models.functions import Now
+
+from pricing.models import Model, PriceVersion
+from tokens.models import ApiKey
+from wallet.models import Transfer, Wallet
+
+
+class Call(models.Model):
+    """One API call, as it was charged. Immutable: the database refuses UPDATE, DELETE and TRUNCATE."""
+
+    class Status(models.TextChoices):
+        SUCCEEDED = "succeeded", "Succeeded"
+        FAILED = "failed", "Failed; costs nothing"
+
+    id = models.UUIDField(primary_key=True)
+    wallet = models.ForeignKey(Wallet, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="calls")
+    key = models.ForeignKey(ApiKey, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="calls")
+    model = models.ForeignKey(Model, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="calls")
+    price_version = models.ForeignKey(
+        PriceVersion, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="calls"
+    )
+    status = models.CharField(max_length=9, choices=Status)
+    started_at = models.DateTimeField()
+    recorded_at = models.DateTimeField(db_default=Now())
+    usage = models.JSONField(help_text="Disjoint quantities by unit.")
+    charged_nanousd = models.BigIntegerField()
+    promotional_nanousd = models.BigIntegerField(help_text="The part of the charge that given credit paid.")
+    promotional_transfer = models.ForeignKey(
+        Transfer, null=True, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    paid_transfer = models.ForeignKey(
+        Transfer, null=True, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    held_nanousd = models.BigIntegerField(null=True, help_text="What was held for it; null without a hold.")
+    balance_after_nanousd = models.BigIntegerField()
+    stream = models.BooleanField(null=True)
+    latency_ms = models.IntegerField(null=True)
+    first_token_ms = models.IntegerField(null=True)
+    endpoint = models.CharField(max_length=200, blank=True)
+    upstream_id = models.CharField(max_length=200, blank=True)
+    upstream_cost_nanousd = models.BigIntegerField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["wallet", "id"], name="call_wallet"),
+            models.Index(fields=["wallet", "model", "id"], name="call_wallet_model"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class CallDetails(models.Model):
+    """What may identify a person in a call. It can be deleted; the call cannot."""
+
+    call_id = models.UUIDField(primary_key=True)
+    wallet = models.ForeignKey(Wallet, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    client_ip = models.GenericIPAddressField(null=True)
+    error = models.TextField(blank=True)
+
+    class Meta:
+        verbose_name_plural = "call details"
+
+
+class RejectedCall(models.Model):
+    """A reported call that could not be charged, kept for staff to rate."""
+
+    call_id = models.CharField(max_length=64)
+    wallet = models.ForeignKey(Wallet, null=True, on_delete=models.PROTECT, related_name="+")
+    reason = models.CharField(max_length=40)
+    message = models.TextField()
+    payload = models.JSONField()
+    received_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["call_id", "reason"], name="rejected_call_once")]
+
+    def __str__(self) -> str:
+        return f"{self.call_id}: {self.reason}"
+
+
+class DailyUsage(models.Model):
+    """Calls of a day (UTC, by the time in the id), counted in the transaction that records them."""
+
+    pk = models.CompositePrimaryKey("wallet_id", "day", "key_id", "model_id")
+    wallet = models.ForeignKey(Wallet, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    day = models.DateField()
+    key = models.ForeignKey(ApiKey, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    model = models.ForeignKey(Model, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    calls = models.BigIntegerField(default=0)
+    failed = models.BigIntegerField(default=0)
+    input_tokens = models.BigIntegerField(default=0, help_text="All input, cached and not.")
+    output_tokens = models.BigIntegerField(default=0, help_text="All output, reasoning included.")
+    charged_nanousd = models.BigIntegerField(default=0)
+
+    class Meta:
+        verbose_name_plural = "daily usage"

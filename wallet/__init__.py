@@ -1,0 +1,1 @@
+"""The money: ledger, grants, holds, top-ups, Stripe's events."""

@@ -1,0 +1,11 @@
+from django.apps import AppConfig
+
+
+class WalletConfig(AppConfig):
+    name = "wallet"
+
+    def ready(self) -> None:
+        from wallet import checks, signals
+
+        checks.register()
+        signals.connect()
