@@ -1,0 +1,185 @@
+"""The price list as every process keeps it in memory.
+
+`find` and `price_at` are on the path of every call and touch the database at most once in TTL_SECONDS, and
+then with one small query unless something changed. A process may therefore be up to TTL_SECONDS behind: a new
+model is callable, and a withdrawn one refused, within that time. Prices can't be outdated by it, since a
+changed price takes effect at least 60 seconds after it is written (pricing.publishing).
+"""
+
+import threading
+import time
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+from django.utils import timezone
+
+from pricing.models import Kind, Model
+from pricing.publishing import rates_of
+from pricing.rating import PriceTable, is_complete
+
+TTL_SECONDS = 5.0
+# Past this age nobody reads on while another thread refreshes; well below the notice of a price change.
+_TOO_OLD_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class DatedTable:
+    """A price version of a model, and from when on it is in force."""
+
+    effective_from: datetime
+    table: PriceTable
+    is_complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SellableModel:
+    """A model with its whole price history."""
+
+    id: int
+    name: str
+    provider_code: str
+    provider: str
+    kind: str
+    title: str
+    description: str
+    context_window: int | None
+    max_output_tokens: int | None
+    is_deprecated: bool
+    unsold_reason: str
+    versions: tuple[DatedTable, ...]
+    """In the order of `effective_from`."""
+
+    def version_at(self, moment: datetime) -> DatedTable | None:
+        """The version in force at `moment`, complete or not."""
+        index = bisect_right(self.versions, moment, key=lambda version: version.effective_from)
+        return self.versions[index - 1] if index else None
+
+    def price_at(self, moment: datetime) -> PriceTable | None:
+        """The prices in force at `moment`; None where they aren't complete, which can't be sold."""
+        version = self.version_at(moment)
+        return version.table if version and version.is_complete else None
+
+    def is_sellable_at(self, moment: datetime) -> bool:
+        """Whether the model may be called at `moment`."""
+        return not self.unsold_reason and self.price_at(moment) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    revision: tuple[Any, ...]
+    checked_at: float
+    models: Mapping[str, SellableModel]
+
+
+_clock = time.monotonic
+_refreshing = threading.Lock()
+_snapshot: _Snapshot | None = None
+
+
+def find(name: str, *, at: datetime | None = None) -> SellableModel | None:
+    """The model of exactly this name, case included, if it is for sale at `at` (now)."""
+    model = _models().get(name)
+    return model if model and model.is_sellable_at(at or timezone.now()) else None
+
+
+def priced(name: str) -> SellableModel | None:
+    """The model of exactly this name, also where it was withdrawn meanwhile: to rate calls already let in."""
+    return _models().get(name)
+
+
+def sellable(*, at: datetime | None = None) -> list[SellableModel]:
+    """All models for sale at `at` (now), by name."""
+    moment = at or timezone.now()
+    return [model for model in _models().values() if model.is_sellable_at(moment)]
+
+
+def revision() -> tuple[Any, ...]:
+    """Changes whenever the catalogue this process serves does; for validators of cached pages."""
+    return _current().revision
+
+
+def forget() -> None:
+    """Drop what this process keeps, so that the next reader loads it anew."""
+    global _snapshot
+    _snapshot = None
+
+
+def _models() -> Mapping[str, SellableModel]:
+    return _current().models
+
+
+def _current() -> _Snapshot:
+    snapshot = _snapshot
+    if snapshot is None:
+        return _refresh(blocking=True)
+    age = _clock() - snapshot.checked_at
+    if age < TTL_SECONDS:
+        return snapshot
+    return _refresh(blocking=age > _TOO_OLD_SECONDS)
+
+
+def _refresh(*, blocking: bool) -> _Snapshot:
+    """One thread asks the database; others read on with what they have, unless that is nothing or too old."""
+    global _snapshot
+    if not _refreshing.acquire(blocking=blocking):
+        return _snapshot or _refresh(blocking=True)
+    try:
+        old, now = _snapshot, _clock()
+        if old and now - old.checked_at < TTL_SECONDS:
+            return old
+        # The revision is read before the data: a change in between is loaded again, never missed.
+        revision = _read_revision()
+        unchanged = old is not None and old.revision == revision
+        models = old.models if old and unchanged else _load()
+        _snapshot = fresh = _Snapshot(revision, now, models)
+        return fresh
+    finally:
+        _refreshing.release()
+
+
+def _read_revision() -> tuple[Any, ...]:
+    """Changes with every committed change: versions are only ever added, xmin is who last wrote a model's row.
+
+    Neither the newest id nor the newest time would do: a transaction with an older one may commit later.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT (SELECT count(*) FROM pricing_priceversion), count(*), sum(xmin::text::bigint)"
+            " FROM pricing_model"
+        )
+        row: tuple[Any, ...] = cursor.fetchone()
+    return row
+
+
+def _load() -> Mapping[str, SellableModel]:
+    rows = Model.objects.order_by("name").prefetch_related("price_versions__unit_prices")
+    return {row.name: _sellable_model(row) for row in rows}
+
+
+def _sellable_model(row: Model) -> SellableModel:
+    is_embedding = row.kind == Kind.EMBEDDING
+    versions = []
+    for version in sorted(row.price_versions.all(), key=lambda version: version.effective_from):
+        rates = rates_of(version)
+        table = PriceTable(version.pk, version.multiplier_bp, rates)
+        versions.append(
+            DatedTable(version.effective_from, table, is_complete(rates, is_embedding=is_embedding))
+        )
+    return SellableModel(
+        id=row.pk,
+        name=row.name,
+        provider_code=row.provider_code,
+        provider=row.provider,
+        kind=row.kind,
+        title=row.title,
+        description=row.description,
+        context_window=row.context_window,
+        max_output_tokens=row.max_output_tokens,
+        is_deprecated=row.is_deprecated,
+        unsold_reason=row.unsold_reason,
+        versions=tuple(versions),
+    )

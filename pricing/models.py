@@ -1,0 +1,126 @@
+"""Models, their price versions and unit prices.
+
+A price version and its unit prices are written once, by `pricing.publishing`, and never change: triggers of
+migration 0001 refuse UPDATE, DELETE and TRUNCATE on both tables, and unit prices added to a version later.
+A receipt that names a price version can therefore be computed again years later, with the same result.
+"""
+
+from django.contrib.postgres.functions import TransactionNow
+from django.db import models
+from django.db.models import Q
+
+from pricing import units
+
+MAX_PRICE_PICOUSD = 10**15
+MAX_MULTIPLIER_BP = 1_000_000
+
+
+class Kind(models.TextChoices):
+    """What a model makes, as people look for it."""
+
+    TEXT = "text", "Text"
+    IMAGE = "image", "Image"
+    VIDEO = "video", "Video"
+    MUSIC = "music", "Music"
+    SPEECH = "speech", "Speech and audio"
+    EMBEDDING = "embedding", "Embedding"
+    DOCUMENT = "document", "Document"
+
+
+class Origin(models.TextChoices):
+    """Who wrote a price version. The import leaves a model alone whose newest price is not its own."""
+
+    IMPORT = "import", "Import"
+    STAFF = "staff", "Staff"
+
+
+class Model(models.Model):
+    """Something that can be called by its full name, whether it is for sale or not."""
+
+    name = models.CharField(
+        max_length=200,
+        unique=True,
+        db_comment='What a caller writes in "model"; matched exactly, case included.',
+    )
+    provider_code = models.SlugField(max_length=40)
+    provider = models.CharField(max_length=80)
+    kind = models.CharField(max_length=16, choices=Kind, default=Kind.TEXT, db_index=True)
+    title = models.CharField(max_length=200, blank=True)
+    description = models.TextField(blank=True)
+    context_window = models.PositiveIntegerField(null=True, blank=True)
+    max_output_tokens = models.PositiveIntegerField(null=True, blank=True)
+    is_deprecated = models.BooleanField(default=False)
+    unsold_reason = models.CharField(
+        max_length=300, blank=True, db_comment="Not empty: the model is not for sale, and why."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(condition=~Q(name=""), name="pricing_model_has_a_name"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PriceVersion(models.Model):
+    """What a model costs from a moment on, until the next version of it. Immutable."""
+
+    model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="price_versions")
+    effective_from = models.DateTimeField(
+        db_comment="In force from this moment until the model's next version."
+    )
+    # The transaction's time, not the statement's: by it the trigger on unit prices knows that both were
+    # written in one transaction.
+    created_at = models.DateTimeField(db_default=TransactionNow(), editable=False)
+    multiplier_bp = models.PositiveIntegerField(
+        default=10_000,
+        db_comment="Basis points that the sum of the lines is multiplied by; 10,000 is times 1.",
+    )
+    origin = models.CharField(max_length=8, choices=Origin, default=Origin.IMPORT)
+    source = models.CharField(max_length=300, blank=True, db_comment="Where the prices were taken from.")
+
+    class Meta:
+        ordering = ["model_id", "effective_from"]
+        constraints = [
+            models.UniqueConstraint(fields=["model", "effective_from"], name="pricing_version_once_a_moment"),
+            models.CheckConstraint(
+                condition=Q(multiplier_bp__gte=1, multiplier_bp__lte=MAX_MULTIPLIER_BP),
+                name="pricing_version_multiplier_in_bounds",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model_id} from {self.effective_from:%Y-%m-%d %H:%M}"
+
+
+class UnitPrice(models.Model):
+    """The price of one unit in a version, from a context size on. Immutable."""
+
+    version = models.ForeignKey(PriceVersion, on_delete=models.PROTECT, related_name="unit_prices")
+    unit = models.CharField(max_length=32, choices=[(unit.code, unit.label) for unit in units.UNITS.values()])
+    above_input_tokens = models.PositiveIntegerField(
+        default=0, db_comment="Applies to calls with more input tokens than this; 0 is the base price."
+    )
+    price_picousd_per_unit = models.BigIntegerField(db_comment="Pico-dollars (10^-12 USD) for one unit.")
+
+    class Meta:
+        ordering = ["version_id", "above_input_tokens", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["version", "unit", "above_input_tokens"], name="pricing_unit_price_once_a_tier"
+            ),
+            models.CheckConstraint(
+                condition=Q(price_picousd_per_unit__gte=0, price_picousd_per_unit__lte=MAX_PRICE_PICOUSD),
+                name="pricing_unit_price_in_bounds",
+            ),
+            models.CheckConstraint(
+                condition=Q(unit__in=list(units.UNITS)), name="pricing_unit_price_of_a_known_unit"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.unit} at {self.price_picousd_per_unit} pico-dollars"
