@@ -142,7 +142,7 @@ def _refresh(*, blocking: bool) -> _Snapshot:
 
 
 def _read_revision() -> tuple[Any, ...]:
-    """Changes with every committed change: versions are only ever added, xmin is who last wrote a model's row.
+    """Changes with every committed change: versions are only ever added, xmin tells who last wrote a model.
 
     Neither the newest id nor the newest time would do: a transaction with an older one may commit later.
     """

@@ -28,7 +28,7 @@ class Kind(models.TextChoices):
 
 
 class Origin(models.TextChoices):
-    """Who wrote a price version. The import leaves a model alone whose newest price is not its own."""
+    """Who wrote a model or a price version. The import leaves alone what staff wrote."""
 
     IMPORT = "import", "Import"
     STAFF = "staff", "Staff"
@@ -50,6 +50,7 @@ class Model(models.Model):
     context_window = models.PositiveIntegerField(null=True, blank=True)
     max_output_tokens = models.PositiveIntegerField(null=True, blank=True)
     is_deprecated = models.BooleanField(default=False)
+    origin = models.CharField(max_length=8, choices=Origin, default=Origin.STAFF)
     unsold_reason = models.CharField(
         max_length=300, blank=True, db_comment="Not empty: the model is not for sale, and why."
     )

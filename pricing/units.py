@@ -61,7 +61,7 @@ class Unit:
 
     @property
     def is_per_use(self) -> bool:
-        """Whether a price for this unit alone makes a model sellable; a search is an extra, never the product."""
+        """Whether a price for it alone makes a model sellable; a search is an extra, never the product."""
         return self.family not in (Family.TOKENS, Family.SEARCHES)
 
     @property

@@ -95,6 +95,12 @@ class Migration(migrations.Migration):
                 ("max_output_tokens", models.PositiveIntegerField(blank=True, null=True)),
                 ("is_deprecated", models.BooleanField(default=False)),
                 (
+                    "origin",
+                    models.CharField(
+                        choices=[("import", "Import"), ("staff", "Staff")], default="staff", max_length=8
+                    ),
+                ),
+                (
                     "unsold_reason",
                     models.CharField(
                         blank=True,
