@@ -16,7 +16,8 @@ from pytest_django.plugin import DjangoDbBlocker
 from tests import plugin
 from tests.postgres import Snapshot, running
 
-# Files as they lie in the source tree, without a collectstatic before each run; a quick hash; a cache of this process.
+# Files as they lie in the source tree, without a collectstatic before each run; a quick hash; a cache of this
+# process.
 settings.STORAGES = {
     **settings.STORAGES,
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

@@ -1,7 +1,7 @@
 """Loaded before Django's settings: gives the test run an environment of its own, whatever the shell's is.
 
-The folder's name is fixed here, since the settings read DATABASE_URL when they load; the server in it starts with the
-first test that needs a database.
+The folder's name is fixed here, since the settings read DATABASE_URL when they load; the server in it starts
+with the first test that needs a database.
 """
 
 import atexit

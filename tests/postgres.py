@@ -1,7 +1,7 @@
 """The test run's own PostgreSQL: started by the first test that needs it, gone when the run ends.
 
-Also puts the database back after a test that committed. Django does that by TRUNCATE, which the ledger's triggers
-refuse, and which would take the rows that migrations wrote.
+Also puts the database back after a test that committed. Django does that by TRUNCATE, which the ledger's
+triggers refuse, and which would take the rows that migrations wrote.
 """
 
 import signal
@@ -22,7 +22,7 @@ STOP_TIMEOUT_S = 10
 
 @contextmanager
 def running(cluster: Cluster, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """The server of this cluster, stopped at the end whatever happens. If this process is killed, it dies too."""
+    """The server of this cluster, stopped at the end whatever happens; if this process dies, so does it."""
     cluster.prepare()
     server = cluster.start(log)
     try:
@@ -37,7 +37,7 @@ def running(cluster: Cluster, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
 
 @dataclass(frozen=True)
 class Table:
-    """A table, its columns that can be written, and the rows that the migrations put there (PostgreSQL's COPY text)."""
+    """A table, its columns that can be written, and the migrations' rows in it as COPY's text."""
 
     name: str
     columns: tuple[str, ...]
@@ -63,7 +63,7 @@ class Snapshot:
                 yield Table(name, table.columns, b"".join(bytes(block) for block in copy))
 
     def restore(self) -> None:
-        """Empties all tables and writes the migrations' rows again. Waits at most 10 s for a lock that a test left."""
+        """Empties all tables and writes the migrations' rows again; waits 10 s at most for a test's lock."""
         with psycopg.connect(self.url) as connection:
             connection.execute("SET LOCAL lock_timeout = '10s'")
             # Triggers and foreign keys stay out of it; only a superuser, as the tests are, may say so.

