@@ -1,0 +1,63 @@
+# `make run` and `make test` set up everything they need in this folder: .venv for packages, .data for data.
+# PORT, DATA_DIR, DATABASE_URL and the others of the README's table are read from the environment.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help run test check demo requirements install install-dev
+
+# Replaced by the first Python on PATH that runs and is new enough; only looked for when something is installed.
+PYTHON = $$(sh cometsite/quickstart/find_python.sh)
+IN_VENV = .venv/bin/python
+
+# What the settings ask for, for checks that reach no server.
+CHECK_ENVIRONMENT = DEBUG=true DATA_DIR=$(CURDIR)/.venv/no-data SECRET_KEY=checks \
+	DATABASE_URL=postgresql://checks@127.0.0.1:1/checks VALKEY_URL=redis://127.0.0.1:1/0 \
+	STRIPE_SECRET_KEY=sk_test_sandbox_checks STRIPE_WEBHOOK_SECRET=whsec_checks STRIPE_API_BASE=http://127.0.0.1:1
+
+# $(call step,NAME,COMMAND): names the step, times it, and stops at the first that fails.
+define step
+	@printf '%s ...\n' '$(1)'; began=$$(date +%s); \
+	if $(2); then printf '%s: passed, %s s\n' '$(1)' "$$(($$(date +%s) - began))"; \
+	else code=$$?; printf '%s: FAILED, %s s\n' '$(1)' "$$(($$(date +%s) - began))"; exit $$code; fi
+endef
+
+help:
+	@echo 'make run           start everything and print one address (PORT=8000 DATA_DIR=.data)'
+	@echo 'make test          all tests, on a PostgreSQL of their own'
+	@echo 'make check         formatter, linters, types, import rules, migrations, templates, then all tests'
+	@echo 'make demo          while it runs: an account with calls to look at'
+	@echo 'make requirements  pin the packages that pyproject.toml asks for'
+
+install:
+	@python=$(PYTHON) && $$python cometsite/quickstart/install.py requirements.txt
+
+install-dev:
+	@python=$(PYTHON) && $$python cometsite/quickstart/install.py requirements-dev.txt
+
+run: install
+	@exec $(IN_VENV) -m cometsite.quickstart
+
+test: install-dev
+	@exec $(IN_VENV) -m pytest
+
+check: install-dev
+	$(call step,Format,$(IN_VENV) -m ruff format --check --quiet .)
+	$(call step,Lint,$(IN_VENV) -m ruff check --quiet .)
+	$(call step,Types,$(CHECK_ENVIRONMENT) $(IN_VENV) -m mypy --no-error-summary .)
+	$(call step,Import rules,.venv/bin/lint-imports --no-cache)
+	$(call step,Templates,.venv/bin/djlint --lint --quiet templates)
+	$(call step,System checks,$(CHECK_ENVIRONMENT) $(IN_VENV) manage.py check)
+	$(call step,Migrations,$(CHECK_ENVIRONMENT) $(IN_VENV) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run)
+	$(call step,Tests,$(IN_VENV) -m pytest)
+
+demo: install
+	@exec $(IN_VENV) manage.py demo
+
+# No index address may stand in the files: they install from whichever index a machine is set up for.
+PIP_COMPILE = CUSTOM_COMPILE_COMMAND='make requirements' .venv/bin/pip-compile --quiet --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --strip-extras --allow-unsafe
+
+requirements:
+	@test -x .venv/bin/pip-compile || $(MAKE) install-dev
+	$(PIP_COMPILE) --output-file requirements.txt pyproject.toml
+	$(PIP_COMPILE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml

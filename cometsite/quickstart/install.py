@@ -1,0 +1,122 @@
+"""Makes .venv what a requirements file says: `python3.13 install.py requirements.txt`. Standard library only.
+
+Done before with the same content: returns at once. Interrupted before: starts over, since half a package can look
+like a whole one.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+VENV = PROJECT / ".venv"
+# There while an installation runs; what finds it knows that the folder can't be trusted.
+UNFINISHED = VENV / "installation-unfinished"
+STAMP = VENV / "installed.json"
+SAY_EVERY_S = 2.0
+
+
+def main(name: str) -> int:
+    """Installs PROJECT/name. The exit code is pip's, or 1."""
+    # Two terminals may start at once; the second one waits, then finds the work done.
+    lock = os.open(PROJECT, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        return 0 if _is_installed(name) else _install(name)
+    except KeyboardInterrupt:
+        print("Interrupted; the next start begins the installation again.", file=sys.stderr)
+        return 130
+
+
+def _is_installed(name: str) -> bool:
+    return not UNFINISHED.exists() and _stamp().get(name) == _digest(name) and _matches_place()
+
+
+def _stamp() -> dict[str, str]:
+    try:
+        stamp: dict[str, str] = json.loads(STAMP.read_text())
+    except (OSError, ValueError):
+        return {}
+    return stamp
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256((PROJECT / name).read_bytes()).hexdigest()
+
+
+def _matches_place() -> bool:
+    """A moved project has scripts that point elsewhere; an upgraded Python may have left nothing behind the link."""
+    python = VENV / "bin" / "python"
+    return _stamp().get("place") == str(VENV) and python.exists()
+
+
+def _install(name: str) -> int:
+    # Root's PostgreSQL runs as another user, who must be able to execute it.
+    os.umask(0o022)
+    began_at = time.monotonic()
+    if UNFINISHED.exists() or not _matches_place():
+        _say(began_at, f"Creating .venv with Python {sys.version.split()[0]}")
+        if not _create():
+            return 1
+    UNFINISHED.touch()
+    code = _pip(name, began_at)
+    if code == 0:
+        # The file for development holds everything of the one to run with.
+        done = {"requirements.txt", name}
+        STAMP.write_text(json.dumps({"place": str(VENV), **{each: _digest(each) for each in sorted(done)}}))
+        UNFINISHED.unlink()
+        _say(began_at, "Installed")
+    return code
+
+
+def _say(began_at: float, text: str) -> None:
+    print(f"{time.monotonic() - began_at:6.1f} s  {text}", flush=True)
+
+
+def _create() -> bool:
+    if VENV.exists() and any(VENV.iterdir()) and not (UNFINISHED.exists() or STAMP.exists()):
+        print(f"Error: {VENV} was not made by this project's make; move it away.", file=sys.stderr)
+        return False
+    if VENV.exists():
+        # What is being deleted must not pass for whole if this is interrupted.
+        UNFINISHED.touch()
+        for entry in VENV.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry != UNFINISHED:
+                entry.unlink()
+    VENV.mkdir(exist_ok=True)
+    UNFINISHED.touch()
+    done = subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=False)
+    return done.returncode == 0
+
+
+def _pip(name: str, began_at: float) -> int:
+    """Runs pip and says how far it is; prints all that pip said if it fails."""
+    options = ["--require-hashes", "--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
+    command = [str(VENV / "bin" / "python"), "-m", "pip", "install", *options, "-r", str(PROJECT / name)]
+    total = sum(1 for line in (PROJECT / name).read_text().splitlines() if "==" in line and line[0].isalnum())
+    said, fetched, said_at = [], 0, 0.0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip:
+        assert pip.stdout is not None
+        for line in pip.stdout:
+            said.append(line)
+            fetched += line.startswith("Collecting ")
+            if line.startswith("Installing collected packages"):
+                _say(began_at, "Installing the packages")
+            elif time.monotonic() - said_at > SAY_EVERY_S and fetched:
+                _say(began_at, f"Fetching packages: {fetched} of {total}")
+                said_at = time.monotonic()
+    if pip.returncode != 0:
+        print(f"{''.join(said)}\nError: pip could not install {name}; its last lines say why.", file=sys.stderr)
+    return pip.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
