@@ -15,6 +15,7 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from tests import plugin
 from tests.postgres import Snapshot, running
+from tests.stack import Stack
 
 # Files as they lie in the source tree, without a collectstatic before each run; a quick hash; a cache of this
 # process.
@@ -49,6 +50,17 @@ def _restore(snapshot: Snapshot) -> None:
 def _close_pool() -> None:
     # The pool's threads would go on trying to reach a server that is gone.
     connections["default"].close_pool()  # type: ignore[attr-defined]  # only PostgreSQL's wrapper has it
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The whole quick start, running. A test that stops one of its services starts it again."""
+    running_stack = Stack(tmp_path_factory.mktemp("stack") / "data")
+    try:
+        running_stack.up()
+        yield running_stack
+    finally:
+        running_stack.down()
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,7 @@
 """Makes .venv what a requirements file says: `python3.13 install.py requirements.txt`. Standard library only.
 
-Done before with the same content: returns at once. Interrupted before: starts over, since half a package can look
-like a whole one.
+Done before with the same content: returns at once. Interrupted before: starts over, since half a package can
+look like a whole one.
 """
 
 import fcntl
@@ -51,7 +51,7 @@ def _digest(name: str) -> str:
 
 
 def _matches_place() -> bool:
-    """A moved project has scripts that point elsewhere; an upgraded Python may have left nothing behind the link."""
+    """A moved project has scripts that point elsewhere; an upgraded Python leaves a link to nothing."""
     python = VENV / "bin" / "python"
     return _stamp().get("place") == str(VENV) and python.exists()
 
@@ -101,21 +101,30 @@ def _pip(name: str, began_at: float) -> int:
     """Runs pip and says how far it is; prints all that pip said if it fails."""
     options = ["--require-hashes", "--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
     command = [str(VENV / "bin" / "python"), "-m", "pip", "install", *options, "-r", str(PROJECT / name)]
-    total = sum(1 for line in (PROJECT / name).read_text().splitlines() if "==" in line and line[0].isalnum())
-    said, fetched, said_at = [], 0, 0.0
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip:
-        assert pip.stdout is not None
-        for line in pip.stdout:
-            said.append(line)
-            fetched += line.startswith("Collecting ")
-            if line.startswith("Installing collected packages"):
-                _say(began_at, "Installing the packages")
-            elif time.monotonic() - said_at > SAY_EVERY_S and fetched:
-                _say(began_at, f"Fetching packages: {fetched} of {total}")
-                said_at = time.monotonic()
+    said, told_at, told = VENV / "pip.log", began_at, ""
+    with said.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as pip:
+        while pip.poll() is None:
+            time.sleep(0.1)
+            progress = _progress(said.read_text(errors="replace"), name)
+            if progress != told and time.monotonic() - told_at > SAY_EVERY_S:
+                _say(began_at, progress)
+                told_at, told = time.monotonic(), progress
     if pip.returncode != 0:
-        print(f"{''.join(said)}\nError: pip could not install {name}; its last lines say why.", file=sys.stderr)
+        print(
+            f"{said.read_text()}\nError: pip could not install {name}; its lines above say why.",
+            file=sys.stderr,
+        )
     return pip.returncode
+
+
+def _progress(said: str, name: str) -> str:
+    lines = (PROJECT / name).read_text().splitlines()
+    total = sum(1 for line in lines if "==" in line and line[0].isalnum())
+    if "\nInstalling collected packages" not in said:
+        return f"Fetching packages: {said.count('Collecting ')} of {total}"
+    # pip says nothing more until it is done, but each package that is there has a folder that describes it.
+    there = sum(1 for _ in VENV.glob("lib/python3*/site-packages/*.dist-info"))
+    return f"Installing packages: {min(there, total)} of {total}"
 
 
 if __name__ == "__main__":
