@@ -119,19 +119,19 @@ class _Price:
 
 
 def _plan(versions: Sequence[PriceVersion], listing: Listing, *, now: datetime) -> list[_Price]:
-    """The versions to publish so that from soon on the listed prices hold, at the multipliers that hold now."""
+    """The versions to publish so that the listed prices hold from soon on, at the multipliers of now."""
     prices = [_Price(each.effective_from, rates_of(each), each.multiplier_bp) for each in versions]
     planned: list[_Price] = []
     soon = now + _NOTICE
     for moment in _moments(versions, listing, soon=soon):
+        while any(price.effective_from == moment for price in prices):
+            # Versions never change, so one that is wrong by now is followed by the right one a second later.
+            moment += timedelta(seconds=1)
         begun = [price for price in prices if price.effective_from <= moment]
         current = max(begun, key=lambda price: price.effective_from, default=None)
         rates = listing.rates_at(max(moment, soon))
         if not rates or (current and current.rates == rates):
             continue
-        while any(price.effective_from == moment for price in prices):
-            # An announced price was changed before its day. Versions never change; the new one follows it.
-            moment += timedelta(seconds=1)
         price = _Price(moment, rates, current.multiplier_bp if current else BASIS_POINTS)
         prices.append(price)
         planned.append(price)

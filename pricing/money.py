@@ -34,7 +34,7 @@ def usd_from_pico(picousd: int | Decimal) -> str:
     return _dollars(int(picousd.scaleb(places)), places=12 + places)
 
 
-def per_million(picousd: int) -> str:
+def per_million(picousd: int | Decimal) -> str:
     """The price of a million units, given the price of one in pico-dollars: 2,500,000 is "$2.50"."""
     return usd_from_pico(picousd * 1_000_000)
 

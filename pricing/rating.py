@@ -89,6 +89,10 @@ class PriceTable:
                 tier = candidate
         return tier
 
+    def charged_picousd(self, price_picousd: int) -> Decimal:
+        """What a unit of this price costs with the multiplier, exact: what price lists show."""
+        return _ten_thousandths(price_picousd * self.multiplier_bp)
+
 
 @dataclass(frozen=True, slots=True)
 class Line:

@@ -23,13 +23,13 @@ def usd_from_pico(picousd: int | Decimal) -> str:
 
 
 @register.filter
-def per_million(picousd: int) -> str:
+def per_million(picousd: int | Decimal) -> str:
     """Pico-dollars per unit as dollars per million: "$2.50"."""
     return money.per_million(picousd)
 
 
 @register.filter
-def unit_price(picousd: int, unit: str) -> str:
+def unit_price(picousd: int | Decimal, unit: str) -> str:
     """Pico-dollars per unit as people read it for that unit, without what it is for: "$2.50"."""
     return money.per_million(picousd) if UNITS[unit].is_per_million else money.usd_from_pico(picousd)
 

@@ -1,0 +1,123 @@
+"""The catalogue as its pages show it: found by words, provider and kind, with the prices charged now."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from pricing.catalogue import SellableModel
+from pricing.models import Kind
+from pricing.rating import PriceTable
+from pricing.units import UNITS
+
+QUERY_LENGTH = 100
+
+# The units that have a column of their own in the list; all others are told in words.
+_COLUMNS = ("input_tokens", "cached_input_tokens", "output_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What somebody looks for. Empty means any."""
+
+    text: str = ""
+    provider: str = ""
+    kind: str = ""
+
+    @classmethod
+    def parse(cls, parameters: Mapping[str, str]) -> "Query":
+        """A query from an address; too long a text is cut, nothing is an error."""
+        return cls(
+            text=" ".join(parameters.get("q", "")[:QUERY_LENGTH].split()),
+            provider=parameters.get("provider", "")[:QUERY_LENGTH],
+            kind=parameters.get("kind", "")[:QUERY_LENGTH],
+        )
+
+    def matches(self, model: SellableModel) -> bool:
+        """Whether every word stands in the name, title or provider, and the filters fit."""
+        if (self.provider and model.provider_code != self.provider) or (
+            self.kind and model.kind != self.kind
+        ):
+            return False
+        where = f"{model.name} {model.title} {model.provider}".casefold()
+        return all(word in where for word in self.text.casefold().split())
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A model in the list."""
+
+    model: SellableModel
+    prices: tuple[tuple[str, Decimal | None], ...]
+    others: tuple[tuple[str, Decimal], ...]
+    tiers: int
+    """Above how many input tokens other prices begin; 0 where there are none."""
+
+    @property
+    def is_per_use(self) -> bool:
+        """Whether it is paid per image, second and the like, and not per token."""
+        return all(price is None for _, price in self.prices)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A provider and its models."""
+
+    code: str
+    name: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnitRow:
+    """What a unit costs in each context tier."""
+
+    unit: str
+    prices: tuple[Decimal, ...]
+
+
+def groups(models: Iterable[SellableModel], *, at: datetime) -> list[Group]:
+    """The models by provider, both in the order of the alphabet."""
+    by_provider: dict[tuple[str, str], list[Row]] = {}
+    for model in models:
+        table = model.price_at(at)
+        if table is not None:
+            by_provider.setdefault((model.provider, model.provider_code), []).append(_row(model, table))
+    return [
+        Group(code=code, name=name, rows=tuple(rows))
+        for (name, code), rows in sorted(by_provider.items(), key=lambda item: item[0][0].casefold())
+    ]
+
+
+def unit_rows(table: PriceTable) -> list[UnitRow]:
+    """The unit prices of a table, a row for each unit, a price for each tier."""
+    base = table.rates[0][1]
+    return [
+        UnitRow(unit, tuple(table.charged_picousd(prices[unit]) for _, prices in table.rates))
+        for unit in UNITS
+        if unit in base
+    ]
+
+
+def providers(models: Iterable[SellableModel]) -> list[tuple[str, str]]:
+    """Codes and names of the providers of `models`, to choose from."""
+    return sorted(
+        {(model.provider_code, model.provider) for model in models}, key=lambda item: item[1].casefold()
+    )
+
+
+def kinds(models: Iterable[SellableModel]) -> list[tuple[str, str]]:
+    """Codes and names of the kinds of `models`, to choose from."""
+    present = {model.kind for model in models}
+    return [(kind.value, str(kind.label)) for kind in Kind if kind.value in present]
+
+
+def _row(model: SellableModel, table: PriceTable) -> Row:
+    base = table.rates[0][1]
+    charged = {unit: table.charged_picousd(base[unit]) for unit in UNITS if unit in base}
+    return Row(
+        model=model,
+        prices=tuple((unit, charged.get(unit)) for unit in _COLUMNS),
+        others=tuple((unit, price) for unit, price in charged.items() if UNITS[unit].is_per_use),
+        tiers=table.rates[1][0] if len(table.rates) > 1 else 0,
+    )

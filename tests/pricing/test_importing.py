@@ -1,0 +1,177 @@
+"""The import: again without effect, a changed price as a new version, what staff did left alone."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from pytest_django.fixtures import DjangoAssertNumQueries
+
+from pricing import catalogue, importing
+from pricing.importing import Outcome
+from pricing.listings import UNDATED_FROM, Listing
+from pricing.models import Model, Origin, PriceVersion, UnitPrice
+from pricing.publishing import DatedRates, complete, publish, rates_of
+from tests.pricing.lists import TODAY, listing, rates
+
+pytestmark = pytest.mark.django_db
+
+DEARER = rates(prompt=3_000_000)
+SOON = TODAY + timedelta(seconds=90)
+NEW_YEAR = datetime(2027, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _today(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django.utils.timezone.now", lambda: TODAY)
+
+
+def run(*listings: Listing) -> dict[str, Outcome]:
+    return importing.run(listings, now=TODAY).outcomes
+
+
+def versions() -> list[tuple[datetime, int]]:
+    return [
+        (version.effective_from, rates_of(version)[0][1]["input_tokens"])
+        for version in PriceVersion.objects.order_by("effective_from")
+    ]
+
+
+def test_a_new_model_with_its_history() -> None:
+    history = (DatedRates(UNDATED_FROM, rates()), DatedRates(NEW_YEAR, DEARER))
+    assert run(listing(history=history)) == {"gpt-test": Outcome.NEW}
+    assert versions() == [(UNDATED_FROM, 2_500_000), (NEW_YEAR, 3_000_000)]
+    assert Model.objects.get().origin == Origin.IMPORT
+    assert PriceVersion.objects.first().source == "a price list for tests"  # type: ignore[union-attr]  # there is one
+
+
+def test_again_changes_nothing_and_asks_little(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    history = (DatedRates(UNDATED_FROM, rates()), DatedRates(NEW_YEAR, DEARER))
+    run(listing(history=history), listing("other"))
+    with django_assert_num_queries(7):  # lock, three tables, an empty transaction for new ones, unlock
+        assert set(run(listing(history=history), listing("other")).values()) == {Outcome.UNCHANGED}
+    assert PriceVersion.objects.count() == 3
+
+
+def test_a_changed_price_is_a_new_version_soon() -> None:
+    run(listing())
+    changed = listing(history=(DatedRates(UNDATED_FROM, DEARER),))
+    assert run(changed) == {"gpt-test": Outcome.CHANGED}
+    assert versions() == [(UNDATED_FROM, 2_500_000), (SOON, 3_000_000)]
+    assert importing.run([changed], now=SOON + timedelta(days=1)).outcomes == {"gpt-test": Outcome.UNCHANGED}
+
+
+def test_an_announced_price_is_added() -> None:
+    run(listing())
+    run(listing(history=(DatedRates(UNDATED_FROM, rates()), DatedRates(NEW_YEAR, DEARER))))
+    assert versions() == [(UNDATED_FROM, 2_500_000), (NEW_YEAR, 3_000_000)]
+
+
+def test_an_announced_price_that_is_taken_back_is_followed_at_once_by_the_old_one() -> None:
+    run(listing(history=(DatedRates(UNDATED_FROM, rates()), DatedRates(NEW_YEAR, DEARER))))
+    assert run(listing()) == {"gpt-test": Outcome.CHANGED}
+    assert versions() == [
+        (UNDATED_FROM, 2_500_000),
+        (NEW_YEAR, 3_000_000),
+        (NEW_YEAR + timedelta(seconds=1), 2_500_000),
+    ]
+    assert run(listing()) == {"gpt-test": Outcome.UNCHANGED}
+
+
+def test_a_past_that_is_told_differently_changes_nothing_that_was_charged() -> None:
+    run(listing())
+    earlier = datetime(2026, 1, 1, tzinfo=UTC)
+    run(listing(history=(DatedRates(UNDATED_FROM, DEARER), DatedRates(earlier, rates()))))
+    assert versions() == [(UNDATED_FROM, 2_500_000)]
+
+
+def test_the_multiplier_of_the_price_in_force_is_kept() -> None:
+    run(listing())
+    model = Model.objects.get()
+    publish(model, rates(), effective_from=SOON, source="", multiplier_bp=12_000, origin=Origin.IMPORT)
+    importing.run([listing(history=(DatedRates(UNDATED_FROM, DEARER),))], now=SOON)
+    assert PriceVersion.objects.latest("effective_from").multiplier_bp == 12_000
+
+
+def test_a_model_that_was_not_sold_gets_the_price_of_today() -> None:
+    run(listing(history=(), unsold_reason="its price depends on the time of day"))
+    assert Model.objects.get().unsold_reason == "Import: its price depends on the time of day"
+    earlier = datetime(2026, 1, 1, tzinfo=UTC)
+    run(listing(history=(DatedRates(UNDATED_FROM, rates()), DatedRates(earlier, DEARER))))
+    assert versions() == [(UNDATED_FROM, 3_000_000)]
+    assert Model.objects.get().unsold_reason == ""
+
+
+def test_a_model_that_cannot_be_sold_any_more_keeps_its_prices() -> None:
+    run(listing())
+    assert run(listing(history=(), unsold_reason="its price depends on the time of day")) == {
+        "gpt-test": Outcome.CHANGED
+    }
+    assert versions() == [(UNDATED_FROM, 2_500_000)]
+    assert catalogue.find("gpt-test") is None
+    assert catalogue.priced("gpt-test") is not None
+
+
+def test_a_model_that_left_the_list_is_kept_from_sale_and_comes_back() -> None:
+    run(listing(), listing("other"))
+    assert run(listing())["other"] is Outcome.CHANGED
+    assert run(listing())["other"] is Outcome.UNCHANGED
+    assert "not in the price list" in Model.objects.get(name="other").unsold_reason
+    assert run(listing(), listing("other"))["other"] is Outcome.CHANGED
+    assert Model.objects.get(name="other").unsold_reason == ""
+
+
+def test_what_staff_did_is_left_alone() -> None:
+    run(listing("priced"), listing("refused"))
+    publish(Model.objects.get(name="priced"), DEARER, effective_from=SOON, source="staff")
+    Model.objects.filter(name="refused").update(unsold_reason="We don't sell this.")
+    Model.objects.create(name="ours", provider_code="us", provider="Us")
+    outcomes = run(listing("priced"), listing("refused"))
+    assert outcomes == {"priced": Outcome.LEFT_TO_STAFF, "refused": Outcome.UNCHANGED}
+    assert Model.objects.get(name="refused").unsold_reason == "We don't sell this."
+    assert Model.objects.get(name="ours").unsold_reason == ""
+
+
+def test_details_are_brought_up_to_date() -> None:
+    run(listing())
+    assert run(listing(title="GPT Test", context_window=128_000)) == {"gpt-test": Outcome.CHANGED}
+    model = Model.objects.get()
+    assert (model.title, model.context_window) == ("GPT Test", 128_000)
+    assert PriceVersion.objects.count() == 1
+
+
+def test_names_that_differ_by_case_are_two_models() -> None:
+    run(listing("M2"), listing("m2"))
+    assert Model.objects.count() == 2
+
+
+def test_a_price_that_cannot_be_stored_stops_the_import_before_it_writes() -> None:
+    bad = replace(listing("bad"), history=(DatedRates(UNDATED_FROM, rates(prompt=10**16)),))
+    with pytest.raises(ValueError, match="input_tokens"):
+        run(listing(), bad)
+    assert not Model.objects.exists()
+
+
+def test_the_command_loads_the_whole_catalogue_and_says_so() -> None:
+    first, second, details = StringIO(), StringIO(), StringIO()
+    call_command("import_prices", stdout=first)
+    assert "0 changed" in first.getvalue()
+    counts = (Model.objects.count(), PriceVersion.objects.count(), UnitPrice.objects.count())
+    assert counts[0] > 400
+    call_command("import_prices", stdout=second)
+    assert "nothing changed" in second.getvalue()
+    call_command("import_prices", stdout=details, verbosity=2)
+    assert "not sold: deepseek-chat: its price depends on the time of day" in details.getvalue()
+    assert (Model.objects.count(), PriceVersion.objects.count(), UnitPrice.objects.count()) == counts
+    for name in ("gpt-4o", "claude-haiku-4-5", "mj_fast_imagine", "kling-v2-1-master"):
+        assert catalogue.find(name), name
+
+
+def test_the_stored_price_is_the_listed_one() -> None:
+    run(listing())
+    found = catalogue.find("gpt-test")
+    assert found
+    table = found.price_at(TODAY)
+    assert table
+    assert table.rates == complete(rates())
