@@ -37,8 +37,10 @@ class Context:
     idempotency_key: str | None = None
 
     def create(self, kind: str, key: str, fields: Json, private: Json | None = None) -> Record:
-        """Store a new object with the fields that all of Stripe's have."""
-        head = {"id": key, "object": kind, "created": self.now, "livemode": False}
+        """Store a new object with the fields that Stripe's objects have in common."""
+        head: Json = {"id": key, "object": kind, "created": self.now}
+        if kind != "balance_transaction":
+            head["livemode"] = False
         return self.store.insert(head | fields, private)
 
     def get(self, kind: str, key: Any, *, param: str | None = None) -> Record:
