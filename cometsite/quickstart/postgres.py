@@ -117,10 +117,12 @@ class Cluster:
     def clear_leftovers(self) -> None:
         """Ends what a killed server left behind. For a caller that knows that nobody wants it any more."""
         leftovers.end(self.processes, IMMEDIATE)
-        # PostgreSQL ignores a dead server's pid file unless its number now belongs to another process of the
-        # same user, as it soon does in a container.
+        # PostgreSQL ignores a dead server's lock files unless its number belongs to another process of the
+        # same user by now, as it soon does in a container, or to one that its parent has yet to collect.
         if Path("/proc/self/cwd").exists():
-            (self.data / "postmaster.pid").unlink(missing_ok=True)
+            lock_files = [self.data / "postmaster.pid", *self.sockets.glob(".s.PGSQL.*")]
+            for file in lock_files:
+                file.unlink(missing_ok=True)
 
     def start(self, log: Path) -> subprocess.Popen[bytes]:
         """Starts the server in a session of its own and returns at once; the caller stops it."""
