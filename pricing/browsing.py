@@ -4,6 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
+
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
 
 from pricing.catalogue import SellableModel
 from pricing.models import Kind
@@ -45,18 +49,10 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A model in the list."""
+    """A model in the list, and its table row."""
 
     model: SellableModel
-    prices: tuple[tuple[str, Decimal | None], ...]
-    others: tuple[tuple[str, Decimal], ...]
-    tiers: int
-    """Above how many input tokens other prices begin; 0 where there are none."""
-
-    @property
-    def is_per_use(self) -> bool:
-        """Whether it is paid per image, second and the like, and not per token."""
-        return all(price is None for _, price in self.prices)
+    html: SafeString
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +78,9 @@ def groups(models: Iterable[SellableModel], *, at: datetime) -> list[Group]:
     for model in models:
         table = model.price_at(at)
         if table is not None:
-            by_provider.setdefault((model.provider, model.provider_code), []).append(_row(model, table))
+            by_provider.setdefault((model.provider, model.provider_code), []).append(
+                Row(model, _row_html(model, table))
+            )
     return [
         Group(code=code, name=name, rows=tuple(rows))
         for (name, code), rows in sorted(by_provider.items(), key=lambda item: item[0][0].casefold())
@@ -112,12 +110,25 @@ def kinds(models: Iterable[SellableModel]) -> list[tuple[str, str]]:
     return [(kind.value, str(kind.label)) for kind in Kind if kind.value in present]
 
 
-def _row(model: SellableModel, table: PriceTable) -> Row:
+# Rendering rows is most of what the page costs, so each is kept as long as the catalogue keeps its model.
+_rendered: dict[str, tuple[SellableModel, int, SafeString]] = {}
+
+
+def _row_html(model: SellableModel, table: PriceTable) -> SafeString:
+    kept = _rendered.get(model.name)
+    if kept and kept[0] is model and kept[1] == table.version_id:
+        return kept[2]
+    html = render_to_string("pricing/pricing.html#row", _columns(model, table))
+    _rendered[model.name] = (model, table.version_id, html)
+    return html
+
+
+def _columns(model: SellableModel, table: PriceTable) -> dict[str, Any]:
     base = table.rates[0][1]
     charged = {unit: table.charged_picousd(base[unit]) for unit in UNITS if unit in base}
-    return Row(
-        model=model,
-        prices=tuple((unit, charged.get(unit)) for unit in _COLUMNS),
-        others=tuple((unit, price) for unit, price in charged.items() if UNITS[unit].is_per_use),
-        tiers=table.rates[1][0] if len(table.rates) > 1 else 0,
-    )
+    return {
+        "model": model,
+        "prices": [(unit, charged.get(unit)) for unit in _COLUMNS],
+        "others": [(unit, price) for unit, price in charged.items() if UNITS[unit].is_per_use],
+        "tier": table.rates[1][0] if len(table.rates) > 1 else 0,
+    }

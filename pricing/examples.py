@@ -89,5 +89,8 @@ def _curl(base_url: str, path: str, body: dict[str, object]) -> str:
 def _python(base_url: str, call: str) -> str:
     return (
         "import os\n\nfrom openai import OpenAI\n\n"
-        f'client = OpenAI(base_url="{base_url}/v1", api_key=os.environ["API_KEY"])\n{call}'
+        "client = OpenAI(\n"
+        f'    base_url="{base_url}/v1",\n'
+        '    api_key=os.environ["API_KEY"],\n'
+        f")\n{call}"
     )

@@ -8,6 +8,7 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
 from pricing import browsing, catalogue, examples
+from pricing.listings import UNDATED_FROM
 from pricing.rating import rate
 
 
@@ -55,6 +56,7 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
         "upcoming": [version for version in found.versions if version.effective_from > now],
         "history": [(version, browsing.unit_rows(version.table)) for version in reversed(found.versions)],
         "current": current,
+        "undated": UNDATED_FROM,
         "receipt": rate(examples.usage_of(found.kind, table), table),
         "snippets": examples.snippets(found, table, base_url=settings.GATEWAY_BASE_URL),
         "base_url": settings.GATEWAY_BASE_URL,

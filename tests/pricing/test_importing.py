@@ -1,11 +1,13 @@
 """The import: again without effect, a changed price as a new version, what staff did left alone."""
 
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from pricing import catalogue, importing
@@ -166,6 +168,27 @@ def test_the_command_loads_the_whole_catalogue_and_says_so() -> None:
     assert (Model.objects.count(), PriceVersion.objects.count(), UnitPrice.objects.count()) == counts
     for name in ("gpt-4o", "claude-haiku-4-5", "mj_fast_imagine", "kling-v2-1-master"):
         assert catalogue.find(name), name
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_imports_at_once_have_the_effect_of_one() -> None:
+    lists = [listing(f"model-{number}") for number in range(20)]
+    start, found = threading.Barrier(4), []
+
+    def import_lists() -> None:
+        try:
+            start.wait(10)
+            found.append(importing.run(lists, now=TODAY))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=import_lists) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(summary.count(Outcome.NEW) for summary in found) == [0, 0, 0, 20]
+    assert Model.objects.count() == PriceVersion.objects.count() == 20
 
 
 def test_the_stored_price_is_the_listed_one() -> None:

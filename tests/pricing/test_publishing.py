@@ -1,5 +1,6 @@
 """Versions are written once, announced in time, and the database lets nobody change them."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -71,6 +72,28 @@ def test_a_change_needs_sixty_seconds_of_notice(model: Model, seconds: int) -> N
     with pytest.raises(PublishingError, match="60 seconds"):
         publish(model, DEARER, effective_from=timezone.now() + timedelta(seconds=seconds), source="test")
     assert PriceVersion.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_change_published_by_many_at_once_is_one_version(model: Model) -> None:
+    publish(model, RATES, effective_from=LONG_AGO, source="test")
+    moment, start, written = soon(), threading.Barrier(4), []
+
+    def change() -> None:
+        try:
+            start.wait(10)
+            written.append(publish(model, DEARER, effective_from=moment, source="test").pk)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=change) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(written) == 4
+    assert len(set(written)) == 1
+    assert PriceVersion.objects.count() == 2
 
 
 def test_two_versions_from_one_moment_are_refused(model: Model) -> None:
