@@ -54,9 +54,11 @@ demo: install
 	@exec $(IN_VENV) manage.py demo
 
 # No index address may stand in the files: they install from whichever index a machine is set up for.
+UPGRADE =
 PIP_COMPILE = CUSTOM_COMPILE_COMMAND='make requirements' .venv/bin/pip-compile --quiet --generate-hashes \
-	--no-emit-index-url --no-emit-find-links --strip-extras --allow-unsafe
+	--no-emit-index-url --no-emit-find-links --strip-extras --allow-unsafe $(UPGRADE)
 
+# UPGRADE=--upgrade takes newer versions of everything that pyproject.toml allows.
 requirements:
 	@test -x .venv/bin/pip-compile || $(MAKE) install-dev
 	$(PIP_COMPILE) --output-file requirements.txt pyproject.toml

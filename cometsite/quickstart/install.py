@@ -24,14 +24,23 @@ SAY_EVERY_S = 2.0
 
 def main(name: str) -> int:
     """Installs PROJECT/name. The exit code is pip's, or 1."""
-    # Two terminals may start at once; the second one waits, then finds the work done.
-    lock = os.open(PROJECT, os.O_RDONLY)
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    lock = _wait_for_turn()
     try:
-        return 0 if _is_installed(name) else _install(name)
+        return 0 if _is_installed(name) else _install(name, lock)
     except KeyboardInterrupt:
         print("Interrupted; the next start begins the installation again.", file=sys.stderr)
         return 130
+
+
+def _wait_for_turn() -> int:
+    """Two terminals may start at once: the second one waits, then finds the work done."""
+    lock = os.open(PROJECT, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("Waiting for another installation into .venv to end", flush=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
 
 
 def _is_installed(name: str) -> bool:
@@ -56,16 +65,16 @@ def _matches_place() -> bool:
     return _stamp().get("place") == str(VENV) and python.exists()
 
 
-def _install(name: str) -> int:
+def _install(name: str, lock: int) -> int:
     # Root's PostgreSQL runs as another user, who must be able to execute it.
     os.umask(0o022)
     began_at = time.monotonic()
     if UNFINISHED.exists() or not _matches_place():
         _say(began_at, f"Creating .venv with Python {sys.version.split()[0]}")
-        if not _create():
+        if not _create(lock):
             return 1
     UNFINISHED.touch()
-    code = _pip(name, began_at)
+    code = _pip(name, began_at, lock)
     if code == 0:
         # The file for development holds everything of the one to run with.
         done = {"requirements.txt", name}
@@ -79,7 +88,7 @@ def _say(began_at: float, text: str) -> None:
     print(f"{time.monotonic() - began_at:6.1f} s  {text}", flush=True)
 
 
-def _create() -> bool:
+def _create(lock: int) -> bool:
     if VENV.exists() and any(VENV.iterdir()) and not (UNFINISHED.exists() or STAMP.exists()):
         print(f"Error: {VENV} was not made by this project's make; move it away.", file=sys.stderr)
         return False
@@ -93,16 +102,20 @@ def _create() -> bool:
                 entry.unlink()
     VENV.mkdir(exist_ok=True)
     UNFINISHED.touch()
-    done = subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=False)
+    done = subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=False, pass_fds=[lock])
     return done.returncode == 0
 
 
-def _pip(name: str, began_at: float) -> int:
+def _pip(name: str, began_at: float, lock: int) -> int:
     """Runs pip and says how far it is; prints all that pip said if it fails."""
     options = ["--require-hashes", "--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
     command = [str(VENV / "bin" / "python"), "-m", "pip", "install", *options, "-r", str(PROJECT / name)]
     said, told_at, told = VENV / "pip.log", began_at, ""
-    with said.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as pip:
+    # pip holds the lock too: if only this process is killed, nobody starts over while pip goes on writing.
+    with (
+        said.open("wb") as output,
+        subprocess.Popen(command, stdout=output, stderr=output, pass_fds=[lock]) as pip,
+    ):
         while pip.poll() is None:
             time.sleep(0.1)
             progress = _progress(said.read_text(errors="replace"), name)
