@@ -10,11 +10,12 @@ import sys
 import threading
 from pathlib import Path
 from typing import IO
-from urllib.parse import urlsplit
 
 from .app import App
 from .background import Background
 from .context import Settings
+from .errors import ApiError
+from .params import Address
 from .server import Server
 
 KEY_PREFIX = "sk_test_sandbox"
@@ -90,8 +91,9 @@ def _check(arguments: argparse.Namespace) -> None:
     if not 0 <= arguments.bank_delay <= 86_400:
         sys.exit("--bank-delay is a number of seconds from 0 to 86400.")
     if arguments.webhook_url:
-        parts = urlsplit(arguments.webhook_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            Address().read(arguments.webhook_url, "--webhook-url")
+        except ApiError:
             sys.exit("--webhook-url is an absolute http or https address.")
 
 

@@ -80,6 +80,8 @@ class App:
             return Answer(200, control.perform(ctx, request))
 
     def _page(self, request: Request) -> Answer:
+        if request.method == "POST" and request.headers.get("sec-fetch-site") == "cross-site":
+            raise ApiError(403, "invalid_request_error", "A form of another site cannot act here.")
         with self.store.transaction():
             ctx = self.context()
             schedule.run_due(ctx)

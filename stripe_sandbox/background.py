@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
-from . import idempotency, schedule, webhooks
+from . import events, idempotency, schedule, webhooks
 from .app import App
 from .rendering import render
 from .webhooks import Delivery
@@ -59,6 +59,7 @@ class Background:
             schedule.run_due(ctx)
             if time.monotonic() - self._pruned_at > PRUNE_EVERY_S:
                 idempotency.prune(ctx)
+                events.prune(ctx)
                 self._pruned_at = time.monotonic()
             found = (
                 webhooks.due(ctx, SENDERS - len(self._busy), self._busy) if len(self._busy) < SENDERS else []
@@ -109,6 +110,6 @@ def post(url: str, payload: bytes, signature: str) -> tuple[int | None, str | No
     except TimeoutError:
         return None, f"no answer within {TIMEOUT_S} s"
     except (OSError, HTTPException, ValueError) as error:
-        return None, f"{type(error).__name__}: {error}"[:200]
+        return None, str(getattr(error, "strerror", None) or error or type(error).__name__)[:200]
     finally:
         connection.close()

@@ -72,7 +72,7 @@ def _session(ctx: Context, record: Record) -> dict[str, str | int]:
     body = record.body
     return {
         "address": sessions.page_url(ctx, record.id),
-        "short": f"…{record.id[-8:]}",
+        "short": _short(record.id),
         "at": _at(body["created"]),
         "amount": dollars(body["amount_total"]),
         "status": body["status"],
@@ -84,24 +84,30 @@ def _session(ctx: Context, record: Record) -> dict[str, str | int]:
 def _event(ctx: Context, record: Record) -> dict[str, str | int | Markup]:
     body = record.body
     rows = [
-        fill("delivery.html", text=_outcome(one), state=one["state"])
+        fill("delivery.html", text=_attempts(one), state=one["state"])
         for one in webhooks.history(ctx, record.id)
     ]
     return {
         "id": record.id,
         "type": body["type"],
-        "subject": body["data"]["object"]["id"],
+        "subject": _short(body["data"]["object"]["id"]),
         "at": _at(body["created"]),
-        "deliveries": joined(rows) or fill("delivery.html", text="no endpoint wants it", state="none"),
+        "deliveries": joined(rows)
+        or fill("delivery.html", text="no endpoint asked for it", state="not sent"),
     }
 
 
-def _outcome(delivery: Json) -> str:
+def _attempts(delivery: Json) -> str:
     attempts = delivery["attempts"]
     if not attempts:
-        return str(delivery["state"])
+        return "no attempt"
     last = delivery["last_status"] or delivery["last_error"]
-    return f"{delivery['state']}, {attempts} attempt{'s' if attempts > 1 else ''}, last: {last}"
+    return f"{attempts} attempt{'s' if attempts > 1 else ''}, last: {last}"
+
+
+def _short(key: str) -> str:
+    """Sessions' ids are too long for a table; others stand as they are."""
+    return key if len(key) <= 32 else f"{key[:11]}…{key[-6:]}"
 
 
 def _at(seconds: int) -> str:

@@ -13,6 +13,8 @@ from .store import Json, Record
 
 PATH = "/v1/events"
 
+KEPT_S = 30 * 86_400
+
 
 def emit(ctx: Context, kind: str, subject: Record, *, previous: Json | None = None) -> Record:
     """Record that `kind` happened to `subject`, and queue its deliveries in the same transaction."""
@@ -31,6 +33,15 @@ def emit(ctx: Context, kind: str, subject: Record, *, previous: Json | None = No
     return event
 
 
+def prune(ctx: Context) -> None:
+    """Forget what is older than 30 days, as Stripe does."""
+    before = (ctx.now - KEPT_S,)
+    ctx.store.run("DELETE FROM objects WHERE kind = 'event' AND created < ?", before)
+    ctx.store.run(
+        "DELETE FROM deliveries WHERE event_id NOT IN (SELECT id FROM objects WHERE kind = 'event')"
+    )
+
+
 def _render(ctx: Context, record: Record) -> Json:
     return record.body | {"pending_webhooks": webhooks.pending(ctx, record.id)}
 
@@ -40,8 +51,9 @@ def _list(ctx: Context, params: Params) -> Json:
     types = params.get("types", [params["type"]] if "type" in params else [])
     if types:
         # `*` in a name stands for anything; GLOB's other signs do not occur in the names of events.
-        condition = "EXISTS (SELECT 1 FROM json_each(?) WHERE json_extract(body, '$.type') GLOB value)"
-        where.append((condition, json.dumps(types)))
+        exact = "json_extract(body, '$.type') IN (SELECT value FROM json_each(?))"
+        alike = "EXISTS (SELECT 1 FROM json_each(?) WHERE json_extract(body, '$.type') GLOB value)"
+        where.append((alike if "*" in "".join(types) else exact, json.dumps(types)))
     if "delivery_success" in params:
         undelivered = "EXISTS (SELECT 1 FROM deliveries WHERE event_id = objects.id AND state <> 'delivered')"
         where.append((f"{undelivered} = ?", 0 if params["delivery_success"] else 1))

@@ -1,7 +1,9 @@
 """A request and an answer, free of sockets."""
 
+import string
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 
 @dataclass(frozen=True)
@@ -25,4 +27,5 @@ class Answer:
 
 
 def see_other(address: str) -> Answer:
-    return Answer(303, b"", {"Location": address})
+    """A redirect after a form. A header takes ASCII only, so other signs are written as `%XX`."""
+    return Answer(303, b"", {"Location": quote(address, safe=string.punctuation)})

@@ -27,8 +27,8 @@ class Keys:
         if key is None:
             yield
             return
-        if len(key) > LONGEST:
-            raise _misuse(400, f"Idempotency-Key must be at most {LONGEST} characters.")
+        if not 0 < len(key) <= LONGEST or not key.isprintable():
+            raise _misuse(400, f"Idempotency-Key must be 1 to {LONGEST} printable characters.")
         with self._lock:
             if key in self._busy:
                 message = "There is currently another in-progress request using this Idempotent Key."

@@ -17,7 +17,7 @@ def for_session(ctx: Context, session: Json, data: Json) -> Record:
     nothing = (
         "application application_fee_amount automatic_payment_methods canceled_at cancellation_reason"
         " customer_account last_payment_error latest_charge next_action on_behalf_of payment_method"
-        " payment_method_configuration_details presentment_details processing review setup_future_usage"
+        " payment_method_configuration_details processing review setup_future_usage"
         " shipping transfer_data transfer_group"
     )
     fields = dict.fromkeys(nothing.split()) | {
@@ -40,7 +40,6 @@ def for_session(ctx: Context, session: Json, data: Json) -> Record:
         "statement_descriptor_suffix": data.get("statement_descriptor_suffix"),
         "status": "requires_payment_method",
     }
-    del fields["presentment_details"]
     intent = ctx.create("payment_intent", key, fields)
     events.emit(ctx, "payment_intent.created", intent)
     return intent

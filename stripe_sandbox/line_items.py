@@ -37,7 +37,13 @@ PRICE_DATA = Nested(
 FIELD = Many(
     Nested(
         {
-            "adjustable_quantity": Nested({"enabled": Boolean(required=True, only=False)}),
+            "adjustable_quantity": Nested(
+                {
+                    "enabled": Boolean(required=True, only=False),
+                    "maximum": Unsupported(),
+                    "minimum": Unsupported(),
+                }
+            ),
             "dynamic_tax_rates": Unsupported(),
             "metadata": Metadata(),
             "price": Text(),

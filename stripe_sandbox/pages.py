@@ -120,12 +120,12 @@ def _link(key: str, address: str | None, text: str) -> Markup:
 
 
 def _shop(session: Json) -> str:
-    return urlsplit(session["success_url"]).netloc.rpartition("@")[2]
+    return urlsplit(session["success_url"]).netloc
 
 
 def _origin(address: str) -> str:
     parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _over(session: Json, title: str, text: str) -> Answer:

@@ -18,6 +18,8 @@ type Params = dict[str, Any]
 MAX_FIELDS = 2_000
 MAX_DEPTH = 8
 NAME = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
+# A host that can stand in a header as it is; names in other scripts come in their ASCII form.
+HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?")
 INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 
 
@@ -143,7 +145,9 @@ class Address:
         value = Text().read(node, name)
         try:
             parts = urlsplit(value)
-            good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+            good = (
+                parts.scheme in ("http", "https") and bool(HOST.fullmatch(parts.netloc)) and parts.port != 0
+            )
         except ValueError:
             good = False
         if not good or not value.isprintable() or " " in value:

@@ -49,6 +49,9 @@ class Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
         body = self.rfile.read(length)
+        if len(body) < length:
+            self.close_connection = True
+            return
         request = Request(self.command, parts.path, parts.query, headers, body)
         self._send(app.handle(request))
 

@@ -29,6 +29,11 @@ UNSUPPORTED = (
 )
 
 
+UNSUPPORTED_OF_INTENT = (
+    "application_fee_amount on_behalf_of setup_future_usage shipping transfer_data transfer_group"
+)
+
+
 class RemovedPaymentMethodTypes:
     """Writable until 2026-09-30; callers name what they allow, or leave it to the account."""
 
@@ -45,7 +50,7 @@ CREATE: dict[str, Field] = {
     "adaptive_pricing": Nested({"enabled": Boolean()}),
     "allow_promotion_codes": Boolean(only=False),
     "allowed_payment_method_types": Many(Text()),
-    "automatic_tax": Nested({"enabled": Boolean(required=True, only=False)}),
+    "automatic_tax": Nested({"enabled": Boolean(required=True, only=False), "liability": Unsupported()}),
     "billing_address_collection": Text(choices=("auto", "required")),
     "cancel_url": Address(),
     "client_reference_id": Text(longest=200),
@@ -54,7 +59,9 @@ CREATE: dict[str, Field] = {
     "customer_creation": Text(choices=("if_required",)),
     "customer_email": Text(longest=800),
     "expires_at": Integer(),
-    "invoice_creation": Nested({"enabled": Boolean(required=True, only=False)}),
+    "invoice_creation": Nested(
+        {"enabled": Boolean(required=True, only=False), "invoice_data": Unsupported()}
+    ),
     "line_items": line_items.FIELD,
     "locale": Text(longest=10),
     "metadata": Metadata(),
@@ -65,7 +72,7 @@ CREATE: dict[str, Field] = {
             "description": Text(longest=1_000),
             "metadata": Metadata(),
             "receipt_email": Text(),
-            "setup_future_usage": Unsupported(),
+            **dict.fromkeys(UNSUPPORTED_OF_INTENT.split(), Unsupported()),
             "statement_descriptor": Text(longest=22),
             "statement_descriptor_suffix": Text(longest=22),
         }

@@ -27,7 +27,7 @@ def joined(parts: list[Markup]) -> Markup:
 def page(title: str, content: Markup, *, status: int = 200, form_targets: str = "") -> Answer:
     """A whole page. A form's redirect counts as its target: `form_targets` is where payments return to."""
     policy = (
-        "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none';"
+        "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none';"
         f" form-action 'self' {form_targets}"
     )
     headers = {

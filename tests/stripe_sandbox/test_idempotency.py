@@ -53,8 +53,9 @@ def test_a_refusal_of_the_object_is_kept(client: Any) -> None:
     assert (caught.value.headers or {})["Idempotent-Replayed"] == "true"
 
 
-def test_a_key_is_at_most_255_characters(shared: Sandbox) -> None:
-    reply = shared.request("POST", "/v1/customers", Idempotency_Key="k" * 256)
+@pytest.mark.parametrize("key", ["k" * 256, "", "a\tb"])
+def test_a_key_is_1_to_255_printable_characters(shared: Sandbox, key: str) -> None:
+    reply = shared.request("POST", "/v1/customers", Idempotency_Key=key)
     assert (reply.status, reply.error["type"]) == (400, "idempotency_error")
 
 

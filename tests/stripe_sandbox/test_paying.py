@@ -175,11 +175,24 @@ def test_other_input_on_the_page_is_answered(shared: Sandbox) -> None:
     assert shared.request("GET", "/healthz").status == 200
 
 
+def test_a_form_of_another_site_does_nothing(shared: Sandbox) -> None:
+    session = new(shared)
+    reply = shared.request("POST", f"/c/pay/{session.id}", {"method": "card"}, Sec_Fetch_Site="cross-site")
+    assert reply.status == 403
+    assert current(shared, session) == ("open", "unpaid")
+
+
+def test_an_address_in_another_script_is_written_as_ascii(shared: Sandbox) -> None:
+    session = new(shared, success_url="http://127.0.0.1:8000/\u20ac?a=%20&b={CHECKOUT_SESSION_ID}")
+    reply = press(shared, session, "pay-card")
+    assert reply.headers["Location"] == f"http://127.0.0.1:8000/%E2%82%AC?a=%20&b={session.id}"
+
+
 def test_the_dashboard_sends_an_event_again(own: Sandbox, receiver: Receiver) -> None:
     session = new(own, client_reference_id="top-up <7>")
     own.command(f"sessions/{session.id}/pay", method="card")
     until(lambda: len(receiver.received) == 4)
-    page = until(lambda: re.search("delivered, 1 attempt, last: 200", own.request("GET", "/").text))
+    until(lambda: own.request("GET", "/").text.count("1 attempt, last: 200") == 4)
     page = own.request("GET", "/").text
     assert "top-up &lt;7&gt;" in page
     address = re.findall(r'action="(/dashboard/events/\w+/resend)"', page)[0]

@@ -121,6 +121,15 @@ def test_a_restart_points_the_configured_endpoint_elsewhere(own: Sandbox) -> Non
     assert endpoint.url == "http://127.0.0.1:9/elsewhere"
 
 
+def test_events_are_forgotten_after_30_days(own: Sandbox) -> None:
+    own.client().v1.customers.create({})
+    own.command("clock", seconds=30 * 86_400 + 1)
+    own.client().v1.customers.create({})
+    own.stop()
+    own.start()
+    until(lambda: len(own.client().v1.events.list().data) == 1)
+
+
 def test_one_state_has_one_stand_in(own: Sandbox) -> None:
     second = Sandbox(own.data).start()
     assert "Another Stripe sandbox is running" in second.communicate(timeout=10)[1]
