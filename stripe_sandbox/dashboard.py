@@ -39,22 +39,24 @@ def answer(ctx: Context, request: Request) -> Answer | None:
 
 
 def _show(ctx: Context) -> Answer:
-    newest = {"order": "seq DESC", "limit": SHOWN}
-    found = [ctx.store.select("kind = ?", [kind], **newest) for kind in (sessions.KIND, "event")]  # type: ignore[arg-type]
     endpoints = ctx.store.select("kind = 'webhook_endpoint'", [])
     mode = ctx.store.setting(webhooks.MODE, "deliver")
     other, label = ("deliver", "Deliver webhooks") if mode != "deliver" else ("pause", "Pause webhooks")
+    sold, told = _newest(ctx, sessions.KIND), _newest(ctx, "event")
     content = fill(
         "dashboard.html",
         mode=MODES[mode],
         other=other,
         label=label,
         endpoints=joined([fill("endpoint.html", **_endpoint(one.body)) for one in endpoints]),
-        sessions=joined([fill("session.html", **_session(ctx, one)) for one in found[0]])
-        or _none("sessions"),
-        events=joined([fill("event.html", **_event(ctx, one)) for one in found[1]]) or _none("events"),
+        sessions=joined([fill("session.html", **_session(ctx, one)) for one in sold]) or _none("sessions"),
+        events=joined([fill("event.html", **_event(ctx, one)) for one in told]) or _none("events"),
     )
     return page("Stripe sandbox", content)
+
+
+def _newest(ctx: Context, kind: str) -> list[Record]:
+    return ctx.store.select("kind = ?", [kind], order="seq DESC", limit=SHOWN)
 
 
 def _none(what: str) -> Markup:

@@ -18,7 +18,7 @@ def new(sandbox: Sandbox, **changes: object) -> stripe.checkout.Session:
 def press(sandbox: Sandbox, session: stripe.checkout.Session, button: str) -> Reply:
     """Press the button with this id, as it stands on the page."""
     page = sandbox.request("GET", f"/c/pay/{session.id}").text
-    found = re.search(rf'id="{button}" data-action="{button}" name="(\w+)" value="(\w+)"', page)
+    found = re.search(rf'id="{button}"\s+data-action="{button}"\s+name="(\w+)"\s+value="(\w+)"', page)
     assert found
     return sandbox.request("POST", f"/c/pay/{session.id}", {found[1]: found[2]}, Authorization="")
 
