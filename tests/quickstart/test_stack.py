@@ -91,6 +91,18 @@ def test_an_empty_webhook_secret_stops_the_start(tmp_path: Path) -> None:
     assert "STRIPE_WEBHOOK_SECRET is not set" in output
 
 
+def test_servers_of_ones_own_are_used_and_get_no_stand_in(stack: Stack, tmp_path: Path) -> None:
+    names = ("DATABASE_URL", "VALKEY_URL", "STRIPE_API_BASE", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET")
+    second = Stack(tmp_path / "data", settings={name: stack.env[name] for name in names})
+    try:
+        second.up()
+        assert {name for name in SERVICES if second.pid(name)} == {"web", "worker", "beat"}
+        assert "stand-in" not in second.output
+        assert not (second.data_dir / "postgres").exists()
+    finally:
+        assert second.down() == 0
+
+
 def ended_with(stack: Stack) -> str:
     """What a quick start says that can't start."""
     stack.launch()
