@@ -19,7 +19,7 @@ from .params import Address
 from .server import Server
 
 KEY_PREFIX = "sk_test_sandbox"
-SECRET_PREFIX = "whsec_"  # noqa: S105
+SECRET_PREFIX = "whsec_"  # noqa: S105  # how a secret begins, not a secret
 
 
 def main() -> None:

@@ -55,7 +55,7 @@ class Handler(BaseHTTPRequestHandler):
         request = Request(self.command, parts.path, parts.query, headers, body)
         self._send(app.handle(request))
 
-    do_GET = do_POST = do_DELETE = do_HEAD = do_PUT = do_PATCH = _serve  # noqa: N815
+    do_GET = do_POST = do_DELETE = do_HEAD = do_PUT = do_PATCH = _serve  # noqa: N815  # the base class's names
 
     def _length(self) -> int | None:
         """The length of the body; None after a refusal was sent."""
@@ -91,5 +91,5 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
         self.wfile.flush()
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
         log.debug(format, *args)

@@ -161,6 +161,7 @@ class Store:
         self, where: str, values: Sequence[Any], *, order: str = "seq", limit: int = -1
     ) -> list[Record]:
         """`where` and `order` are the stand-in's own text; what a client sent goes into `values`."""
+        # No text of a client's gets into the statement.
         sql = f"SELECT seq, body, private FROM objects WHERE {where} ORDER BY {order} LIMIT ?"  # noqa: S608
         rows = self._db.execute(sql, [*values, limit])
         return [Record(seq, json.loads(body), json.loads(private)) for seq, body, private in rows]
