@@ -16,8 +16,9 @@ from pathlib import Path
 
 from cometsite.quickstart import StartError
 
-PR_SET_PDEATHSIG, PR_SET_KEEPCAPS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 1, 8, 47, 2
-CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2
+PR_SET_PDEATHSIG, PR_SET_SECUREBITS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 1, 28, 47, 2
+SECBIT_NO_SETUID_FIXUP = 1 << 2
+CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_SETPCAP = 1, 2, 8
 CAPABILITY_VERSION_3 = 0x20080522
 
 # Loaded once in the parent: between fork and exec nothing should be imported or opened.
@@ -38,7 +39,9 @@ class Account:
     def become(self) -> None:
         """Gives up root for good. For a child between fork and exec."""
         if self.capability is not None:
-            _prctl(PR_SET_KEEPCAPS, 1)
+            # Capabilities stay over the change of user, and count where the program asks by access(2), as
+            # PostgreSQL does before it runs its own binaries.
+            _prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)
         os.setgroups([])
         os.setgid(self.gid)
         os.setuid(self.uid)
@@ -67,8 +70,9 @@ def _passable(folder: Path) -> bool:
 
 
 def _capability_to_pass(blocked: Path) -> int:
+    permitted = _permitted_capabilities()
     for capability in (CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE):
-        if _permitted_capabilities() >> capability & 1:
+        if permitted >> capability & 1 and permitted >> CAP_SETPCAP & 1:
             return capability
     raise StartError(
         f"PostgreSQL does not run as root, and {blocked} lets no other user through: "

@@ -50,8 +50,9 @@ def test_what_dies_is_started_again(watch: Supervisor, folder: DataFolder) -> No
     watch.start(python("job", FOREVER))
     first = pid(folder, "job")
     os.kill(first, 9)
-    news: list[str] = []
-    wait_for(lambda: news.extend(watch.look()) or (news and watch.watched[0].child.running))
+    while not (news := watch.look()):
+        time.sleep(0.02)
+    assert watch.look() == []
     assert news == [f"job ended (signal 9) and is started again; its log is {folder.logs / 'job.log'}"]
     assert pid(folder, "job") != first
 
