@@ -32,9 +32,9 @@ class DataFolder:
     def prepare(self) -> None:
         """Creates the folders; raises StartError where that can't be done."""
         try:
-            for folder in (self.run, self.logs):
-                folder.mkdir(parents=True, exist_ok=True)
-            (self.path / "mail").mkdir(mode=0o700, exist_ok=True)
+            self.run.mkdir(parents=True, exist_ok=True)
+            for folder in (self.logs, self.path / "mail"):
+                folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise StartError(f"The data folder {self.path} can't be used: {error.strerror}.") from None
 
