@@ -20,11 +20,18 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth pu
             saved.save()
         return saved
 
-    def build_absolute_uri(self, request: HttpRequest | None, location: str, protocol: str | None = None) -> str:
+    def build_absolute_uri(
+        self, request: HttpRequest | None, location: str, protocol: str | None = None
+    ) -> str:
         """Links in mails name the configured site, whatever Host header the request carried."""
         return location if location.startswith(("http://", "https://")) else f"{settings.SITE_URL}{location}"
 
-    def render_mail(self, template_prefix: str, email: Any, context: dict[str, Any], headers: Any = None) -> Any:
+    def render_mail(
+        self, template_prefix: str, email: Any, context: dict[str, Any], headers: Any = None
+    ) -> Any:
         return super().render_mail(
-            template_prefix, email, {**context, "site_url": settings.SITE_URL, "site_name": settings.SITE_NAME}, headers
+            template_prefix,
+            email,
+            {**context, "site_url": settings.SITE_URL, "site_name": settings.SITE_NAME},
+            headers,
         )

@@ -33,4 +33,6 @@ def normalised_address(email: str) -> str:
 def identity_hash(email: str) -> str:
     """Keyed hash (hex, 64 characters) of the normalised address."""
     key = hashlib.sha256(b"starter-credit:" + settings.IDENTITY_KEY.encode()).digest()
-    return hmac.new(key, normalised_address(email).encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+    return hmac.new(
+        key, normalised_address(email).encode("utf-8", "surrogatepass"), hashlib.sha256
+    ).hexdigest()

@@ -11,7 +11,11 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.update(
     {
         "broker_connection_retry_on_startup": True,
-        "broker_transport_options": {"visibility_timeout": 300, "socket_timeout": 5, "socket_connect_timeout": 2},
+        "broker_transport_options": {
+            "visibility_timeout": 300,
+            "socket_timeout": 5,
+            "socket_connect_timeout": 2,
+        },
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
         "task_ignore_result": True,

@@ -8,7 +8,11 @@ from wallet import ledger, wallets
 
 
 def navigation(request: HttpRequest) -> dict[str, object]:
-    context: dict[str, object] = {"site_name": settings.SITE_NAME, "support_email": settings.SUPPORT_EMAIL, "nav_balance": None}
+    context: dict[str, object] = {
+        "site_name": settings.SITE_NAME,
+        "support_email": settings.SUPPORT_EMAIL,
+        "nav_balance": None,
+    }
     user = getattr(request, "user", None)
     if user is not None and user.is_authenticated and not request.path.startswith("/admin/"):
         balances = ledger.balances(wallets.wallet_of(user))

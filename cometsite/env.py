@@ -30,7 +30,9 @@ def integer(name: str, default: int, *, minimum: int = 0, maximum: int = 2**31) 
     if not value:
         return default
     if not (value.isascii() and value.isdigit()) or not minimum <= int(value) <= maximum:
-        raise ImproperlyConfigured(f"{name} must be a whole number from {minimum} to {maximum}, not {value!r}.")
+        raise ImproperlyConfigured(
+            f"{name} must be a whole number from {minimum} to {maximum}, not {value!r}."
+        )
     return int(value)
 
 
@@ -46,7 +48,9 @@ def required(name: str, *, local_default: str | None, local: bool) -> str:
     if local and local_default is not None:
         return local_default
     reason = "is not set" if not value else "still has the default of the quick start"
-    raise ImproperlyConfigured(f"{name} {reason}. Set it in the environment; with DEBUG off nothing stands in for it.")
+    raise ImproperlyConfigured(
+        f"{name} {reason}. Set it in the environment; with DEBUG off nothing stands in for it."
+    )
 
 
 def load_file(path: Path) -> None:
@@ -77,21 +81,29 @@ def database(url: str) -> dict[str, object]:
 
 
 def mail(url: str) -> dict[str, object]:
-    """Django's e-mail settings for `smtp://user:password@host:587` (STARTTLS), `smtps://…` (TLS), `file:///folder` or `console:`."""
+    """Django's mailer for `smtp://user:password@host:587` (STARTTLS), `smtps://…` (TLS), `file:///folder`, `console:`."""
     parts = urlsplit(url)
     if parts.scheme == "file":
-        return {"EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend", "EMAIL_FILE_PATH": unquote(parts.path)}
+        folder = unquote(parts.path)
+        return {
+            "BACKEND": "django.core.mail.backends.filebased.EmailBackend",
+            "OPTIONS": {"file_path": folder},
+        }
     if parts.scheme == "console":
-        return {"EMAIL_BACKEND": "django.core.mail.backends.console.EmailBackend"}
+        return {"BACKEND": "django.core.mail.backends.console.EmailBackend"}
     if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
-        raise ImproperlyConfigured("EMAIL_URL must look like smtp://user:password@host:587, smtps://… or file:///folder.")
+        raise ImproperlyConfigured(
+            "EMAIL_URL must look like smtp://user:password@host:587, smtps://… or file:///folder."
+        )
     return {
-        "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
-        "EMAIL_HOST": parts.hostname,
-        "EMAIL_PORT": parts.port or (465 if parts.scheme == "smtps" else 587),
-        "EMAIL_HOST_USER": unquote(parts.username or ""),
-        "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
-        "EMAIL_USE_SSL": parts.scheme == "smtps",
-        "EMAIL_USE_TLS": parts.scheme == "smtp" and bool(parts.username),
-        "EMAIL_TIMEOUT": 10,
+        "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "OPTIONS": {
+            "host": parts.hostname,
+            "port": parts.port or (465 if parts.scheme == "smtps" else 587),
+            "username": unquote(parts.username or ""),
+            "password": unquote(parts.password or ""),
+            "use_ssl": parts.scheme == "smtps",
+            "use_tls": parts.scheme == "smtp" and bool(parts.username),
+            "timeout": 10,
+        },
     }

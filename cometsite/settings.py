@@ -16,14 +16,18 @@ DATA_DIR = Path(env.text("DATA_DIR") or BASE_DIR / ".data").absolute()
 LOCAL = env.flag("DEBUG", default=False)
 DEBUG = False
 
-SECRET_KEY = env.required("SECRET_KEY", local_default="local-only-secret-key-that-protects-nothing-at-all", local=LOCAL)
+SECRET_KEY = env.required(
+    "SECRET_KEY", local_default="local-only-secret-key-that-protects-nothing-at-all", local=LOCAL
+)
 # Keys the hash that remembers who had starter credit; it must outlive a change of SECRET_KEY.
 IDENTITY_KEY = env.text("IDENTITY_KEY") or SECRET_KEY
 PORT = env.integer("PORT", 8000, minimum=1, maximum=65535)
 SITE_URL = env.required("SITE_URL", local_default=f"http://127.0.0.1:{PORT}", local=LOCAL).rstrip("/")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if LOCAL else "")
 if not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS:
-    raise ImproperlyConfigured("ALLOWED_HOSTS must name this site's hosts, separated by commas; * is refused.")
+    raise ImproperlyConfigured(
+        "ALLOWED_HOSTS must name this site's hosts, separated by commas; * is refused."
+    )
 CSRF_TRUSTED_ORIGINS = [SITE_URL] if urlsplit(SITE_URL).scheme == "https" else []
 
 INSTALLED_APPS = [
@@ -121,7 +125,9 @@ TOP_UP_MAXIMUM_CENTS = env.integer("TOP_UP_MAXIMUM_CENTS", 500_00, minimum=100, 
 TOP_UPS_PER_HOUR = env.integer("TOP_UPS_PER_HOUR", 10_000 if LOCAL else 20, minimum=1)
 HOLD_SECONDS = env.integer("HOLD_SECONDS", 900, minimum=10, maximum=86_400)
 KEYS_PER_WALLET = env.integer("KEYS_PER_WALLET", 100, minimum=1, maximum=10_000)
-GATEWAY_BASE_URL = (env.text("GATEWAY_BASE_URL") or ("http://127.0.0.1:4000" if LOCAL else SITE_URL)).rstrip("/")
+GATEWAY_BASE_URL = (env.text("GATEWAY_BASE_URL") or ("http://127.0.0.1:4000" if LOCAL else SITE_URL)).rstrip(
+    "/"
+)
 SUPPORT_EMAIL = env.text("SUPPORT_EMAIL", "support@localhost" if LOCAL else "")
 SITE_NAME = env.text("SITE_NAME", "Comet")
 
@@ -150,6 +156,8 @@ ACCOUNT_EMAIL_VERIFICATION = "mandatory" if EMAIL_VERIFICATION_REQUIRED else "no
 ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = EMAIL_VERIFICATION_REQUIRED
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = f"{SITE_NAME}: "
+ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_RESEND = True
+ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_CHANGE = True
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_LOGOUT_REDIRECT_URL = "home"
@@ -160,10 +168,9 @@ if LOCAL:
 ALLAUTH_TRUSTED_PROXY_COUNT = env.integer("TRUSTED_PROXY_COUNT", 0, maximum=10)
 
 # Mail
-for _name, _value in env.mail(
-    env.required("EMAIL_URL", local_default=f"file://{DATA_DIR / 'mail'}", local=LOCAL)
-).items():
-    globals()[_name] = _value
+MAILERS = {
+    "default": env.mail(env.required("EMAIL_URL", local_default=f"file://{DATA_DIR / 'mail'}", local=LOCAL))
+}
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("FROM_EMAIL", f"no-reply@{urlsplit(SITE_URL).hostname}")
 
 # Security
@@ -171,7 +178,9 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 60 * 60 * 24 * 14
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not LOCAL
-SECURE_SSL_REDIRECT = False  # The webhook must never be answered with a redirect; the proxy in front redirects people.
+SECURE_SSL_REDIRECT = (
+    False  # The webhook must never be answered with a redirect; the proxy in front redirects people.
+)
 SECURE_HSTS_SECONDS = 0 if LOCAL else 60 * 60 * 24 * 365
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = False
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ALLAUTH_TRUSTED_PROXY_COUNT else None

@@ -20,9 +20,15 @@ class Call(models.Model):
         FAILED = "failed", "Failed; costs nothing"
 
     id = models.UUIDField(primary_key=True)
-    wallet = models.ForeignKey(Wallet, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="calls")
-    key = models.ForeignKey(ApiKey, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="calls")
-    model = models.ForeignKey(Model, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="calls")
+    wallet = models.ForeignKey(
+        Wallet, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="calls"
+    )
+    key = models.ForeignKey(
+        ApiKey, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="calls"
+    )
+    model = models.ForeignKey(
+        Model, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="calls"
+    )
     price_version = models.ForeignKey(
         PriceVersion, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="calls"
     )
@@ -33,10 +39,20 @@ class Call(models.Model):
     charged_nanousd = models.BigIntegerField()
     promotional_nanousd = models.BigIntegerField(help_text="The part of the charge that given credit paid.")
     promotional_transfer = models.ForeignKey(
-        Transfer, null=True, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+        Transfer,
+        null=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
     )
     paid_transfer = models.ForeignKey(
-        Transfer, null=True, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+        Transfer,
+        null=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
     )
     held_nanousd = models.BigIntegerField(null=True, help_text="What was held for it; null without a hold.")
     balance_after_nanousd = models.BigIntegerField()
@@ -92,10 +108,16 @@ class DailyUsage(models.Model):
     """Calls of a day (UTC, by the time in the id), counted in the transaction that records them."""
 
     pk = models.CompositePrimaryKey("wallet_id", "day", "key_id", "model_id")
-    wallet = models.ForeignKey(Wallet, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    wallet = models.ForeignKey(
+        Wallet, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
     day = models.DateField()
-    key = models.ForeignKey(ApiKey, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
-    model = models.ForeignKey(Model, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    key = models.ForeignKey(
+        ApiKey, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    model = models.ForeignKey(
+        Model, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
     calls = models.BigIntegerField(default=0)
     failed = models.BigIntegerField(default=0)
     input_tokens = models.BigIntegerField(default=0, help_text="All input, cached and not.")

@@ -12,7 +12,9 @@ class ApiKey(models.Model):
 
     wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="api_keys")
     name = models.CharField(max_length=80)
-    prefix = models.CharField(max_length=16, db_index=True, help_text="The key's first characters, to recognise it by.")
+    prefix = models.CharField(
+        max_length=16, db_index=True, help_text="The key's first characters, to recognise it by."
+    )
     last_four = models.CharField(max_length=4)
     digest = models.BinaryField(max_length=32, unique=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -43,7 +45,9 @@ class KeySpend(models.Model):
     last_used_at = models.DateTimeField(null=True)
 
     class Meta:
-        constraints = [models.CheckConstraint(name="key_spend_not_negative", condition=Q(spent_nanousd__gte=0))]
+        constraints = [
+            models.CheckConstraint(name="key_spend_not_negative", condition=Q(spent_nanousd__gte=0))
+        ]
 
 
 class GatewayKey(models.Model):

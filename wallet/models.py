@@ -45,7 +45,9 @@ class Account(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["wallet", "kind"], name="account_one_of_a_kind", nulls_distinct=False),
+            models.UniqueConstraint(
+                fields=["wallet", "kind"], name="account_one_of_a_kind", nulls_distinct=False
+            ),
             models.CheckConstraint(
                 name="account_kind_fits_owner",
                 condition=Q(wallet__isnull=False, kind__in=["promotional", "paid"])
@@ -71,7 +73,9 @@ class Funds(models.Model):
 
     class Meta:
         verbose_name_plural = "funds"
-        constraints = [models.CheckConstraint(name="funds_held_not_negative", condition=Q(held_nanousd__gte=0))]
+        constraints = [
+            models.CheckConstraint(name="funds_held_not_negative", condition=Q(held_nanousd__gte=0))
+        ]
 
     @property
     def balance_nanousd(self) -> int:
@@ -116,20 +120,32 @@ class Transfer(models.Model):
 
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     code = models.CharField(max_length=20, choices=Code)
-    reference = models.CharField(max_length=200, unique=True, help_text="The same reference moves money once.")
-    debit_account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="debits", db_index=False)
-    credit_account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="credits", db_index=False)
-    wallet = models.ForeignKey(Wallet, null=True, on_delete=models.PROTECT, related_name="transfers", db_index=False)
+    reference = models.CharField(
+        max_length=200, unique=True, help_text="The same reference moves money once."
+    )
+    debit_account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, related_name="debits", db_index=False
+    )
+    credit_account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, related_name="credits", db_index=False
+    )
+    wallet = models.ForeignKey(
+        Wallet, null=True, on_delete=models.PROTECT, related_name="transfers", db_index=False
+    )
     amount_nanousd = models.BigIntegerField()
     corrects = models.OneToOneField("self", null=True, on_delete=models.PROTECT, related_name="corrected_by")
-    details = models.JSONField(default=dict, help_text="Ids that explain the movement; never what identifies a person.")
+    details = models.JSONField(
+        default=dict, help_text="Ids that explain the movement; never what identifies a person."
+    )
 
     class Meta:
         ordering = ["-id"]
         indexes = [models.Index(fields=["wallet", "id"], name="transfer_wallet_history")]
         constraints = [
             models.CheckConstraint(name="transfer_amount_positive", condition=Q(amount_nanousd__gt=0)),
-            models.CheckConstraint(name="transfer_two_accounts", condition=~Q(debit_account=models.F("credit_account"))),
+            models.CheckConstraint(
+                name="transfer_two_accounts", condition=~Q(debit_account=models.F("credit_account"))
+            ),
             models.CheckConstraint(name="transfer_code_known", condition=Q(code__in=Code.values)),
             models.CheckConstraint(name="transfer_reference_given", condition=~Q(reference="")),
         ]
@@ -156,13 +172,17 @@ class Hold(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["wallet", "expires_at"], name="hold_open", condition=Q(state="open"))]
-        constraints = [models.CheckConstraint(name="hold_amount_not_negative", condition=Q(amount_nanousd__gte=0))]
+        constraints = [
+            models.CheckConstraint(name="hold_amount_not_negative", condition=Q(amount_nanousd__gte=0))
+        ]
 
 
 class StripeCustomer(models.Model):
     """Who a wallet is at Stripe."""
 
-    wallet = models.OneToOneField(Wallet, primary_key=True, on_delete=models.PROTECT, related_name="stripe_customer")
+    wallet = models.OneToOneField(
+        Wallet, primary_key=True, on_delete=models.PROTECT, related_name="stripe_customer"
+    )
     customer_id = models.CharField(max_length=64, unique=True)
 
     def __str__(self) -> str:
@@ -194,13 +214,21 @@ class TopUp(models.Model):
     payment_intent_id = models.CharField(max_length=128, null=True, unique=True)
     received_cents = models.PositiveIntegerField(null=True, help_text="What Stripe received, less tax.")
     tax_cents = models.PositiveIntegerField(null=True)
-    presentment_amount = models.PositiveBigIntegerField(null=True, help_text="Minor units of what the person paid in.")
+    presentment_amount = models.PositiveBigIntegerField(
+        null=True, help_text="Minor units of what the person paid in."
+    )
     presentment_currency = models.CharField(max_length=3, blank=True)
     problem = models.TextField(blank=True, help_text="Why it is parked, or what Stripe answered.")
 
     class Meta:
         ordering = ["-created_at"]
-        indexes = [models.Index(fields=["checked_at"], name="top_up_unfinished", condition=Q(state__in=["created", "open", "pending"]))]
+        indexes = [
+            models.Index(
+                fields=["checked_at"],
+                name="top_up_unfinished",
+                condition=Q(state__in=["created", "open", "pending"]),
+            )
+        ]
         constraints = [models.CheckConstraint(name="top_up_amount_positive", condition=Q(amount_cents__gt=0))]
 
     def __str__(self) -> str:
@@ -235,7 +263,11 @@ class StripeEvent(models.Model):
 
     class Meta:
         ordering = ["-received_at"]
-        indexes = [models.Index(fields=["next_attempt_at"], name="stripe_event_pending", condition=Q(state="pending"))]
+        indexes = [
+            models.Index(
+                fields=["next_attempt_at"], name="stripe_event_pending", condition=Q(state="pending")
+            )
+        ]
 
     def __str__(self) -> str:
         return self.id

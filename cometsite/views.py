@@ -1,0 +1,42 @@
+"""The pages that belong to no app: the front page, help, and the description of the API."""
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_safe
+
+from cometsite import openapi as openapi_document
+from pricing.money import NANO_PER_USD, usd
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    if request.user.is_authenticated:
+        return redirect("wallet")
+    return render(request, "home.html", _facts())
+
+
+@require_safe
+def help_page(request: HttpRequest) -> HttpResponse:
+    return render(request, "help/index.html", _facts())
+
+
+@require_safe
+def openapi(request: HttpRequest) -> HttpResponse:
+    response = JsonResponse(openapi_document.document(settings.SITE_URL))
+    response["Access-Control-Allow-Origin"] = "*"
+    return response
+
+
+@require_safe
+def api_reference(request: HttpRequest) -> HttpResponse:
+    return render(request, "api/reference.html", {"document": openapi_document.document(settings.SITE_URL)})
+
+
+def _facts() -> dict[str, object]:
+    return {
+        "site_url": settings.SITE_URL,
+        "gateway_base_url": settings.GATEWAY_BASE_URL,
+        "starter_credit": usd(settings.STARTER_CREDIT_NANOUSD),
+        "min_top_up": usd(settings.TOP_UP_MINIMUM_CENTS * NANO_PER_USD // 100),
+    }

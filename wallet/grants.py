@@ -1,0 +1,68 @@
+"""Credit that is given. Starter credit is given once per person: per account, and per inbox (accounts/identity.py).
+
+Never gives twice: the reference of the transfer is the keyed hash of the normalised address, and references are unique.
+"""
+
+import datetime
+
+from allauth.account.models import EmailAddress
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from accounts.identity import identity_hash
+from accounts.models import User
+from wallet import ledger
+from wallet.models import Code, Transfer
+from wallet.wallets import wallet_of
+
+
+def give_starter_credit(user: User) -> Transfer | None:
+    """Post this person's starter credit if it is due and was never given; safe to call at any time, any number of times.
+
+    Due means: the address is verified, or the operator needs no verification. None where it isn't due, where this
+    inbox had it under another account, or where today's budget for all sign-ups (STARTER_CREDIT_DAILY_LIMIT) is spent.
+    """
+    if not settings.STARTER_CREDIT_NANOUSD or not user.is_active or not _address_counts(user):
+        return None
+    wallet = wallet_of(user)
+    with transaction.atomic():
+        ledger.lock([wallet.pk])
+        if Transfer.objects.filter(wallet=wallet, code=Code.STARTER_GRANT).exists():
+            return None
+        reference = f"starter:{identity_hash(user.email)}"
+        if Transfer.objects.filter(reference=reference).exists() or _budget_is_spent():
+            return None
+        return ledger.post(
+            code=Code.STARTER_GRANT,
+            reference=reference,
+            debit=ledger.house("promotions"),
+            credit=ledger.promotional(wallet),
+            amount_nanousd=settings.STARTER_CREDIT_NANOUSD,
+        )
+
+
+def give_missing_starter_credit(limit: int = 500) -> int:
+    """Find people whose starter credit got lost between sign-up and grant, and give it. Returns how many got it."""
+    had_it = Transfer.objects.filter(wallet__owner=OuterRef("pk"), code=Code.STARTER_GRANT)
+    recent = timezone.now() - datetime.timedelta(days=7)
+    waiting = User.objects.filter(~Exists(had_it), is_active=True, date_joined__gte=recent).order_by("-pk")[
+        :limit
+    ]
+    return sum(give_starter_credit(user) is not None for user in waiting)
+
+
+def _address_counts(user: User) -> bool:
+    if not settings.EMAIL_VERIFICATION_REQUIRED:
+        return True
+    return bool(EmailAddress.objects.filter(user=user, email__iexact=user.email, verified=True).exists())
+
+
+def _budget_is_spent() -> bool:
+    """One lock for all grants of starter credit, so that the daily budget holds under parallel sign-ups too."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('starter-credit'))")
+    midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    given = Transfer.objects.filter(code=Code.STARTER_GRANT, created_at__gte=midnight).count()
+    return given >= settings.STARTER_CREDIT_DAILY_LIMIT

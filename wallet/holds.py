@@ -1,0 +1,98 @@
+"""Holds: what admitted calls are expected to cost. Owns wallet_hold and `held_nanousd`; never touches a balance.
+
+A wallet is admitted while balance − open holds > 0, checked and held in one statement under the lock of its funds. So
+with any number of parallel calls a balance falls below zero by no more than what the admitted calls cost beyond their
+holds, plus the cost of the last one admitted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db import transaction
+
+from wallet import ledger
+from wallet.models import Hold, Wallet
+from wallet.transactions import rows
+
+# For the statement that admits a call: a common table expression that locks the funds of the wallet in `admitted`
+# (wallet_id, and the columns of the hold), checks them as last committed, and holds the amount. Of several statements
+# that wait for one wallet each sees what the one before it held, because UPDATE reads the row again after the wait.
+PLACE = """
+    funds AS (
+        UPDATE wallet_funds f SET held_nanousd = f.held_nanousd + a.amount_nanousd
+        FROM admitted a
+        WHERE f.wallet_id = a.wallet_id AND f.promotional_nanousd + f.paid_nanousd - f.held_nanousd > 0
+        RETURNING f.wallet_id, f.promotional_nanousd + f.paid_nanousd - f.held_nanousd AS available_nanousd
+    ),
+    held AS (
+        INSERT INTO wallet_hold (id, wallet_id, reference, memo, amount_nanousd, expires_at, state)
+        SELECT a.call_id, a.wallet_id, a.reference, a.memo, a.amount_nanousd, a.expires_at, 'open'
+        FROM admitted a JOIN funds USING (wallet_id)
+    )
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedHold:
+    wallet_id: int
+    reference: str
+    amount_nanousd: int
+    was_open: bool
+
+
+def close(call_ids: Sequence[UUID]) -> dict[UUID, ClosedHold]:
+    """Remove the holds of these calls and take them off the held totals. Unknown ids are no error.
+
+    The wallets must be locked (`ledger.lock`) in this transaction.
+    """
+    gone = rows(
+        "DELETE FROM wallet_hold WHERE id = ANY(%s::uuid[]) RETURNING id, wallet_id, reference, amount_nanousd, state = 'open'",
+        [list(call_ids)],
+    )
+    closed = {row[0]: ClosedHold(*row[1:]) for row in gone}
+    released: dict[int, int] = {}
+    for hold in closed.values():
+        if hold.was_open:
+            released[hold.wallet_id] = released.get(hold.wallet_id, 0) + hold.amount_nanousd
+    _lower_totals(released)
+    return closed
+
+
+def release(call_id: UUID) -> bool:
+    """Close the hold of a call that never happened. False where there is none; twice is fine."""
+    with transaction.atomic():
+        hold = Hold.objects.filter(pk=call_id).first()
+        if hold is None:
+            return False
+        ledger.lock([hold.wallet_id])
+        return bool(close([call_id]))
+
+
+def expire_overdue(wallet: Wallet | int | None = None, limit: int = 10_000) -> int:
+    """Stop counting holds whose time is over, of one wallet or of all; returns how many. They stay as evidence."""
+    wallet_id = wallet.pk if isinstance(wallet, Wallet) else wallet
+    with transaction.atomic():
+        overdue = rows(
+            "SELECT DISTINCT wallet_id FROM (SELECT wallet_id FROM wallet_hold WHERE state = 'open' AND expires_at <= now()"
+            " AND (%(wallet)s::bigint IS NULL OR wallet_id = %(wallet)s::bigint) LIMIT %(limit)s) AS overdue",
+            {"wallet": wallet_id, "limit": limit},
+        )
+        ledger.lock(row[0] for row in overdue)
+        expired = rows(
+            "WITH expired AS (UPDATE wallet_hold SET state = 'expired' WHERE state = 'open' AND expires_at <= now()"
+            " AND wallet_id = ANY(%s) RETURNING wallet_id, amount_nanousd)"
+            " SELECT wallet_id, sum(amount_nanousd)::bigint, count(*) FROM expired GROUP BY wallet_id",
+            [[row[0] for row in overdue]],
+        )
+        _lower_totals({row[0]: row[1] for row in expired})
+    return sum(row[2] for row in expired)
+
+
+def _lower_totals(released: dict[int, int]) -> None:
+    if released:
+        rows(
+            "UPDATE wallet_funds f SET held_nanousd = f.held_nanousd - r.amount"
+            " FROM unnest(%s::bigint[], %s::bigint[]) AS r(wallet_id, amount) WHERE f.wallet_id = r.wallet_id",
+            [list(released), list(released.values())],
+        )

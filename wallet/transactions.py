@@ -1,0 +1,58 @@
+"""One unit of work, run again from its start where the database lost it.
+
+A unit that is run through `again_if_lost` must be safe to run twice: everything it writes is keyed by an id that it was
+given. Then a COMMIT whose outcome nobody knows is simply tried once more.
+"""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, LiteralString, cast
+
+import psycopg
+from django.db import InterfaceError, OperationalError, connection, transaction
+
+ATTEMPTS = 4
+# Serialization failure, deadlock, lock timeout: the transaction was undone, and may succeed next time.
+UNDONE = {"40001", "40P01", "55P03"}
+
+
+def again_if_lost[T](work: Callable[[], T]) -> T:
+    """Run `work` in a transaction; after a lost connection, a deadlock or a serialization failure run it again."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with transaction.atomic():
+                return work()
+        except (OperationalError, InterfaceError) as error:
+            nested = connection.in_atomic_block
+            if nested or attempt == ATTEMPTS or not _may_succeed(error):
+                raise
+            _drop_broken_connection()
+            time.sleep(random.uniform(0, 0.02) * 2**attempt)  # noqa: S311 (only spreads retries)
+    raise AssertionError("unreachable")
+
+
+def _may_succeed(error: Exception) -> bool:
+    cause = error.__cause__
+    state = cause.sqlstate if isinstance(cause, psycopg.Error) else None
+    return state is None or state in UNDONE or state.startswith(("08", "57P"))
+
+
+def _drop_broken_connection() -> None:
+    raw = connection.connection
+    if raw is not None and (raw.closed or raw.broken):
+        connection.close()
+
+
+def rows(sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
+    """Rows of a statement that the server keeps prepared: for the paths where every call passes.
+
+    Runs on Django's own connection, inside its transaction. Errors are Django's.
+    """
+    connection.ensure_connection()
+    with (
+        connection.wrap_database_errors,
+        psycopg.Cursor(cast("psycopg.Connection", connection.connection)) as cursor,
+    ):
+        cursor.execute(cast("LiteralString", sql), parameters, prepare=True)
+        return cursor.fetchall() if cursor.description else []
