@@ -4,6 +4,7 @@ Starter credit is given once per inbox. The normalised address is never stored f
 so that it outlives the account without naming anybody.
 """
 
+import contextlib
 import hashlib
 import hmac
 import unicodedata
@@ -19,10 +20,9 @@ def normalised_address(email: str) -> str:
     """The address with what does not change the inbox taken out: case, `+tag`, dots at Gmail, Unicode and IDN spellings."""
     local, _, domain = unicodedata.normalize("NFKC", email).strip().lower().rpartition("@")
     domain = domain.rstrip(".")
-    try:
+    # A name that DNS can't know stays as it is: the text itself is then the identity.
+    with contextlib.suppress(UnicodeError):
         domain = domain.encode("idna").decode("ascii")
-    except UnicodeError:
-        pass  # Not a name that DNS knows; the text itself is then the identity.
     domain = SAME_DOMAIN.get(domain, domain)
     local = local.partition("+")[0] or local
     if domain in DOTLESS_DOMAINS:

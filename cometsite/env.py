@@ -64,7 +64,7 @@ def load_file(path: Path) -> None:
 
 
 def database(url: str) -> dict[str, object]:
-    """Django's settings for a `postgresql://user:password@host:port/name` address; `?host=/folder` names a socket's folder."""
+    """Django's settings for a `postgresql://user:password@host:port/name` address; `?host=/folder` names a socket."""
     parts = urlsplit(url)
     if parts.scheme not in {"postgres", "postgresql"} or len(parts.path) < 2:
         raise ImproperlyConfigured("DATABASE_URL must look like postgresql://user:password@host:5432/name.")

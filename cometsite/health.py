@@ -18,7 +18,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """503 without the database or with migrations missing; `degraded` without the broker or the cache, since charging goes on."""
+    """503 without the database or with migrations missing; `degraded` without broker or cache, since charging goes on."""
     try:
         if not _is_migrated():
             return JsonResponse({"status": "unavailable", "problems": ["migrations are missing"]}, status=503)

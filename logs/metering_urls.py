@@ -1,3 +1,9 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from logs import metering
+
+urlpatterns = [
+    path("authorize", metering.authorize, name="metering_authorize"),
+    path("calls", metering.calls, name="metering_calls"),
+    path("release", metering.release, name="metering_release"),
+]

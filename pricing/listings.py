@@ -30,7 +30,7 @@ _KINDS: tuple[tuple[Kind, frozenset[str]], ...] = (
 )
 
 
-class NotExpressible(ValueError):  # noqa: N818  # names what is wrong with the price list, not with the program
+class NotExpressible(ValueError):
     """A price that unit prices with effective-from times can't express; the text completes "because ..."."""
 
 

@@ -33,7 +33,7 @@ class RatingError(ValueError):
         self.unit = unit
 
 
-class UnknownUnit(RatingError):  # noqa: N818  # names what is wrong with the call
+class UnknownUnit(RatingError):
     """A unit that doesn't exist."""
 
     code = "unknown_unit"
@@ -42,7 +42,7 @@ class UnknownUnit(RatingError):  # noqa: N818  # names what is wrong with the ca
         super().__init__(unit, f"{unit[:64]!r} is not a unit.")
 
 
-class UnpricedUnit(RatingError):  # noqa: N818  # as above
+class UnpricedUnit(RatingError):
     """A positive quantity of a unit that the model has no price for."""
 
     code = "unpriced_unit"
@@ -51,7 +51,7 @@ class UnpricedUnit(RatingError):  # noqa: N818  # as above
         super().__init__(unit, f"The model has no price for {unit}.")
 
 
-class QuantityOutOfBounds(RatingError):  # noqa: N818  # as above
+class QuantityOutOfBounds(RatingError):
     """A quantity below zero, above its unit's bound, or no integer."""
 
     code = "quantity_out_of_bounds"
@@ -60,7 +60,7 @@ class QuantityOutOfBounds(RatingError):  # noqa: N818  # as above
         super().__init__(unit, f"{unit} must be an integer from 0 to {UNITS[unit].bound:,}.")
 
 
-class ChargeOutOfBounds(RatingError):  # noqa: N818  # as above
+class ChargeOutOfBounds(RatingError):
     """Quantities that are each possible but together cost more than any call can."""
 
     code = "charge_out_of_bounds"

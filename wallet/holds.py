@@ -36,19 +36,19 @@ PLACE = """
 @dataclass(frozen=True, slots=True)
 class ClosedHold:
     wallet_id: int
-    reference: str
     amount_nanousd: int
     was_open: bool
 
 
-def close(call_ids: Sequence[UUID]) -> dict[UUID, ClosedHold]:
-    """Remove the holds of these calls and take them off the held totals. Unknown ids are no error.
+def close(calls: Sequence[tuple[UUID, str]]) -> dict[UUID, ClosedHold]:
+    """Remove the holds of these (call id, reference) and take them off the held totals. Unknown ones are no error.
 
-    The wallets must be locked (`ledger.lock`) in this transaction.
+    A hold with another reference stays as it is. The wallets must be locked (`ledger.lock`) in this transaction.
     """
     gone = rows(
-        "DELETE FROM wallet_hold WHERE id = ANY(%s::uuid[]) RETURNING id, wallet_id, reference, amount_nanousd, state = 'open'",
-        [list(call_ids)],
+        "DELETE FROM wallet_hold h USING unnest(%s::uuid[], %s::text[]) AS c(id, reference)"
+        " WHERE h.id = c.id AND h.reference = c.reference RETURNING h.id, h.wallet_id, h.amount_nanousd, h.state = 'open'",
+        [[call_id for call_id, _ in calls], [reference for _, reference in calls]],
     )
     closed = {row[0]: ClosedHold(*row[1:]) for row in gone}
     released: dict[int, int] = {}
@@ -59,6 +59,11 @@ def close(call_ids: Sequence[UUID]) -> dict[UUID, ClosedHold]:
     return closed
 
 
+def references(call_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Who asked for these holds, of those that exist."""
+    return dict(Hold.objects.filter(pk__in=call_ids).values_list("id", "reference"))
+
+
 def release(call_id: UUID) -> bool:
     """Close the hold of a call that never happened. False where there is none; twice is fine."""
     with transaction.atomic():
@@ -66,7 +71,7 @@ def release(call_id: UUID) -> bool:
         if hold is None:
             return False
         ledger.lock([hold.wallet_id])
-        return bool(close([call_id]))
+        return bool(close([(call_id, hold.reference)]))
 
 
 def expire_overdue(wallet: Wallet | int | None = None, limit: int = 10_000) -> int:

@@ -7,7 +7,7 @@ given. Then a COMMIT whose outcome nobody knows is simply tried once more.
 import random
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, LiteralString, cast
+from typing import Any, cast
 
 import psycopg
 from django.db import InterfaceError, OperationalError, connection, transaction
@@ -54,5 +54,5 @@ def rows(sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[tupl
         connection.wrap_database_errors,
         psycopg.Cursor(cast("psycopg.Connection", connection.connection)) as cursor,
     ):
-        cursor.execute(cast("LiteralString", sql), parameters, prepare=True)
+        cursor.execute(sql, parameters, prepare=True)
         return cursor.fetchall() if cursor.description else []
