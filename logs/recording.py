@@ -25,7 +25,8 @@ from wallet import holds, ledger
 from wallet.models import Code, Funds
 from wallet.transactions import again_if_lost, rows
 
-LOWEST_BALANCE_NANOUSD = -(10**18)
+# No wallet owes ten million dollars: beyond it a report is taken for a mistake, and no sum can leave 64 bits.
+LOWEST_BALANCE_NANOUSD = -(10**16)
 
 
 @dataclass(slots=True)
@@ -161,7 +162,7 @@ def _without_known(entries: list[Entry], results: dict[int, Result]) -> list[Ent
         " JOIN pricing_model m ON m.id = c.model_id WHERE c.id = ANY(%s::uuid[])",
         [[entry.report.call_id for entry in entries]],
     )
-    known = {row[0]: (tuple(row[1:4]), row[4], row[5]) for row in found}
+    known = {row[0]: (tuple(row[1:4]), json.loads(row[4]), row[5]) for row in found}
     fresh: list[Entry] = []
     for entry in entries:
         report = entry.report

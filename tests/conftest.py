@@ -13,9 +13,13 @@ from django.test import TransactionTestCase
 from django.test.utils import setup_databases
 from pytest_django.plugin import DjangoDbBlocker
 
+from accounts.models import User
+from logs import estimating
+from pricing import catalogue
 from tests import plugin
 from tests.postgres import Snapshot, running
 from tests.stack import Stack
+from tokens import gateways
 
 # Files as they lie in the source tree, without a collectstatic before each run; a quick hash; a cache of this
 # process.
@@ -65,8 +69,34 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(autouse=True)
 def _empty_cache() -> Iterator[None]:
+    """Nothing that a process remembers passes from one test to the next."""
+    _forget()
     yield
+    _forget()
+
+
+def _forget() -> None:
     cache.clear()
+    catalogue.forget()
+    gateways.forget()
+    estimating.forget()
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    """The owner of what a test is about."""
+    return User.objects.create_user("alice@example.com", "correct horse battery")
+
+
+@pytest.fixture
+def charlie(db: None) -> User:
+    """Somebody else, who must see nothing of it."""
+    return User.objects.create_user("charlie@example.com", "correct horse battery")
+
+
+@pytest.fixture
+def staff(db: None) -> User:
+    return User.objects.create_superuser("staff@example.com", "correct horse battery")
 
 
 @pytest.fixture(autouse=True, scope="session")

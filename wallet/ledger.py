@@ -130,8 +130,9 @@ def post_many(postings: Sequence[Posting]) -> list[int]:
         _check_amount(posting.amount_nanousd)
     made = rows(
         "INSERT INTO wallet_transfer (code, reference, debit_account_id, credit_account_id, wallet_id, amount_nanousd,"
-        " details) SELECT code, reference, debit, credit, wallet, amount, details FROM unnest(%s::text[], %s::text[], %s::bigint[],"
-        " %s::bigint[], %s::bigint[], %s::bigint[], %s::jsonb[]) WITH ORDINALITY"
+        " details) SELECT code, reference, debit, credit, wallet, amount, details"
+        " FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::jsonb[])"
+        " WITH ORDINALITY"
         " AS t(code, reference, debit, credit, wallet, amount, details, place) ORDER BY place RETURNING id, reference",
         [
             [p.code.value for p in postings],
