@@ -32,7 +32,8 @@ def give_starter_credit(user: User) -> Transfer | None:
         if Transfer.objects.filter(wallet=wallet, code=Code.STARTER_GRANT).exists():
             return None
         reference = f"starter:{identity_hash(user.email)}"
-        if Transfer.objects.filter(reference=reference).exists() or _budget_is_spent():
+        # The lock that the budget takes also puts other accounts of the same inbox in line.
+        if _budget_is_spent() or Transfer.objects.filter(reference=reference).exists():
             return None
         return ledger.post(
             code=Code.STARTER_GRANT,
