@@ -31,7 +31,7 @@ if not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS:
 CSRF_TRUSTED_ORIGINS = [SITE_URL] if urlsplit(SITE_URL).scheme == "https" else []
 
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",
     "accounts.apps.AccountsConfig",
     "pricing.apps.PricingConfig",
     "wallet.apps.WalletConfig",
@@ -41,7 +41,7 @@ INSTALLED_APPS = [
     "allauth.account",
     "django_htmx",
     "heroicons",
-    "django.contrib.admin",
+    "cometsite.staff_site.StaffConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

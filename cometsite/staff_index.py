@@ -1,0 +1,135 @@
+"""The first page of the admin panel: today's numbers, and what waits for somebody.
+
+Everything here is bounded by a day, or by rows that staff are expected to clear, and is read at most every half minute
+by each process, however often the page is opened.
+"""
+
+import threading
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.db.models import Count, Sum
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import User
+from logs import call_ids
+from logs.models import Call, RejectedCall
+from pricing.money import NANO_PER_CENT, usd
+from wallet.models import Hold, StripeEvent, TopUp
+
+REFRESH_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number with what it means, and the list that shows its rows."""
+
+    title: str
+    value: str
+    note: str
+    address: str
+    is_alarming: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    read_at: datetime
+    today: tuple[Number, ...]
+    waiting: tuple[Number, ...]
+
+
+_clock = time.monotonic
+_reading = threading.Lock()
+_kept: tuple[float, Numbers] | None = None
+
+
+def index(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Adds the numbers to the page's context (Unfold's DASHBOARD_CALLBACK)."""
+    return {**context, "numbers": numbers(), "title": "Today", "refresh_seconds": int(REFRESH_SECONDS)}
+
+
+def numbers() -> Numbers:
+    """Today's numbers, at most 30 seconds old."""
+    global _kept
+    with _reading:
+        if _kept is None or _clock() - _kept[0] > REFRESH_SECONDS:
+            now = timezone.now()
+            _kept = (_clock(), Numbers(now, _today(now), _waiting(now)))
+        return _kept[1]
+
+
+def forget() -> None:
+    """Read the numbers anew for whoever asks next."""
+    global _kept
+    with _reading:
+        _kept = None
+
+
+def _today(now: datetime) -> tuple[Number, ...]:
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    paid = TopUp.objects.filter(state=TopUp.State.PAID, paid_at__gte=midnight)
+    top_ups = paid.aggregate(count=Count("pk"), cents=Sum("received_cents"))
+    calls = Call.objects.filter(pk__gte=call_ids.floor(midnight))
+    usage = calls.aggregate(count=Count("pk"), nanousd=Sum("charged_nanousd"))
+    sign_ups = User.objects.filter(date_joined__gte=midnight).count()
+    return (
+        Number("Sign-ups", f"{sign_ups:,}", "people", _list("accounts_user")),
+        Number(
+            "Top-ups",
+            usd((top_ups["cents"] or 0) * NANO_PER_CENT),
+            f"in {top_ups['count']:,} payments",
+            _list("wallet_topup", state__exact="paid"),
+        ),
+        Number(
+            "Usage",
+            usd(int(usage["nanousd"] or 0)),
+            f"in {usage['count']:,} calls",
+            _list("logs_call", since="today"),
+        ),
+    )
+
+
+def _waiting(now: datetime) -> tuple[Number, ...]:
+    day_ago = now - timedelta(days=1)
+    parked_events = StripeEvent.objects.filter(state=StripeEvent.State.PARKED).count()
+    pending_events = StripeEvent.objects.filter(state=StripeEvent.State.PENDING).count()
+    parked_top_ups = TopUp.objects.filter(state=TopUp.State.PARKED).count()
+    # A hold's id carries the time when it was placed, so that the primary key bounds the search.
+    oldest = call_ids.floor(day_ago - timedelta(seconds=settings.HOLD_SECONDS))
+    expired = Hold.objects.filter(pk__gte=oldest, state=Hold.State.EXPIRED, expires_at__gte=day_ago).count()
+    newest = RejectedCall.objects.order_by("-pk").values_list("received_at", flat=True)[:1000]
+    rejected = sum(received_at >= day_ago for received_at in newest)
+    return (
+        _alarm(
+            "Parked top-ups", parked_top_ups, "do not add up", _list("wallet_topup", state__exact="parked")
+        ),
+        _alarm(
+            "Parked events",
+            parked_events,
+            "not understood",
+            _list("wallet_stripeevent", state__exact="parked"),
+        ),
+        Number(
+            "Pending events",
+            f"{pending_events:,}",
+            "to be handled",
+            _list("wallet_stripeevent", state__exact="pending"),
+        ),
+        _alarm("Expired holds", expired, "in 24 hours", _list("wallet_hold", state__exact="expired")),
+        _alarm("Rejected calls", rejected, "in 24 hours", _list("logs_rejectedcall")),
+    )
+
+
+def _alarm(title: str, count: int, note: str, address: str) -> Number:
+    return Number(title, f"{count:,}", note, address, is_alarming=count > 0)
+
+
+def _list(model: str, **filters: str) -> str:
+    address = reverse(f"admin:{model}_changelist")
+    return f"{address}?{urlencode(filters)}" if filters else address

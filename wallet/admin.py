@@ -1,0 +1,398 @@
+"""The wallet's books for staff: everything is shown, nothing can be changed, the database refuses it too."""
+
+import uuid
+
+from django.contrib import admin
+from django.db.models import BigIntegerField, OuterRef, Q, QuerySet, Subquery, Sum, TextField
+from django.db.models.functions import Cast
+from django.http import HttpRequest
+
+from accounts.models import User
+from pricing.money import NANO_PER_CENT, usd
+from staff.admin import ReadOnlyAdmin, code, column, lines, link, list_link, pretty
+from wallet.models import (
+    Account,
+    Code,
+    Funds,
+    Hold,
+    HouseBalance,
+    StripeCustomer,
+    StripeEvent,
+    TopUp,
+    Transfer,
+    Wallet,
+)
+
+MOST_WALLETS = 50
+MOST_TRANSFERS = 200
+
+
+def wallets_for(term: str) -> list[int]:
+    """Wallets that a search names: by number, by the start of the owner's address, or by a Stripe id; at most 50."""
+    if as_number(term) is not None:
+        return [int(term)]
+    if "@" in term:
+        owners = User.objects.filter(email__startswith=term.lower())
+        return list(Wallet.objects.filter(owner__in=owners).values_list("pk", flat=True)[:MOST_WALLETS])
+    if term.startswith("cus_"):
+        return list(StripeCustomer.objects.filter(customer_id=term).values_list("wallet_id", flat=True))
+    paid = TopUp.objects.filter(Q(session_id=term) | Q(payment_intent_id=term))
+    return list(paid.values_list("wallet_id", flat=True)[:MOST_WALLETS])
+
+
+def as_number(term: str) -> int | None:
+    """The term as a row's number, if it is one."""
+    return int(term) if term.isascii() and term.isdecimal() and len(term) <= 18 else None
+
+
+def as_uuid(term: str) -> uuid.UUID | None:
+    """The term as an id, if it is one."""
+    try:
+        return uuid.UUID(term)
+    except ValueError:
+        return None
+
+
+@admin.register(Wallet)
+class WalletAdmin(ReadOnlyAdmin):
+    list_display = ("id", "owner", "balance", "held", "suspended_at", "created_at")
+    list_select_related = ("owner", "funds")
+    list_display_links = ("id", "owner")
+    linked_by = ("owner__id__exact",)
+    search_fields = ("owner__email",)
+    search_help_text = "Owner's e-mail, wallet number, or Stripe customer, session or payment id"
+    ordering = ("-id",)
+    fieldsets = (
+        (None, {"fields": ("id", "owner_link", "customer", "created_at", "suspended_at")}),
+        ("Balance", {"fields": ("promotional", "paid", "balance", "held", "available")}),
+        ("More of it", {"fields": ("more",)}),
+    )
+
+    def matching(self, term: str) -> Q:
+        return Q(pk__in=wallets_for(term))
+
+    @column("Owner")
+    def owner_link(self, wallet: Wallet) -> str:
+        return link(wallet.owner)
+
+    @column("Stripe customer")
+    def customer(self, wallet: Wallet) -> str:
+        return code(StripeCustomer.objects.filter(wallet=wallet).first())
+
+    @column("Promotional")
+    def promotional(self, wallet: Wallet) -> str:
+        return usd(wallet.funds.promotional_nanousd)
+
+    @column("Paid")
+    def paid(self, wallet: Wallet) -> str:
+        return usd(wallet.funds.paid_nanousd)
+
+    @column("Balance")
+    def balance(self, wallet: Wallet) -> str:
+        return usd(wallet.funds.balance_nanousd)
+
+    @column("Held")
+    def held(self, wallet: Wallet) -> str:
+        return usd(wallet.funds.held_nanousd)
+
+    @column("Available")
+    def available(self, wallet: Wallet) -> str:
+        return usd(wallet.funds.available_nanousd)
+
+    @column("Lists")
+    def more(self, wallet: Wallet) -> str:
+        lists = {
+            "wallet_transfer": "Transfers",
+            "wallet_hold": "Holds",
+            "wallet_topup": "Top-ups",
+            "wallet_account": "Ledger accounts",
+            "tokens_apikey": "API keys",
+            "logs_call": "Calls",
+            "logs_rejectedcall": "Rejected calls",
+        }
+        return lines([list_link(model, title, wallet__id__exact=wallet.pk) for model, title in lists.items()])
+
+
+class Side(admin.SimpleListFilter):
+    title = "whose"
+    parameter_name = "whose"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
+        return [("house", "The house's"), ("wallets", "Wallets'")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Account]) -> QuerySet[Account]:
+        if self.value() in ("house", "wallets"):
+            return queryset.filter(wallet__isnull=self.value() == "house")
+        return queryset
+
+
+@admin.register(Account)
+class AccountAdmin(ReadOnlyAdmin):
+    list_display = ("id", "kind", "wallet", "balance")
+    list_filter = (Side,)
+    list_select_related = ("wallet", "wallet__funds")
+    linked_by = ("wallet__id__exact",)
+    search_fields = ("wallet__owner__email",)
+    search_help_text = "Owner's e-mail or wallet number"
+    ordering = ("id",)
+    fields = ("id", "kind", "wallet_link", "balance")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Account]:
+        slots = HouseBalance.objects.filter(account=OuterRef("pk")).values("account")
+        total = slots.annotate(total=Cast(Sum("balance_nanousd"), BigIntegerField())).values("total")
+        found: QuerySet[Account] = super().get_queryset(request)
+        return found.annotate(house_nanousd=Subquery(total))
+
+    def matching(self, term: str) -> Q:
+        return Q(wallet__in=wallets_for(term))
+
+    @column("Wallet")
+    def wallet_link(self, account: Account) -> str:
+        return link(account.wallet) if account.wallet else "The house"
+
+    @column("Balance")
+    def balance(self, account: Account) -> str:
+        if account.wallet is None:
+            return usd(getattr(account, "house_nanousd", None) or 0)
+        funds = account.wallet.funds
+        is_paid = account.kind == Account.Kind.PAID
+        return usd(funds.paid_nanousd if is_paid else funds.promotional_nanousd)
+
+
+@admin.register(Transfer)
+class TransferAdmin(ReadOnlyAdmin):
+    list_display = ("id", "created_at", "code", "amount", "wallet", "reference")
+    list_filter = ("code",)
+    list_select_related = ("wallet",)
+    linked_by = ("wallet__id__exact",)
+    search_fields = ("reference",)
+    search_help_text = "Number, reference from its beginning, owner's e-mail, or Stripe id"
+    ordering = ("-id",)
+    fields = (
+        "id", "created_at", "code", "amount", "debit", "credit", "wallet_link", "reference_text", "corrects_link",
+        "corrected_by_link", "explained",
+    )  # fmt: skip
+
+    def matching(self, term: str) -> Q:
+        """By number and reference over all; by what the details say only within the wallets that the term names."""
+        found = Q(reference__startswith=term) | Q(reference=f"{Code.TOP_UP}:{term}")
+        number = as_number(term)
+        if number is not None:
+            return found | Q(pk=number)
+        wallets = wallets_for(term)
+        if "@" in term or term.startswith("cus_"):
+            return found | Q(wallet__in=wallets)
+        return found | Q(pk__in=_telling_of(term, wallets))
+
+    @column("Amount")
+    def amount(self, transfer: Transfer) -> str:
+        return usd(transfer.amount_nanousd)
+
+    @column("Debit")
+    def debit(self, transfer: Transfer) -> str:
+        return link(transfer.debit_account)
+
+    @column("Credit")
+    def credit(self, transfer: Transfer) -> str:
+        return link(transfer.credit_account)
+
+    @column("Wallet")
+    def wallet_link(self, transfer: Transfer) -> str:
+        return link(transfer.wallet)
+
+    @column("Reference")
+    def reference_text(self, transfer: Transfer) -> str:
+        return code(transfer.reference)
+
+    @column("Corrects")
+    def corrects_link(self, transfer: Transfer) -> str:
+        return link(transfer.corrects)
+
+    @column("Corrected by")
+    def corrected_by_link(self, transfer: Transfer) -> str:
+        return link(Transfer.objects.filter(corrects=transfer).first())
+
+    @column("Details")
+    def explained(self, transfer: Transfer) -> str:
+        return pretty(transfer.details)
+
+
+def _telling_of(term: str, wallets: list[int]) -> list[int]:
+    """Transfers of these wallets, usage apart, whose details hold the term; details have no index of their own."""
+    found = Transfer.objects.filter(wallet__in=wallets).exclude(code=Code.USAGE)
+    found = found.annotate(text=Cast("details", TextField())).filter(text__contains=f'"{term}"')
+    return list(found.values_list("pk", flat=True)[:MOST_TRANSFERS])
+
+
+@admin.register(Funds)
+class FundsAdmin(ReadOnlyAdmin):
+    list_display = ("wallet", "promotional", "paid", "held", "available")
+    list_select_related = ("wallet",)
+    search_fields = ("wallet__owner__email",)
+    search_help_text = "Owner's e-mail or wallet number"
+    ordering = ("-wallet_id",)
+    fields = ("wallet_link", "promotional", "paid", "held", "available")
+
+    def matching(self, term: str) -> Q:
+        return Q(pk__in=wallets_for(term))
+
+    @column("Wallet")
+    def wallet_link(self, funds: Funds) -> str:
+        return link(funds.wallet)
+
+    @column("Promotional")
+    def promotional(self, funds: Funds) -> str:
+        return usd(funds.promotional_nanousd)
+
+    @column("Paid")
+    def paid(self, funds: Funds) -> str:
+        return usd(funds.paid_nanousd)
+
+    @column("Held")
+    def held(self, funds: Funds) -> str:
+        return usd(funds.held_nanousd)
+
+    @column("Available")
+    def available(self, funds: Funds) -> str:
+        return usd(funds.available_nanousd)
+
+
+@admin.register(Hold)
+class HoldAdmin(ReadOnlyAdmin):
+    list_display = ("id", "state_label", "amount", "wallet", "memo", "created_at", "expires_at")
+    list_filter = ("state",)
+    list_select_related = ("wallet",)
+    linked_by = ("wallet__id__exact",)
+    search_fields = ("id",)
+    search_help_text = "Call id, owner's e-mail or wallet number"
+    ordering = ("-id",)
+    fields = (
+        "id", "state_label", "amount", "wallet_link", "reference", "memo", "created_at", "expires_at",
+    )  # fmt: skip
+
+    def matching(self, term: str) -> Q:
+        call_id = as_uuid(term)
+        return Q(pk=call_id) if call_id else Q(wallet__in=wallets_for(term))
+
+    @column("State", labels={"open": "info", "expired": "warning"})
+    def state_label(self, hold: Hold) -> str:
+        return hold.state
+
+    @column("Amount")
+    def amount(self, hold: Hold) -> str:
+        return usd(hold.amount_nanousd)
+
+    @column("Wallet")
+    def wallet_link(self, hold: Hold) -> str:
+        return link(hold.wallet)
+
+
+@admin.register(TopUp)
+class TopUpAdmin(ReadOnlyAdmin):
+    list_display = ("id", "created_at", "amount", "state_label", "wallet", "paid_at", "problem")
+    list_filter = ("state",)
+    list_select_related = ("wallet",)
+    linked_by = ("wallet__id__exact",)
+    search_fields = ("session_id",)
+    search_help_text = "Top-up, session or payment intent id, owner's e-mail, or wallet number"
+    ordering = ("-created_at",)
+    fieldsets = (
+        (None, {"fields": ("id", "wallet_link", "amount", "state_label", "meaning", "problem")}),
+        ("Stripe", {"fields": ("session", "payment_intent", "received", "tax", "presentment", "events")}),
+        ("Times", {"fields": ("created_at", "checked_at", "paid_at")}),
+    )
+
+    def matching(self, term: str) -> Q:
+        top_up_id = as_uuid(term)
+        if top_up_id:
+            return Q(pk=top_up_id)
+        if "@" in term or term.startswith("cus_") or as_number(term) is not None:
+            return Q(wallet__in=wallets_for(term))
+        return Q(session_id=term) | Q(payment_intent_id=term)
+
+    @column("Amount")
+    def amount(self, top_up: TopUp) -> str:
+        return usd(top_up.amount_cents * NANO_PER_CENT)
+
+    @column(
+        "State",
+        labels={
+            "paid": "success",
+            "open": "info",
+            "pending": "info",
+            "created": "info",
+            "failed": "danger",
+            "parked": "danger",
+        },
+    )
+    def state_label(self, top_up: TopUp) -> str:
+        return top_up.state
+
+    @column("Which means")
+    def meaning(self, top_up: TopUp) -> str:
+        return top_up.get_state_display()
+
+    @column("Wallet")
+    def wallet_link(self, top_up: TopUp) -> str:
+        return link(top_up.wallet)
+
+    @column("Session")
+    def session(self, top_up: TopUp) -> str:
+        return code(top_up.session_id)
+
+    @column("Payment intent")
+    def payment_intent(self, top_up: TopUp) -> str:
+        return code(top_up.payment_intent_id)
+
+    @column("Received, less tax")
+    def received(self, top_up: TopUp) -> str:
+        return "-" if top_up.received_cents is None else usd(top_up.received_cents * NANO_PER_CENT)
+
+    @column("Tax")
+    def tax(self, top_up: TopUp) -> str:
+        return "-" if top_up.tax_cents is None else usd(top_up.tax_cents * NANO_PER_CENT)
+
+    @column("Paid in")
+    def presentment(self, top_up: TopUp) -> str:
+        if top_up.presentment_amount is None:
+            return "-"
+        return f"{top_up.presentment_amount:,} minor units of {top_up.presentment_currency.upper()}"
+
+    @column("Events")
+    def events(self, top_up: TopUp) -> str:
+        ids = [each for each in (top_up.session_id, top_up.payment_intent_id) if each]
+        return lines([list_link("wallet_stripeevent", f"Events of {each}", q=each) for each in ids])
+
+
+@admin.register(StripeEvent)
+class StripeEventAdmin(ReadOnlyAdmin):
+    list_display = ("id", "received_at", "type", "object_id", "state_label", "attempts", "error")
+    list_filter = ("state",)
+    search_fields = ("id",)
+    search_help_text = "Event id or the id of its object, exactly"
+    ordering = ("-received_at",)
+    fieldsets = (
+        (None, {"fields": ("id", "type", "object_id", "state_label", "meaning", "error")}),
+        ("Attempts", {"fields": ("attempts", "received_at", "handled_at", "next_attempt_at")}),
+        ("As received", {"fields": ("livemode", "api_version", "formatted")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[StripeEvent]:
+        """A payload is large, and shown on the page of one event only."""
+        found: QuerySet[StripeEvent] = super().get_queryset(request)
+        return found.defer("payload")
+
+    def matching(self, term: str) -> Q:
+        return Q(pk=term) | Q(object_id=term)
+
+    @column("State", labels={"handled": "success", "pending": "info", "parked": "danger"})
+    def state_label(self, event: StripeEvent) -> str:
+        return event.state
+
+    @column("Which means")
+    def meaning(self, event: StripeEvent) -> str:
+        return event.get_state_display()
+
+    @column("Payload")
+    def formatted(self, event: StripeEvent) -> str:
+        return pretty(event.payload)
