@@ -1,0 +1,197 @@
+"""The pages of keys: making one, seeing it once, renaming, revoking."""
+
+import re
+
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from accounts.models import User
+from pricing import catalogue, importing
+from pricing.listings import UNDATED_FROM, Listing
+from pricing.models import Kind
+from pricing.publishing import DatedRates
+from tokens import keys
+from tokens.models import ApiKey
+from wallet.wallets import wallet_of
+
+pytestmark = pytest.mark.django_db
+
+NEW_KEY = re.compile(r'<code id="new-key">(sk-[0-9A-Za-z]{54})</code>')
+HOSTILE = '"><script>alert(1)</script>%_%'
+
+
+@pytest.fixture
+def owner() -> User:
+    return User.objects.create_user("owner@example.com")
+
+
+@pytest.fixture
+def signed_in(client: Client, owner: User) -> Client:
+    client.force_login(owner)
+    return client
+
+
+@pytest.fixture
+def key(owner: User) -> ApiKey:
+    return keys.issue(wallet_of(owner), "Laptop").key
+
+
+def of_somebody_else() -> ApiKey:
+    stranger = User.objects.create_user("stranger@example.com")
+    return keys.issue(wallet_of(stranger), "Not yours").key
+
+
+def test_an_empty_list_says_how_to_begin(signed_in: Client) -> None:
+    page = signed_in.get("/tokens/").text
+    assert "No token in use" in page
+    assert '<form class="form-row" method="post" action="/tokens/">' in page
+
+
+def test_a_name_makes_a_key_that_is_shown_this_once(signed_in: Client, owner: User) -> None:
+    response = signed_in.post("/tokens/", {"name": "  My app  "})
+    assert response.status_code == 201
+    assert response["Cache-Control"] == "private, no-store"
+    shown = NEW_KEY.search(response.text)
+    assert shown, response.text
+    made = ApiKey.objects.get(wallet__owner=owner)
+    assert made.name == "My app"
+    assert bytes(made.digest) == keys.digest(shown[1])
+    page = signed_in.get("/tokens/").text
+    assert shown[1] not in page
+    assert made.hint in page
+
+
+def test_the_first_call_is_ready_to_paste(signed_in: Client, settings: Settings) -> None:
+    settings.GATEWAY_BASE_URL = "https://gateway.example"
+    rates = ((0, {"input_tokens": 150_000, "output_tokens": 600_000}),)
+    importing.run(
+        [
+            Listing(
+                name="gpt-4o-mini",
+                provider_code="openai",
+                provider="OpenAI",
+                kind=Kind.TEXT,
+                title="",
+                source="test",
+                history=(DatedRates(UNDATED_FROM, rates),),
+            )
+        ]
+    )
+    catalogue.forget()
+    page = signed_in.post("/tokens/", {"name": "My app"}).text
+    catalogue.forget()
+    shown = NEW_KEY.search(page)
+    assert shown
+    assert "curl https://gateway.example/v1/chat/completions" in page
+    assert f"Authorization: Bearer {shown[1]}" in page
+    assert "gpt-4o-mini" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("", "Give the key a name"),
+        (" \t ", "Give the key a name"),
+        ("x" * 81, "at most 80 characters"),
+        ("x" * 1_000_000, "at most 80 characters"),
+        ("a\nb", "control characters"),
+        ("a\x00b", "Null characters are not allowed"),
+        ("a\x1b[31m", "control characters"),
+    ],
+)
+def test_a_bad_name_is_an_error_beside_the_field(signed_in: Client, name: str, sentence: str) -> None:
+    response = signed_in.post("/tokens/", {"name": name})
+    assert response.status_code == 422
+    assert re.search(rf'<p class="error"[^>]*>[^<]*{sentence}', response.text)
+    assert not ApiKey.objects.exists()
+
+
+def test_no_field_at_all_is_an_empty_name(signed_in: Client) -> None:
+    assert signed_in.post("/tokens/").status_code == 422
+
+
+def test_the_cap_holds_and_says_what_to_do(signed_in: Client, settings: Settings, key: ApiKey) -> None:
+    settings.KEYS_PER_WALLET = 1
+    response = signed_in.post("/tokens/", {"name": "Another"})
+    assert response.status_code == 422
+    assert "Revoke one first" in response.text
+    assert "Another" in response.text, "what was typed stays"
+    signed_in.post(f"/tokens/{key.pk}/revoke/")
+    assert signed_in.post("/tokens/", {"name": "Another"}).status_code == 201
+
+
+def test_names_are_shown_harmlessly(signed_in: Client) -> None:
+    assert "<script>alert" not in signed_in.post("/tokens/", {"name": HOSTILE}).text
+    assert "<script>alert" not in signed_in.get("/tokens/").text
+    assert "<script>alert" not in signed_in.get(f"/tokens/{ApiKey.objects.get().pk}/").text
+
+
+def test_rename(signed_in: Client, key: ApiKey) -> None:
+    response = signed_in.post(f"/tokens/{key.pk}/rename/", {"name": "Server"}, follow=True)
+    assert "The name is changed." in response.text
+    key.refresh_from_db()
+    assert key.name == "Server"
+    refused = signed_in.post(f"/tokens/{key.pk}/rename/", {"name": ""})
+    assert refused.status_code == 422
+    assert "Give the key a name" in refused.text
+    key.refresh_from_db()
+    assert key.name == "Server"
+
+
+def test_revoke_says_what_it_means_and_is_final(signed_in: Client, key: ApiKey) -> None:
+    assert "cannot be undone" in " ".join(signed_in.get(f"/tokens/{key.pk}/").text.split())
+    page = signed_in.post(f"/tokens/{key.pk}/revoke/", follow=True).text
+    assert "is revoked" in page
+    assert "Show 1 revoked token<" in page
+    key.refresh_from_db()
+    revoked_at = key.revoked_at
+    assert revoked_at is not None
+    assert signed_in.post(f"/tokens/{key.pk}/revoke/").status_code == 302
+    key.refresh_from_db()
+    assert key.revoked_at == revoked_at
+    assert "cannot be undone" not in signed_in.get(f"/tokens/{key.pk}/").text
+
+
+def test_keys_of_others_are_not_found(signed_in: Client) -> None:
+    other = of_somebody_else()
+    assert "Not yours" not in signed_in.get("/tokens/").text
+    assert signed_in.get(f"/tokens/{other.pk}/").status_code == 404
+    assert signed_in.post(f"/tokens/{other.pk}/rename/", {"name": "Mine"}).status_code == 404
+    assert signed_in.post(f"/tokens/{other.pk}/revoke/").status_code == 404
+    other.refresh_from_db()
+    assert (other.name, other.revoked_at) == ("Not yours", None)
+
+
+@pytest.mark.parametrize("key_id", ["0", "9" * 30, "9" * 5_000, "-1", "1e9", "%00", "abc", "１"])
+def test_ids_that_are_none_are_not_found(signed_in: Client, key_id: str) -> None:
+    assert signed_in.get(f"/tokens/{key_id}/").status_code in (400, 404)
+
+
+@pytest.mark.parametrize("path", ["/tokens/", "/tokens/1/"])
+def test_nobody_sees_keys_without_signing_in(client: Client, path: str) -> None:
+    response = client.get(path)
+    assert (response.status_code, response["Location"]) == (302, f"/accounts/login/?next={path}")
+    assert client.post("/tokens/", {"name": "x"}).status_code == 302
+    assert not ApiKey.objects.exists()
+
+
+def test_changes_need_a_form_of_this_site(owner: User, key: ApiKey) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(owner)
+    for path in ("/tokens/", f"/tokens/{key.pk}/rename/", f"/tokens/{key.pk}/revoke/"):
+        assert client.post(path, {"name": "x"}).status_code == 403
+    assert signed_in_get_only(client, key) == [405, 405]
+
+
+def signed_in_get_only(client: Client, key: ApiKey) -> list[int]:
+    return [client.get(f"/tokens/{key.pk}/{what}/").status_code for what in ("rename", "revoke")]
+
+
+def test_more_keys_need_no_more_queries(
+    signed_in: Client, owner: User, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for number in range(12):
+        keys.issue(wallet_of(owner), f"Key {number}")
+    with django_assert_max_num_queries(7):
+        signed_in.get("/tokens/")
