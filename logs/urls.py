@@ -1,3 +1,10 @@
-from django.urls import URLPattern
+"""Addresses of the calls, below /logs/."""
 
-urlpatterns: list[URLPattern] = []
+from django.urls import path
+
+from logs import views
+
+urlpatterns = [
+    path("", views.logs, name="logs"),
+    path("<uuid:call_id>/", views.call, name="call"),
+]

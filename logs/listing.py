@@ -1,0 +1,162 @@
+"""Which of a wallet's calls are looked for, and a page of them.
+
+Pages go by id, which is a call's time: `before` and `after` name the call at the edge of another page, so that a page
+costs the same however far back it lies, and calls that arrive meanwhile move nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+
+from logs import call_ids
+from logs.models import Call, DailyUsage
+from pricing.models import Model
+from pricing.units import INPUT_UNITS, UNITS, Family
+from tokens.models import ApiKey
+from wallet.models import Wallet
+
+PAGE_SIZE = 50
+LONGEST_TEXT = 200
+
+
+class FilterForm(forms.Form):
+    """What calls are looked for. Empty means any; a name that was never called finds nothing and is no error."""
+
+    model = forms.CharField(required=False, max_length=LONGEST_TEXT)
+    token = forms.IntegerField(required=False, min_value=1, error_messages={"invalid": "Choose a token."})
+    status = forms.ChoiceField(
+        required=False,
+        choices=[("", "Any"), ("succeeded", "Succeeded"), ("failed", "Failed")],
+        error_messages={"invalid_choice": "Choose succeeded or failed."},
+    )
+    call = forms.UUIDField(
+        required=False,
+        error_messages={"invalid": "A request ID looks like 01924f3e-8a00-7000-8000-000000000000."},
+    )
+
+    def __init__(self, parameters: Mapping[str, str]) -> None:
+        super().__init__(parameters)
+        for name in ("from", "to"):  # words of Python, which can't be written as the others
+            self.fields[name] = forms.DateField(
+                required=False,
+                input_formats=["%Y-%m-%d"],
+                error_messages={"invalid": "Write the day as 2026-01-31."},
+            )
+
+    def clean(self) -> dict[str, Any]:
+        first, last = self.cleaned_data.get("from"), self.cleaned_data.get("to")
+        if first and last and first > last:
+            self.add_error("to", ValidationError("The last day lies before the first one."))
+        return self.cleaned_data
+
+    @property
+    def chosen(self) -> dict[str, str]:
+        """What was filled in, as it stands in an address."""
+        found = ((name, str(self.data.get(name, "")).strip()) for name in self.fields)
+        return {name: text for name, text in found if text}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A call in the list."""
+
+    call: Call
+    quantity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Up to PAGE_SIZE calls, newest first, and the queries of the pages beside it; None where there is none."""
+
+    rows: Sequence[Row]
+    newer: str | None
+    older: str | None
+
+
+def page(wallet: Wallet, form: FilterForm, *, before: str, after: str) -> Page:
+    """The page of the wallet's calls that `form` (valid) and a cursor ask for; a cursor that is none is ignored."""
+    calls = _found(wallet, form.cleaned_data).select_related("model", "key")
+    older_than, newer_than = _cursor(before), _cursor(after)
+    if newer_than and not older_than:
+        found = list(calls.filter(id__gt=newer_than).order_by("id")[: PAGE_SIZE + 1])
+        if len(found) > PAGE_SIZE:
+            return _page(found[PAGE_SIZE - 1 :: -1], form, has_newer=True, has_older=True)
+        older_than = None  # So near the top, the newest page shows all of it, and is full.
+    if older_than:
+        calls = calls.filter(id__lt=older_than)
+    found = list(calls.order_by("-id")[: PAGE_SIZE + 1])
+    return _page(found[:PAGE_SIZE], form, has_newer=older_than is not None, has_older=len(found) > PAGE_SIZE)
+
+
+def models_of(wallet: Wallet) -> list[str]:
+    """Names of the models that this wallet has called."""
+    used = DailyUsage.objects.filter(wallet=wallet).values("model_id")
+    return list(Model.objects.filter(pk__in=used).order_by("name").values_list("name", flat=True))
+
+
+def keys_of(wallet: Wallet) -> list[ApiKey]:
+    """The keys that this wallet has called with, revoked ones too, and those in use."""
+    keys = ApiKey.objects.filter(wallet=wallet).select_related("spend").order_by("revoked_at", "name", "id")
+    return [key for key in keys if not key.is_revoked or key.spend.calls]
+
+
+def quantity(usage: Mapping[str, int]) -> str:
+    """Usage in few characters: tokens in and out, or what else was counted: "1,200 → 300", "2 images"."""
+    tokens = {unit: count for unit, count in usage.items() if count and _is_tokens(unit)}
+    if tokens:
+        sent = sum(count for unit, count in tokens.items() if unit in INPUT_UNITS)
+        return f"{sent:,} → {sum(tokens.values()) - sent:,}"
+    counted = [f"{usage[code]:,} {unit.noun(usage[code])}" for code, unit in UNITS.items() if usage.get(code)]
+    return ", ".join(counted)
+
+
+def _is_tokens(unit: str) -> bool:
+    return unit in UNITS and UNITS[unit].family is Family.TOKENS
+
+
+def _found(wallet: Wallet, wanted: Mapping[str, Any]) -> QuerySet[Call]:
+    calls = Call.objects.filter(wallet=wallet)
+    if wanted["model"]:
+        # By id, which the index (wallet, model, id) begins with; a name that doesn't exist is no id at all.
+        model = Model.objects.filter(name=wanted["model"]).values_list("pk", flat=True).first()
+        calls = calls.filter(model_id=model) if model else calls.none()
+    if wanted["token"]:
+        calls = calls.filter(key_id=wanted["token"])
+    if wanted["status"]:
+        calls = calls.filter(status=wanted["status"])
+    if wanted["call"]:
+        calls = calls.filter(id=wanted["call"])
+    if wanted["from"]:
+        calls = calls.filter(id__gte=_midnight(wanted["from"]))
+    if wanted["to"] and wanted["to"] < date.max:
+        calls = calls.filter(id__lt=_midnight(wanted["to"] + timedelta(days=1)))
+    return calls
+
+
+def _midnight(day: date) -> UUID:
+    """The smallest id of a day, in UTC."""
+    return call_ids.floor(datetime.combine(day, time.min, UTC))
+
+
+def _cursor(text: str) -> UUID | None:
+    try:
+        return UUID(text) if len(text) == 36 else None
+    except ValueError:
+        return None
+
+
+def _page(calls: Sequence[Call], form: FilterForm, *, has_newer: bool, has_older: bool) -> Page:
+    chosen = form.chosen
+    return Page(
+        rows=[Row(call, quantity(call.usage)) for call in calls],
+        # Past the oldest call there is nothing to name; the way back is the newest page.
+        newer=urlencode({**chosen, **({"after": calls[0].pk} if calls else {})}) if has_newer else None,
+        older=urlencode({**chosen, "before": calls[-1].pk}) if has_older and calls else None,
+    )

@@ -1,0 +1,103 @@
+"""Calls as they lie in the books, written without the metering API, for tests of what shows them."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from accounts.models import User
+from logs import call_ids
+from logs.models import Call, DailyUsage
+from pricing.listings import UNDATED_FROM
+from pricing.models import Kind, Model, PriceVersion
+from pricing.publishing import publish, rates_of
+from pricing.rating import PriceTable, Rates, rate, total_input_tokens
+from tokens import keys
+from tokens.models import ApiKey, KeySpend
+from wallet import ledger
+from wallet.models import Code
+from wallet.wallets import wallet_of
+
+TEXT_RATES: Rates = ((0, {"input_tokens": 2_500_000, "output_tokens": 10_000_000}),)
+
+
+def person(name: str) -> User:
+    return User.objects.create_user(f"{name}@example.com")
+
+
+def key_of(user: User, name: str = "Laptop") -> ApiKey:
+    return keys.issue(wallet_of(user), name).key
+
+
+def model(
+    name: str = "gpt-test", rates: Rates = TEXT_RATES, *, multiplier_bp: int = 10_000, kind: Kind = Kind.TEXT
+) -> PriceVersion:
+    """A model for sale; returns its price version."""
+    made = Model.objects.create(name=name, provider_code="openai", provider="OpenAI", kind=kind)
+    return publish(made, rates, effective_from=UNDATED_FROM, source="test", multiplier_bp=multiplier_bp)
+
+
+@transaction.atomic
+def call(
+    key: ApiKey,
+    version: PriceVersion,
+    usage: dict[str, int] | None = None,
+    /,
+    *,
+    at: datetime | None = None,
+    **changes: Any,
+) -> Call:
+    """A call, charged to bought credit as its usage says, unless `changes` say otherwise."""
+    usage = {"input_tokens": 1_200, "output_tokens": 300} if usage is None else usage
+    pk = changes.pop("id", None) or call_ids.new(int(at.timestamp() * 1000) if at else None)
+    is_failed = changes.get("status") == Call.Status.FAILED
+    table = PriceTable(version.pk, version.multiplier_bp, rates_of(version))
+    charged = 0 if is_failed else rate(usage, table).charged_nanousd
+    transfer = _post(key, pk, charged) if charged else None
+    usual: dict[str, Any] = {
+        "id": pk,
+        "wallet_id": key.wallet_id,
+        "key": key,
+        "model_id": version.model_id,
+        "price_version": version,
+        "status": Call.Status.SUCCEEDED,
+        "started_at": call_ids.moment(pk),
+        "usage": usage,
+        "charged_nanousd": charged,
+        "promotional_nanousd": 0,
+        "paid_transfer_id": transfer,
+        "balance_after_nanousd": ledger.balances(key.wallet).balance_nanousd,
+    }
+    _count(key, version, pk, usage, charged=charged, is_failed=is_failed)
+    return Call.objects.create(**{**usual, **changes})
+
+
+def _post(key: ApiKey, pk: UUID, charged: int) -> int:
+    transfer = ledger.post(
+        code=Code.USAGE,
+        reference=f"call:{pk}",
+        debit=ledger.paid(key.wallet),
+        credit=ledger.house("revenue"),
+        amount_nanousd=charged,
+    )
+    return transfer.pk
+
+
+def _count(
+    key: ApiKey, version: PriceVersion, pk: UUID, usage: dict[str, int], *, charged: int, is_failed: bool
+) -> None:
+    day, _ = DailyUsage.objects.get_or_create(
+        wallet_id=key.wallet_id, day=call_ids.moment(pk).date(), key_id=key.pk, model_id=version.model_id
+    )
+    day.calls += 1
+    day.failed += is_failed
+    day.input_tokens += total_input_tokens(usage)
+    day.output_tokens += usage.get("output_tokens", 0)
+    day.charged_nanousd += charged
+    day.save()
+    spend = KeySpend.objects.get(key=key)
+    spend.calls += 1
+    spend.spent_nanousd += charged
+    spend.last_used_at = call_ids.moment(pk)
+    spend.save()
