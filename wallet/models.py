@@ -8,6 +8,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from pricing.money import NANO_PER_CENT
+
 
 class Wallet(models.Model):
     """What everything hangs off: keys, holds, calls and transfers. It has an owner; it holds no amount itself."""
@@ -237,6 +239,18 @@ class TopUp(models.Model):
     @property
     def is_settled(self) -> bool:
         return self.state not in self.UNFINISHED
+
+    @property
+    def amount_nanousd(self) -> int:
+        return self.amount_cents * NANO_PER_CENT
+
+    @property
+    def received_nanousd(self) -> int:
+        return (self.received_cents or 0) * NANO_PER_CENT
+
+    @property
+    def tax_nanousd(self) -> int:
+        return (self.tax_cents or 0) * NANO_PER_CENT
 
 
 class StripeEvent(models.Model):

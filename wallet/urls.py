@@ -1,3 +1,14 @@
-from django.urls import URLPattern
+"""Addresses of the wallet, below /wallet/."""
 
-urlpatterns: list[URLPattern] = []
+from django.urls import path
+
+from wallet import views
+
+urlpatterns = [
+    path("", views.wallet, name="wallet"),
+    path("top-ups/", views.top_up_create, name="top_up_create"),
+    path("top-ups/<uuid:top_up_id>/", views.top_up, name="top_up"),
+    path("stripe/webhook/", views.stripe_webhook, name="stripe_webhook"),
+    # Without its last slash too, because a redirect would lose the event.
+    path("stripe/webhook", views.stripe_webhook),
+]

@@ -1,0 +1,202 @@
+"""The inbox of Stripe's events: stored once as they come, handled when there is time, found again by the periodic job.
+
+An event is a hint. What it tells is read again from Stripe, at our own API version, before anything follows from it; its
+effect and its `handled` mark are one transaction. An event that fails is tried again later and parked at last; it never
+holds up another.
+"""
+
+import datetime
+import logging
+import math
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+from psycopg.types.json import Jsonb
+
+from wallet import stripe_api, topups
+from wallet.models import StripeEvent
+from wallet.stripe_api import NotStripe, Session, StripeRefused, StripeUnavailable
+from wallet.transactions import again_if_lost, rows
+
+logger = logging.getLogger(__name__)
+
+State = StripeEvent.State
+
+SESSION_EVENTS = {
+    "checkout.session.completed",
+    "checkout.session.async_payment_succeeded",
+    "checkout.session.async_payment_failed",
+    "checkout.session.expired",
+}
+PAYMENT_EVENTS = {"payment_intent.succeeded"}
+ATTEMPTS = 8
+LONGEST_TEXT = 128
+DEEPEST = 100
+
+
+class Parked(Exception):
+    """Nothing is to be done about this event by itself; the sentence says why."""
+
+
+def store(event: dict[str, Any]) -> bool:
+    """Keep a verified event; False where it was kept before. Raises NotStripe for what can't be one of Stripe's."""
+    event_id, kind, livemode = event.get("id"), event.get("type"), event.get("livemode")
+    if not (_is_text(event_id) and _is_text(kind) and isinstance(livemode, bool)):
+        raise NotStripe("An event has an id, a type and a livemode.")
+    if not _is_storable(event):
+        raise NotStripe("This event cannot be stored.")
+    found = _object(event)
+    stored = rows(
+        "INSERT INTO wallet_stripeevent (id, type, object_id, livemode, api_version, payload, state, received_at,"
+        " attempts, next_attempt_at, error) VALUES (%s, %s, %s, %s, %s, %s, 'pending', now(), 0, now(), '')"
+        " ON CONFLICT (id) DO NOTHING RETURNING id",
+        [
+            event_id,
+            kind,
+            _text(found.get("id")),
+            livemode,
+            _text(event.get("api_version"))[:64],
+            Jsonb(event),
+        ],
+    )
+    return bool(stored)
+
+
+def handle(event_id: str) -> None:
+    """Do what follows from a stored event. Safe to call at any time and in parallel: one caller gets to work.
+
+    Never raises for what the event holds or Stripe answers; the row tells.
+    """
+    event = _claim(event_id)
+    if event is None:
+        return
+    try:
+        _work(event)
+    except Parked as reason:
+        _close(event_id, State.PARKED, str(reason))
+    except StripeUnavailable as error:
+        # Says nothing about the event, so it may wait for as long as it takes.
+        _note(event_id, str(error))
+    except Exception as error:
+        logger.exception("Stripe event %s failed, attempt %s", event_id, event.attempts)
+        text = f"{type(error).__name__}: {error}"[:2000].replace("\x00", "")
+        if event.attempts >= ATTEMPTS:
+            _close(event_id, State.PARKED, text)
+        else:
+            _note(event_id, text)
+
+
+def handle_due(limit: int = 500) -> int:
+    """One round of the periodic job: events whose time has come, oldest first. Returns how many were tried."""
+    due = StripeEvent.objects.filter(state=State.PENDING, next_attempt_at__lte=timezone.now())
+    ids = list(due.order_by("next_attempt_at").values_list("pk", flat=True)[:limit])
+    for event_id in ids:
+        handle(event_id)
+    return len(ids)
+
+
+def wait_before(attempt: int) -> datetime.timedelta:
+    """How long after this attempt the next one may come: half a minute, doubling up to an hour."""
+    return datetime.timedelta(seconds=min(3600, 15 * 2**attempt))
+
+
+def _claim(event_id: str) -> StripeEvent | None:
+    """Take the event and push its next attempt away, so that nobody else takes it and a crash only delays it."""
+    with_wait = " ".join(
+        f"WHEN attempts = {done} THEN {int(wait_before(done + 1).total_seconds())}"
+        for done in range(ATTEMPTS)
+    )
+    taken = rows(
+        "UPDATE wallet_stripeevent SET attempts = attempts + 1,"  # noqa: S608 (numbers of ours)
+        f" next_attempt_at = now() + make_interval(secs => CASE {with_wait} ELSE 3600 END)"
+        " WHERE id = %s AND state = 'pending' AND next_attempt_at <= now() RETURNING id",
+        [event_id],
+    )
+    return StripeEvent.objects.get(pk=event_id) if taken else None
+
+
+def _work(event: StripeEvent) -> None:
+    if event.type not in SESSION_EVENTS | PAYMENT_EVENTS:
+        _close(event.pk, State.IGNORED)
+        return
+    if event.livemode != settings.STRIPE_LIVEMODE:
+        raise Parked(f"Its livemode is {event.livemode}, ours is {settings.STRIPE_LIVEMODE}.")
+    if event.payload.get("account"):
+        raise Parked(f"It comes from the connected account {event.payload['account']}.")
+    session = _session(event)
+    top_up = topups.of_session(session)
+    if top_up is None:
+        raise Parked(f"Session {session.id} belongs to no top-up.")
+    top_up_id = top_up.pk
+
+    def settle() -> None:
+        row = StripeEvent.objects.select_for_update().get(pk=event.pk)
+        if row.state == State.PENDING:
+            topups.apply(top_up_id, session)
+            _close(event.pk, State.HANDLED)
+
+    again_if_lost(settle)
+
+
+def _session(event: StripeEvent) -> Session:
+    """The session that the event is about, as Stripe tells it now."""
+    if not event.object_id:
+        raise Parked("It names no object.")
+    try:
+        if event.type in SESSION_EVENTS:
+            return stripe_api.session(event.object_id)
+        found = stripe_api.session_of_payment(event.object_id)
+    except StripeRefused as error:
+        raise Parked(f"Stripe does not tell about {event.object_id}: {error}") from error
+    if found is None:
+        raise Parked(f"Payment {event.object_id} was not made through a session.")
+    return found
+
+
+def _close(event_id: str, state: State, error: str = "") -> None:
+    StripeEvent.objects.filter(pk=event_id, state=State.PENDING).update(
+        state=state, handled_at=timezone.now(), error=error
+    )
+
+
+def _note(event_id: str, error: str) -> None:
+    StripeEvent.objects.filter(pk=event_id, state=State.PENDING).update(error=error)
+
+
+def _object(event: dict[str, Any]) -> dict[str, Any]:
+    data = event.get("data")
+    found = data.get("object") if isinstance(data, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _text(value: object) -> str:
+    return value if _is_text(value) and isinstance(value, str) else ""
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_TEXT
+
+
+def _is_storable(value: object) -> bool:
+    """Whether PostgreSQL's JSON can hold it: no NUL, no half of a surrogate pair, no infinity, not nested for ever."""
+    level: list[object] = [value]
+    for _ in range(DEEPEST):
+        below: list[object] = []
+        for item in level:
+            if isinstance(item, dict):
+                below += [*item.keys(), *item.values()]
+            elif isinstance(item, list):
+                below += item
+            elif not _is_storable_leaf(item):
+                return False
+        if not below:
+            return True
+        level = below
+    return False
+
+
+def _is_storable_leaf(value: object) -> bool:
+    if isinstance(value, str):
+        return "\x00" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
+    return not isinstance(value, float) or math.isfinite(value)

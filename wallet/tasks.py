@@ -1,0 +1,68 @@
+"""What the queue and the clock call. Each loads an id and makes one call; all of it is found again from the tables."""
+
+import logging
+import threading
+import time
+from concurrent.futures import Future
+
+from celery import shared_task
+
+from wallet import events, grants, holds, topups
+
+logger = logging.getLogger(__name__)
+
+PATIENCE_S = 1.0
+PAUSE_S = 15.0
+_next_try_at = 0.0
+
+
+@shared_task
+def handle_event(event_id: str) -> None:
+    events.handle(event_id)
+
+
+@shared_task
+def handle_pending_events() -> None:
+    events.handle_due()
+
+
+@shared_task
+def settle_open_top_ups() -> None:
+    topups.settle_unfinished()
+
+
+@shared_task
+def grant_missing_starter_credit() -> None:
+    grants.give_missing_starter_credit()
+
+
+@shared_task
+def expire_holds() -> None:
+    holds.expire_overdue()
+
+
+def hint(event_id: str) -> None:
+    """Tell the queue about a stored event, or let it be: the periodic job finds it.
+
+    Takes no longer than a second, and after a failure not a moment for the next 15, so that a broker that is away does
+    not keep Stripe waiting.
+    """
+    global _next_try_at
+    if time.monotonic() < _next_try_at:
+        return
+    sent: Future[None] = Future()
+    threading.Thread(target=_publish, args=[event_id, sent], daemon=True).start()
+    try:
+        sent.result(PATIENCE_S)
+    except Exception as error:
+        _next_try_at = time.monotonic() + PAUSE_S
+        logger.warning("The queue does not take events, which wait for the periodic job: %r", error)
+
+
+def _publish(event_id: str, sent: "Future[None]") -> None:
+    try:
+        handle_event.apply_async((event_id,), retry=False, ignore_result=True)
+    except Exception as error:
+        sent.set_exception(error)
+    else:
+        sent.set_result(None)

@@ -1,0 +1,168 @@
+"""The wallet's pages, and the door for Stripe's events."""
+
+import functools
+import logging
+import uuid
+from typing import cast
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.db import DatabaseError, transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.request import UnreadablePostError
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.models import User
+from wallet import events, history, ledger, stripe_api, tasks, topups
+from wallet.forms import TopUpForm, dollars, presets
+from wallet.models import Code, Hold, TopUp, Transfer, Wallet
+from wallet.stripe_api import NotStripe, StripeRefused, StripeUnavailable
+from wallet.wallets import wallet_of
+
+logger = logging.getLogger(__name__)
+
+LARGEST_EVENT = 1024 * 1024
+HOLDS_SHOWN = 20
+LARGEST_ID = 2**63 - 1
+
+
+class SeeOther(HttpResponseRedirect):
+    """After a form: go on with GET."""
+
+    status_code = 303
+
+
+@login_required
+@require_safe
+def wallet(request: HttpRequest) -> HttpResponse:
+    return _wallet_page(request, TopUpForm(initial={"form_id": uuid.uuid4()}))
+
+
+@login_required
+@require_POST
+def top_up_create(request: HttpRequest) -> HttpResponse:
+    form = TopUpForm(request.POST)
+    if not form.is_valid():
+        return _wallet_page(request, form, status=422)
+    amount_cents, form_id = form.cleaned_data["amount"], form.cleaned_data["form_id"]
+    try:
+        checkout = topups.start(_my_wallet(request), amount_cents, form_id)
+    except topups.TooManyTopUps:
+        form.add_error(None, "That were many top-ups within an hour. Wait a while, then try again.")
+        return _wallet_page(request, form, status=429)
+    except StripeUnavailable as error:
+        logger.warning("Stripe is away, a top-up waits: %s", error)
+        form.add_error(
+            None, "Stripe does not answer at the moment. Nothing was charged; try again in a minute."
+        )
+        return _wallet_page(request, form, status=503)
+    except StripeRefused as error:
+        logger.error("Stripe refused a top-up: %s", error)
+        form.add_error(None, "Stripe refused to open a payment page. Nothing was charged.")
+        return _wallet_page(request, form, status=502)
+    if checkout.page_url is None:
+        return SeeOther(topups.path(checkout.top_up))
+    return SeeOther(checkout.page_url)
+
+
+@login_required
+@require_safe
+def top_up(request: HttpRequest, top_up_id: uuid.UUID) -> HttpResponse:
+    mine = get_object_or_404(TopUp, pk=top_up_id, wallet=_my_wallet(request))
+    is_away = False
+    try:
+        checkout = topups.settle(mine.pk, impatient=True)
+    except (StripeUnavailable, StripeRefused):
+        checkout, is_away = topups.Checkout(mine), True
+    context = {
+        "top_up": checkout.top_up,
+        "page_url": checkout.page_url,
+        "is_away": is_away,
+        "was_cancelled": "cancelled" in request.GET,
+        "balances": ledger.balances(_my_wallet(request)),
+    }
+    is_poll = bool(request.headers.get("HX-Request"))
+    response = render(request, f"wallet/top_up.html{'#status' if is_poll else ''}", context)
+    if is_poll and checkout.top_up.is_settled:
+        # Nothing more to ask for; the whole page shows the new balance.
+        response.status_code = 286
+        response["HX-Refresh"] = "true"
+    return response
+
+
+@csrf_exempt
+@require_POST
+def stripe_webhook(request: HttpRequest) -> HttpResponse:
+    """Verify, store, answer; the work comes later. 2xx means stored, so anything else makes Stripe send it again."""
+    if not settings.STRIPE_WEBHOOK_SECRET.strip():
+        return _answer("No webhook secret is set.", 503)
+    try:
+        body = _body(request)
+        if body is None:
+            return _answer("The body is too large.", 413)
+        event = stripe_api.read_event(body, request.headers.get("Stripe-Signature"))
+        is_new = events.store(event)
+    except (NotStripe, UnreadablePostError) as error:
+        return _answer(str(error), 400)
+    except DatabaseError:
+        logger.exception("A Stripe event could not be stored; Stripe will send it again.")
+        return _answer("The event could not be stored.", 503)
+    if is_new:
+        transaction.on_commit(functools.partial(tasks.hint, event["id"]))
+    return _answer("Stored.", 200)
+
+
+def _my_wallet(request: HttpRequest) -> Wallet:
+    return wallet_of(cast("User", request.user))
+
+
+def _wallet_page(request: HttpRequest, form: TopUpForm, status: int = 200) -> HttpResponse:
+    mine = _my_wallet(request)
+    before = _id(request.GET.get("before", ""))
+    context = {
+        "form": form,
+        "form_id": form["form_id"].value() or "",
+        "presets": presets(),
+        "smallest": dollars(settings.TOP_UP_MINIMUM_CENTS),
+        "largest": dollars(settings.TOP_UP_MAXIMUM_CENTS),
+        "balances": ledger.balances(mine),
+        "holds": Hold.objects.filter(
+            wallet=mine, state=Hold.State.OPEN, expires_at__gt=timezone.now()
+        ).order_by("-created_at")[:HOLDS_SHOWN],
+        "top_ups": TopUp.objects.filter(wallet=mine, state__in=[*TopUp.UNFINISHED, TopUp.State.PARKED])[:10],
+        "history": history.page(mine, before),
+        "is_first_page": before is None,
+        "awaits_starter_credit": _awaits_starter_credit(mine),
+    }
+    return render(request, "wallet/wallet.html", context, status=status)
+
+
+def _awaits_starter_credit(mine: Wallet) -> bool:
+    if not (settings.EMAIL_VERIFICATION_REQUIRED and settings.STARTER_CREDIT_NANOUSD):
+        return False
+    return not Transfer.objects.filter(wallet=mine, code=Code.STARTER_GRANT).exists()
+
+
+def _id(text: str) -> int | None:
+    """A transfer's id from an address; anything else shows the newest page."""
+    is_number = text.isascii() and text.isdigit() and len(text) < 20
+    return min(int(text), LARGEST_ID) if is_number else None
+
+
+def _body(request: HttpRequest) -> bytes | None:
+    """The raw body, or None where it is larger than an event can be; never more than that is read."""
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if length.isdigit() and int(length) > LARGEST_EVENT:
+        return None
+    # Django reads no body that does not say its length.
+    is_chunked = "chunked" in request.headers.get("Transfer-Encoding", "").lower()
+    source = request.META["wsgi.input"] if is_chunked else request
+    body = source.read(LARGEST_EVENT + 1)
+    return None if len(body) > LARGEST_EVENT else body
+
+
+def _answer(text: str, status: int) -> HttpResponse:
+    return HttpResponse(f"{text}\n", status=status, content_type="text/plain; charset=utf-8")
