@@ -47,7 +47,7 @@ def _drop_broken_connection() -> None:
 def rows(sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
     """Rows of a statement that the server keeps prepared: for the paths where every call passes.
 
-    Runs on Django's own connection, inside its transaction. Errors are Django's.
+    Runs on Django's own connection, inside its transaction. Errors are Django's; JSON comes as text.
     """
     connection.ensure_connection()
     with (
