@@ -1,0 +1,130 @@
+"""Something in every table that staff look at, made through the doors that the product itself uses."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import User
+from cometsite import staff_index
+from logs import call_ids
+from tests.metering.gateway import Gateway, call, sell
+from tokens import keys
+from tokens.models import ApiKey
+from wallet import grants, ledger
+from wallet.models import Code, Hold, StripeCustomer, StripeEvent, TopUp, Transfer, Wallet
+from wallet.transactions import again_if_lost
+from wallet.wallets import wallet_of
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture(autouse=True)
+def _numbers_of_now() -> Iterator[None]:
+    staff_index.forget()
+    yield
+    staff_index.forget()
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    alice: User
+    wallet: Wallet
+    key: ApiKey
+    key_text: str
+    gateway_key_text: str
+    call_id: str
+    top_up: TopUp
+    transfer: Transfer
+    event: StripeEvent
+
+
+@pytest.fixture
+def world(alice: User, charlie: User, gateway: Gateway) -> World:
+    """Alice had starter credit, topped up $5, made a key and two calls; a third was rejected, a fourth never reported."""
+    User.objects.filter(pk=alice.pk).update(name=HOSTILE)
+    sell()
+    grants.give_starter_credit(alice)
+    grants.give_starter_credit(charlie)
+    wallet = wallet_of(alice)
+    StripeCustomer.objects.create(wallet=wallet, customer_id="cus_alice")
+    top_up, transfer = _paid(wallet)
+    issued = keys.issue(wallet, "laptop")
+    good = call(issued.key, upstream_id="chatcmpl-upstream", client_ip="192.0.2.7")
+    failed = call(issued.key, status="failed", error=HOSTILE)
+    gateway.record(good, failed, call(issued.key, model="no-such-model"))
+    _expired_hold(gateway.authorize(issued.text).json()["call_id"])
+    event = StripeEvent.objects.create(
+        id="evt_1",
+        type="checkout.session.completed",
+        object_id="cs_test_1",
+        livemode=False,
+        payload={"id": "evt_1", "note": HOSTILE},
+        state=StripeEvent.State.PARKED,
+        error="The amount differs.",
+    )
+    return World(
+        alice, wallet, issued.key, issued.text, gateway.key, good["call_id"], top_up, transfer, event
+    )
+
+
+@pytest.fixture
+def gateway(db: None) -> Gateway:
+    return Gateway()
+
+
+def _paid(wallet: Wallet) -> tuple[TopUp, Transfer]:
+    top_up = TopUp.objects.create(
+        wallet=wallet,
+        amount_cents=500,
+        state=TopUp.State.PAID,
+        session_id="cs_test_1",
+        payment_intent_id="pi_test_1",
+        received_cents=500,
+        paid_at=timezone.now(),
+    )
+    transfer = again_if_lost(
+        lambda: ledger.post(
+            code=Code.TOP_UP,
+            reference="top_up:pi_test_1",
+            debit=ledger.house("stripe_clearing"),
+            credit=ledger.paid(wallet),
+            amount_nanousd=5_000_000_000,
+            details={"top_up": str(top_up.pk), "session": "cs_test_1", "payment_intent": "pi_test_1"},
+        )
+    )
+    return top_up, transfer
+
+
+def _expired_hold(call_id: str) -> None:
+    from wallet import holds
+
+    Hold.objects.filter(pk=call_id).update(expires_at=timezone.now() - timedelta(minutes=1))
+    assert holds.expire_overdue() == 1
+    assert call_ids.new()
+
+
+@pytest.fixture
+def desk(staff: User) -> Client:
+    """A superuser's browser."""
+    client = Client()
+    client.force_login(staff)
+    return client
+
+
+@pytest.fixture
+def viewer(db: None) -> User:
+    """On the staff, with no permission of any kind."""
+    return User.objects.create_user("viewer@example.com", "correct horse battery", is_staff=True)
+
+
+@pytest.fixture
+def keeper(db: None) -> User:
+    """On the staff, may change people."""
+    user = User.objects.create_user("keeper@example.com", "correct horse battery", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="change_user"))
+    return user

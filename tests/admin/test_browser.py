@@ -1,0 +1,95 @@
+"""The admin panel in a browser: its scripts run under its policy, light and dark, on a desk and on a phone."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from playwright.sync_api import Page, expect
+
+from tests.admin.conftest import World
+from tests.journey.browser import Complaints, chromium, needs_chromium, screenshots
+from wallet.models import Hold
+
+pytestmark = [pytest.mark.browser, needs_chromium, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def paths(world: World) -> dict[str, str]:
+    return {
+        "index": "/admin/",
+        "users": "/admin/accounts/user/",
+        "user": f"/admin/accounts/user/{world.alice.pk}/change/",
+        "wallet": f"/admin/wallet/wallet/{world.wallet.pk}/change/",
+        "transfers": "/admin/wallet/transfer/",
+        "search": "/admin/wallet/transfer/?q=pi_test_1",
+        "hold": f"/admin/wallet/hold/{Hold.objects.get().pk}/change/",
+        "top-up": f"/admin/wallet/topup/{world.top_up.pk}/change/",
+        "event": "/admin/wallet/stripeevent/evt_5F1/change/",
+        "calls": "/admin/logs/call/?status__exact=succeeded",
+        "call": f"/admin/logs/call/{world.call_id}/change/",
+        "gateway-keys": "/admin/tokens/gatewaykey/",
+        "models": "/admin/pricing/model/",
+        "history": f"/admin/accounts/user/{world.alice.pk}/history/",
+    }
+
+
+@pytest.fixture
+def page(desk: Client, live_server: object) -> Iterator[Page]:
+    """A browser that staff are logged in with."""
+    session = desk.cookies[settings.SESSION_COOKIE_NAME].value
+    with chromium() as browser:
+        context = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=str(live_server))
+        context.add_cookies(
+            [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": str(live_server)}]
+        )
+        context.set_default_timeout(20_000)
+        yield context.new_page()
+
+
+def test_no_page_breaks_its_policy(paths: dict[str, str], page: Page) -> None:
+    complaints = Complaints(page)
+    folder = os.environ.get("ADMIN_SCREENSHOTS")
+    for name, path in paths.items():
+        answer = page.goto(path)
+        assert answer is not None
+        assert answer.ok, path
+        page.wait_for_load_state("networkidle")
+        expect(page.locator("#page")).to_be_visible()
+        assert complaints.found == [], path
+        if folder:
+            screenshots(page, Path(folder), name)
+            page.set_viewport_size({"width": 1440, "height": 900})
+
+
+def test_the_dark_theme_stays(paths: dict[str, str], page: Page) -> None:
+    complaints = Complaints(page)
+    page.goto("/admin/")
+    page.get_by_text("staff@example.com").last.click()
+    page.get_by_text("Dark", exact=False).first.click()
+    expect(page.locator("html.dark")).to_be_attached()
+    page.goto(paths["call"])
+    expect(page.locator("html.dark")).to_be_attached()
+    assert complaints.found == []
+
+
+def test_the_search_over_everything_opens_a_list(paths: dict[str, str], page: Page) -> None:
+    complaints = Complaints(page)
+    page.goto("/admin/")
+    page.get_by_text("Search apps and models").first.click()
+    page.keyboard.type("transfers")
+    page.get_by_role("link", name="Transfers").last.click()
+    page.wait_for_url("**/admin/wallet/transfer/")
+    assert complaints.found == []
+
+
+def test_a_gateway_key_is_revoked(paths: dict[str, str], page: Page) -> None:
+    complaints = Complaints(page)
+    page.goto(paths["gateway-keys"])
+    page.locator("input.action-select").first.check()
+    page.locator("select[name=action]").select_option("revoke")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_text("Revoked: 1.")).to_be_visible()
+    assert complaints.found == []
