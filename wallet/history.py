@@ -5,6 +5,7 @@ that on every row the balance before plus the amount is the balance after.
 """
 
 import datetime
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +38,7 @@ running AS (
     FROM recent, start WINDOW newer AS (ORDER BY id DESC)
 )
 SELECT code, day, max(created_at), sum(change)::bigint, (array_agg(balance_after ORDER BY id DESC))[1]::bigint,
-    (array_agg(details ORDER BY id DESC))[1], min(id)
+    (array_agg(details ORDER BY id DESC))[1], min(id), count(*)
 FROM running
 GROUP BY code, day, others, CASE WHEN code = 'usage' THEN 0 ELSE id END
 ORDER BY max(id) DESC LIMIT %(limit)s
@@ -79,12 +80,13 @@ def page(wallet: Wallet, before: int | None = None) -> History:
         {"wallet": wallet.pk, "before": before or 2**63 - 1, "window": WINDOW, "limit": PAGE + 1},
     )
     shown = found[:PAGE]
-    return History([_movement(row) for row in shown], shown[-1][6] if len(found) > PAGE else None)
+    is_cut = len(found) > PAGE or sum(row[7] for row in found) == WINDOW
+    return History([_movement(row) for row in shown], shown[-1][6] if is_cut else None)
 
 
 def _movement(row: tuple[Any, ...]) -> Movement:
-    code, day, at, change, balance_after, details, _ = row
-    return Movement(Code(code), day, at, change, balance_after, _url(code, day, details))
+    code, day, at, change, balance_after, details, *_ = row
+    return Movement(Code(code), day, at, change, balance_after, _url(code, day, json.loads(details)))
 
 
 def _url(code: str, day: datetime.date, details: dict[str, Any]) -> str | None:

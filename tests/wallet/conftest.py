@@ -19,6 +19,12 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         yield running
 
 
+@pytest.fixture(autouse=True)
+def _no_starter_credit(settings: Any) -> None:
+    """Signing in gives none, so that a balance is what a test put there."""
+    settings.STARTER_CREDIT_NANOUSD = 0
+
+
 @pytest.fixture
 def stripe_at_hand(settings: Any, sandbox: Sandbox) -> Sandbox:
     settings.STRIPE_SECRET_KEY = KEY

@@ -1,0 +1,298 @@
+"""What follows from events: the real ones of the stand-in, sent through the door and handled."""
+
+import datetime
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from tests.books import assert_books
+from tests.stripe_sandbox.process import Sandbox, payment
+from tests.wallet.books import balance_cents
+from tests.wallet.test_topups import at_once, pay, started
+from tests.wallet.test_webhook import URL, signature
+from wallet import events, stripe_api, tasks, topups
+from wallet.models import StripeEvent, TopUp, Wallet
+from wallet.stripe_api import StripeUnavailable
+
+State = StripeEvent.State
+
+pytestmark = pytest.mark.usefixtures("no_queue")
+
+
+@pytest.fixture
+def no_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "hint", lambda event_id: None)
+
+
+def told(sandbox: Sandbox, top_up: TopUp) -> dict[str, dict[str, Any]]:
+    """What Stripe has to tell about a top-up, by type."""
+    reply = sandbox.request("GET", "/v1/events?limit=100").json["data"]
+    ours = [one for one in reply if _names(one, top_up)]
+    return {one["type"]: one for one in ours}
+
+
+def _names(event: dict[str, Any], top_up: TopUp) -> bool:
+    return (event["data"]["object"].get("metadata") or {}).get("top_up_id") == str(top_up.pk)
+
+
+def deliver(event: dict[str, Any]) -> int:
+    body = json.dumps(event).encode()
+    answer = Client().post(URL, body, content_type="application/json", HTTP_STRIPE_SIGNATURE=signature(body))
+    return answer.status_code
+
+
+def keep(event: dict[str, Any]) -> StripeEvent:
+    assert deliver(event) == 200
+    return StripeEvent.objects.get(pk=event["id"])
+
+
+def handled(event: dict[str, Any]) -> StripeEvent:
+    kept = keep(event)
+    events.handle(kept.pk)
+    kept.refresh_from_db()
+    return kept
+
+
+def test_every_event_of_a_payment_credits_it_once(alices: Wallet, stripe_at_hand: Sandbox) -> None:
+    top_up = started(alices)
+    pay(stripe_at_hand, top_up)
+    found = told(stripe_at_hand, top_up)
+    assert handled(found["payment_intent.succeeded"]).state == State.HANDLED
+    assert balance_cents(alices) == 100
+    assert handled(found["checkout.session.completed"]).state == State.HANDLED
+    assert handled(found["charge.succeeded"]).state == State.IGNORED
+    assert balance_cents(alices) == 100
+
+
+def test_fifty_copies_the_return_page_and_the_clock_at_once(
+    alices: Wallet, as_alice: Client, stripe_at_hand: Sandbox
+) -> None:
+    top_up = started(alices)
+    pay(stripe_at_hand, top_up)
+    found = told(stripe_at_hand, top_up)
+    turn = iter(range(50))
+
+    def one_of_all() -> int:
+        place = next(turn)
+        if place % 10 == 8:
+            topups.settle_unfinished()
+            return 200
+        if place % 10 == 9:
+            return as_alice.get(f"/wallet/top-ups/{top_up.pk}/").status_code
+        event = found["checkout.session.completed" if place % 2 else "payment_intent.succeeded"]
+        status = deliver(event)
+        events.handle(event["id"])
+        return status
+
+    assert at_once(50, one_of_all) == [200] * 50
+    assert StripeEvent.objects.count() == 2
+    assert balance_cents(alices) == 100
+
+
+def test_a_bank_that_pays_later_tells_twice_in_any_order(alices: Wallet, stripe_at_hand: Sandbox) -> None:
+    top_up = started(alices)
+    pay(stripe_at_hand, top_up, "bank")
+    completed = told(stripe_at_hand, top_up)["checkout.session.completed"]
+    stripe_at_hand.command(f"sessions/{top_up.session_id}/settle", outcome="succeeds")
+    succeeded = told(stripe_at_hand, top_up)["checkout.session.async_payment_succeeded"]
+    assert handled(succeeded).state == State.HANDLED
+    assert balance_cents(alices) == 100
+    assert completed["data"]["object"]["payment_status"] == "unpaid"
+    assert handled(completed).state == State.HANDLED
+    top_up.refresh_from_db()
+    assert (top_up.state, balance_cents(alices)) == (TopUp.State.PAID, 100)
+
+
+def test_a_bank_that_does_not_pay_tells_it(alices: Wallet, stripe_at_hand: Sandbox) -> None:
+    top_up = started(alices)
+    pay(stripe_at_hand, top_up, "bank_fails")
+    handled(told(stripe_at_hand, top_up)["checkout.session.completed"])
+    top_up.refresh_from_db()
+    assert top_up.state == TopUp.State.PENDING
+    stripe_at_hand.command(f"sessions/{top_up.session_id}/settle", outcome="fails")
+    handled(told(stripe_at_hand, top_up)["checkout.session.async_payment_failed"])
+    top_up.refresh_from_db()
+    assert (top_up.state, balance_cents(alices)) == (TopUp.State.FAILED, 0)
+
+
+def test_an_expired_page_tells_it(alices: Wallet, stripe_at_hand: Sandbox) -> None:
+    top_up = started(alices)
+    stripe_at_hand.client().v1.checkout.sessions.expire(str(top_up.session_id))
+    handled(told(stripe_at_hand, top_up)["checkout.session.expired"])
+    top_up.refresh_from_db()
+    assert top_up.state == TopUp.State.EXPIRED
+
+
+def test_the_event_finds_a_row_whose_answer_got_lost(alices: Wallet, stripe_at_hand: Sandbox) -> None:
+    top_up = started(alices)
+    pay(stripe_at_hand, top_up)
+    TopUp.objects.filter(pk=top_up.pk).update(session_id=None, state=TopUp.State.CREATED)
+    assert handled(told(stripe_at_hand, top_up)["payment_intent.succeeded"]).state == State.HANDLED
+    assert balance_cents(alices) == 100
+
+
+def test_what_the_event_says_of_amounts_is_not_believed(alices: Wallet, stripe_at_hand: Sandbox) -> None:
+    top_up = started(alices)
+    event = {
+        "id": "evt_forged",
+        "object": "event",
+        "type": "checkout.session.completed",
+        "livemode": False,
+        "api_version": "2020-08-27",
+        "data": {"object": {"id": top_up.session_id, "payment_status": "paid", "amount_total": 10**9}},
+    }
+    assert handled(event).state == State.HANDLED
+    top_up.refresh_from_db()
+    assert (top_up.state, balance_cents(alices)) == (TopUp.State.OPEN, 0)
+
+
+@pytest.mark.parametrize("change", [{"livemode": True}, {"account": "acct_1"}])
+def test_events_of_others_are_parked(alices: Wallet, stripe_at_hand: Sandbox, change: dict[str, Any]) -> None:
+    top_up = started(alices)
+    pay(stripe_at_hand, top_up)
+    event = told(stripe_at_hand, top_up)["checkout.session.completed"] | change
+    parked = handled(event)
+    assert parked.state == State.PARKED
+    assert parked.error
+    assert balance_cents(alices) == 0
+
+
+@pytest.mark.parametrize("reference", [None, "not one of ours", "0190a7e2-0000-7000-8000-000000000001"])
+def test_a_session_that_is_not_ours_is_parked(
+    alices: Wallet, stripe_at_hand: Sandbox, reference: str | None
+) -> None:
+    fields = payment(**({"client_reference_id": reference} if reference else {}))
+    session = stripe_at_hand.client().v1.checkout.sessions.create(fields)
+    stripe_at_hand.command(f"sessions/{session.id}/pay", method="card")
+    reply = stripe_at_hand.request("GET", "/v1/events?limit=100").json["data"]
+    [event] = [one for one in reply if one["data"]["object"]["id"] == session.id]
+    assert "belongs to no top-up" in handled(event).error
+    assert_books()
+
+
+def test_a_second_session_that_names_our_order_is_parked(alices: Wallet, stripe_at_hand: Sandbox) -> None:
+    top_up = started(alices)
+    fields = payment(client_reference_id=str(top_up.pk), metadata={"top_up_id": str(top_up.pk)})
+    session = stripe_at_hand.client().v1.checkout.sessions.create(fields)
+    stripe_at_hand.command(f"sessions/{session.id}/pay", method="card")
+    assert handled(told(stripe_at_hand, top_up)["checkout.session.completed"]).state == State.PARKED
+    top_up.refresh_from_db()
+    assert (top_up.state, balance_cents(alices)) == (TopUp.State.OPEN, 0)
+
+
+def test_an_object_that_stripe_does_not_know_is_parked(alices: Wallet, stripe_at_hand: Sandbox) -> None:
+    for kind, object_id in {
+        "checkout.session.completed": "cs_test_of_nobody",
+        "payment_intent.succeeded": "pi_of_nobody",
+    }.items():
+        made = {
+            "id": f"evt_{object_id}",
+            "type": kind,
+            "livemode": False,
+            "data": {"object": {"id": object_id}},
+        }
+        assert handled({"object": "event", **made}).state == State.PARKED
+
+
+def due_again(event: StripeEvent) -> None:
+    StripeEvent.objects.filter(pk=event.pk).update(next_attempt_at=timezone.now())
+
+
+def test_a_poison_event_is_parked_at_last_and_holds_up_nothing(
+    alices: Wallet,
+    stripe_at_hand: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    poison, good = started(alices), started(alices)
+    pay(stripe_at_hand, poison)
+    pay(stripe_at_hand, good)
+    apply = topups.apply
+
+    def apply_others(top_up_id: Any, session: Any) -> Any:
+        if top_up_id == poison.pk:
+            raise RuntimeError("poison\x00")
+        return apply(top_up_id, session)
+
+    monkeypatch.setattr(topups, "apply", apply_others)
+    bad = keep(told(stripe_at_hand, poison)["checkout.session.completed"])
+    keep(told(stripe_at_hand, good)["checkout.session.completed"])
+    assert events.handle_due() == 2
+    assert balance_cents(alices) == 100
+    assert events.handle_due() == 0
+    for attempt in range(1, events.ATTEMPTS):
+        bad.refresh_from_db()
+        assert (bad.state, bad.attempts) == (State.PENDING, attempt)
+        assert bad.next_attempt_at > timezone.now() + events.wait_before(attempt) / 2
+        due_again(bad)
+        events.handle_due()
+    bad.refresh_from_db()
+    assert (bad.state, bad.error) == (State.PARKED, "RuntimeError: poison")
+    assert "poison" in caplog.text
+    assert balance_cents(alices) == 100
+
+
+def test_while_stripe_is_away_events_wait(
+    alices: Wallet, stripe_at_hand: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top_up = started(alices)
+    pay(stripe_at_hand, top_up)
+
+    def away(*_: Any, **__: Any) -> None:
+        raise StripeUnavailable("Stripe is away.")
+
+    event = keep(told(stripe_at_hand, top_up)["checkout.session.completed"])
+    monkeypatch.setattr(stripe_api, "session", away)
+    for _ in range(events.ATTEMPTS + 3):
+        due_again(event)
+        assert events.handle_due() == 1
+    event.refresh_from_db()
+    assert (event.state, event.error) == (State.PENDING, "Stripe is away.")
+    monkeypatch.undo()
+    due_again(event)
+    events.handle_due()
+    event.refresh_from_db()
+    assert (event.state, event.error, balance_cents(alices)) == (State.HANDLED, "", 100)
+
+
+def test_an_event_in_the_hands_of_one_is_not_taken_by_another(
+    alices: Wallet, stripe_at_hand: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top_up = started(alices)
+    pay(stripe_at_hand, top_up)
+    event = keep(told(stripe_at_hand, top_up)["checkout.session.completed"])
+    asked: list[str] = []
+    session = stripe_api.session
+
+    def noted(session_id: str) -> stripe_api.Session:
+        asked.append(session_id)
+        return session(session_id)
+
+    monkeypatch.setattr(stripe_api, "session", noted)
+    at_once(10, lambda: events.handle(event.pk))
+    assert asked == [top_up.session_id]
+    assert balance_cents(alices) == 100
+
+
+def test_lost_webhooks_are_made_up_for_and_late_copies_change_nothing(
+    alices: Wallet, stripe_at_hand: Sandbox
+) -> None:
+    top_up = started(alices)
+    pay(stripe_at_hand, top_up)
+    tasks.settle_open_top_ups()
+    assert balance_cents(alices) == 100
+    for event in told(stripe_at_hand, top_up).values():
+        deliver(event)
+    tasks.handle_pending_events()
+    assert not StripeEvent.objects.filter(state=State.PENDING).exists()
+    assert balance_cents(alices) == 100
+
+
+def test_waits_double_up_to_an_hour() -> None:
+    waits = [events.wait_before(attempt) for attempt in range(1, 10)]
+    assert waits[0] == datetime.timedelta(seconds=30)
+    assert waits[-1] == datetime.timedelta(hours=1)
+    assert waits == sorted(waits)
