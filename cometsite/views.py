@@ -6,6 +6,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from cometsite import openapi as openapi_document
+from cometsite.openapi import reading
 from pricing.money import NANO_PER_USD, usd
 
 
@@ -30,7 +31,9 @@ def openapi(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def api_reference(request: HttpRequest) -> HttpResponse:
-    return render(request, "api/reference.html", {"document": openapi_document.document(settings.SITE_URL)})
+    document = openapi_document.document(settings.SITE_URL)
+    about = reading.prose(document["info"]["description"])
+    return render(request, "api/reference.html", {"about": about, "groups": reading.groups(document)})
 
 
 def _facts() -> dict[str, object]:

@@ -1,0 +1,196 @@
+"""The document as people read it: groups of operations with their fields, answers and an example each."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+type Prose = list[list[tuple[bool, str]]]
+"""Paragraphs of (is code, text): what stands between backticks in a description is code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One name in a body or an answer, or one parameter."""
+
+    name: str
+    kind: str
+    is_required: bool
+    text: Prose
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One status that an operation answers with."""
+
+    status: str
+    tone: str
+    text: Prose
+    fields: list[Field]
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method at one address."""
+
+    anchor: str
+    method: str
+    path: str
+    summary: str
+    text: Prose
+    shown_by: str
+    parameters: list[Field]
+    body: list[Field]
+    sample: str
+    answers: list[Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Operations for one purpose."""
+
+    name: str
+    text: Prose
+    operations: list[Operation]
+
+
+# What an operation's caller shows, in words.
+SHOWN_BY = {"gatewayKey": "Gateway key", "session": "Signed in"}
+TONES = {"2": "ok", "3": "info", "4": "warn", "5": "bad"}
+
+
+def groups(document: Mapping[str, Any]) -> list[Group]:
+    """Every operation of the document, grouped by its tag, in the document's order."""
+    found = list(_operations(document))
+    return [
+        Group(
+            tag["name"],
+            prose(tag["description"]),
+            [operation for name, operation in found if name == tag["name"]],
+        )
+        for tag in document["tags"]
+    ]
+
+
+def prose(text: str) -> Prose:
+    """Paragraphs of a description, code told from words."""
+    return [
+        [(bool(place % 2), part) for place, part in enumerate(paragraph.split("`")) if part]
+        for paragraph in text.split("\n")
+        if paragraph
+    ]
+
+
+def resolve(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema itself where this is a reference to one."""
+    if "$ref" not in schema:
+        return schema
+    target: Mapping[str, Any] = document
+    for step in schema["$ref"].removeprefix("#/").split("/"):
+        target = target[step]
+    return target
+
+
+def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, Operation]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield operation["tags"][0], _operation(document, path, method, operation)
+
+
+def _operation(
+    document: Mapping[str, Any], path: str, method: str, operation: Mapping[str, Any]
+) -> Operation:
+    content = _json(operation.get("requestBody", {}))
+    security = [name for choice in operation["security"] for name in choice]
+    parameters = [
+        Field(
+            one["name"],
+            f"{one['in']}, {one['schema']['type']}",
+            one.get("required", False),
+            prose(one["description"]),
+        )
+        for one in operation.get("parameters", [])
+    ]
+    return Operation(
+        anchor=operation["operationId"],
+        method=method.upper(),
+        path=path,
+        summary=operation["summary"],
+        text=prose(operation.get("description", "")),
+        shown_by=", ".join(SHOWN_BY[name] for name in security),
+        parameters=parameters,
+        body=_fields(document, content["schema"]) if content else [],
+        sample=_sample(document["servers"][0]["url"], path, content["example"])
+        if "gatewayKey" in security
+        else "",
+        answers=[_answer(document, *answer) for answer in operation["responses"].items()],
+    )
+
+
+def _answer(document: Mapping[str, Any], status: str, response: Mapping[str, Any]) -> Answer:
+    content = _json(response)
+    is_error = "allOf" in content.get("schema", {})
+    return Answer(
+        status=status,
+        tone=TONES[status[0]],
+        text=prose(response["description"]),
+        fields=_fields(document, content["schema"]) if content and not is_error else [],
+        example=_pretty(content["example"]) if "example" in content else "",
+    )
+
+
+def _json(holder: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = holder.get("content", {}).get("application/json", {})
+    return found
+
+
+def _fields(document: Mapping[str, Any], schema: Mapping[str, Any], prefix: str = "") -> list[Field]:
+    """The fields of an object, those of what lies in it after it: `calls[].usage.images`."""
+    found: list[Field] = []
+    schema = resolve(document, schema)
+    for name, part in schema.get("properties", {}).items():
+        own = resolve(document, part)
+        full = f"{prefix}{name}"
+        is_required = name in schema.get("required", ())
+        found.append(Field(full, _kind(own), is_required, prose(own.get("description", ""))))
+        if own["type"] == "array":
+            found += _fields(document, own["items"], f"{full}[].")
+        elif own["type"] == "object":
+            found += _fields(document, own, f"{full}.")
+    return found
+
+
+def _kind(schema: Mapping[str, Any]) -> str:
+    """The type in words, with its bounds: "integer, 0 to 10,000", "string, uuid"."""
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    words = [" or ".join(kinds)]
+    if "enum" in schema and len(schema["enum"]) <= 3:
+        words.append(" or ".join(f'"{value}"' for value in schema["enum"]))
+    if "format" in schema:
+        words.append(schema["format"])
+    if "minimum" in schema and "maximum" in schema:
+        words.append(f"{schema['minimum']:,} to {_number(schema['maximum'])}")
+    if "maxItems" in schema:
+        words.append(f"{schema['minItems']:,} to {schema['maxItems']:,}")
+    if "maxLength" in schema:
+        words.append(f"at most {schema['maxLength']:,} characters")
+    return ", ".join(words)
+
+
+def _number(value: int) -> str:
+    bits = (value + 1).bit_length() - 1
+    return f"2^{bits} − 1" if value + 1 == 1 << bits and bits >= 31 else f"{value:,}"
+
+
+def _sample(server: str, path: str, example: Any) -> str:
+    return (
+        f"curl {server}{path} \\\n"
+        '  -H "Authorization: Bearer $GATEWAY_KEY" \\\n'
+        '  -H "Content-Type: application/json" \\\n'
+        f"  -d '{_pretty(example)}'"
+    )
+
+
+def _pretty(example: Any) -> str:
+    return json.dumps(example, indent=2, ensure_ascii=False)
