@@ -17,11 +17,13 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm
 
 from accounts.models import User
-from staff.admin import StaffAdmin, column, lines
+from staff.admin import StaffAdmin, column, lines, list_link
 
 admin.site.unregister([EmailAddress, Group])
 
@@ -53,7 +55,7 @@ class UserAdmin(StaffAdmin, DjangoUserAdmin):  # type: ignore[misc, type-arg]  #
     ordering = ("-id",)
     fieldsets = (
         (None, {"fields": ("email", "name", "is_active")}),
-        ("Times", {"fields": ("date_joined", "last_login", "addresses")}),
+        ("More of them", {"fields": ("date_joined", "last_login", "addresses", "more")}),
         ("Rights", {"fields": RIGHTS}),
     )
     filter_horizontal = ("groups", "user_permissions")
@@ -72,7 +74,7 @@ class UserAdmin(StaffAdmin, DjangoUserAdmin):  # type: ignore[misc, type-arg]  #
         return allowed and not (isinstance(obj, User) and (obj.is_staff or obj.is_superuser))
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
-        always = ("email", "date_joined", "last_login", "addresses")
+        always = ("email", "date_joined", "last_login", "addresses", "more")
         return always if request.user.is_superuser else (*always, *RIGHTS)
 
     def get_form(
@@ -101,6 +103,16 @@ class UserAdmin(StaffAdmin, DjangoUserAdmin):  # type: ignore[misc, type-arg]  #
     def addresses(self, user: User) -> str:
         found = EmailAddress.objects.filter(user=user).order_by("-primary", "pk")
         return lines([f"{each.email}, {'verified' if each.verified else 'not verified'}" for each in found])
+
+    @column("Elsewhere")
+    def more(self, user: User) -> str:
+        password = reverse("admin:auth_user_password_change", args=[user.pk])
+        return lines(
+            [
+                list_link("wallet_wallet", "Wallet", owner__id__exact=user.pk),
+                format_html('<a class="staff-link" href="{}">Set a password (superusers)</a>', password),
+            ]
+        )
 
 
 @admin.register(Group)

@@ -83,13 +83,13 @@ def _today(now: datetime) -> tuple[Number, ...]:
         Number(
             "Top-ups",
             usd((top_ups["cents"] or 0) * NANO_PER_CENT),
-            f"in {top_ups['count']:,} payments",
+            _in(top_ups["count"], "payment"),
             _list("wallet_topup", state__exact="paid"),
         ),
         Number(
             "Usage",
             usd(int(usage["nanousd"] or 0)),
-            f"in {usage['count']:,} calls",
+            _in(usage["count"], "call"),
             _list("logs_call", since="today"),
         ),
     )
@@ -124,6 +124,10 @@ def _waiting(now: datetime) -> tuple[Number, ...]:
         _alarm("Expired holds", expired, "in 24 hours", _list("wallet_hold", state__exact="expired")),
         _alarm("Rejected calls", rejected, "in 24 hours", _list("logs_rejectedcall")),
     )
+
+
+def _in(count: int, what: str) -> str:
+    return f"in {count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _alarm(title: str, count: int, note: str, address: str) -> Number:

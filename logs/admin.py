@@ -114,7 +114,7 @@ class CallAdmin(ReadOnlyAdmin):
 
     @column("Price version")
     def version(self, call: Call) -> str:
-        return link(call.price_version)
+        return link(call.price_version, f"from {call.price_version.effective_from:%Y-%m-%d %H:%M:%S} UTC")
 
     @column("Transfer, given credit")
     def promotional_link(self, call: Call) -> str:

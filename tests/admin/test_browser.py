@@ -10,7 +10,7 @@ from django.test import Client
 from playwright.sync_api import Page, expect
 
 from tests.admin.conftest import World
-from tests.journey.browser import Complaints, chromium, needs_chromium, screenshots
+from tests.journey.browser import Complaints, chromium, needs_chromium
 from wallet.models import Hold
 
 pytestmark = [pytest.mark.browser, needs_chromium, pytest.mark.django_db(transaction=True)]
@@ -53,6 +53,7 @@ def test_no_page_breaks_its_policy(paths: dict[str, str], page: Page) -> None:
     complaints = Complaints(page)
     folder = os.environ.get("ADMIN_SCREENSHOTS")
     for name, path in paths.items():
+        page.emulate_media(color_scheme="light")
         answer = page.goto(path)
         assert answer is not None
         assert answer.ok, path
@@ -60,8 +61,19 @@ def test_no_page_breaks_its_policy(paths: dict[str, str], page: Page) -> None:
         expect(page.locator("#page")).to_be_visible()
         assert complaints.found == [], path
         if folder:
-            screenshots(page, Path(folder), name)
-            page.set_viewport_size({"width": 1440, "height": 900})
+            _shoot(page, Path(folder), name)
+
+
+def _shoot(page: Page, folder: Path, name: str) -> None:
+    """For a person to look at: phone and desk, light and dark. The panel asks for the theme once, as it loads."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.reload()
+        for width in (390, 1440):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.wait_for_timeout(300)
+            page.screenshot(path=folder / f"{name}-{width}-{scheme}.png")
 
 
 def test_the_dark_theme_stays(paths: dict[str, str], page: Page) -> None:
@@ -79,8 +91,8 @@ def test_the_search_over_everything_opens_a_list(paths: dict[str, str], page: Pa
     complaints = Complaints(page)
     page.goto("/admin/")
     page.get_by_text("Search apps and models").first.click()
-    page.keyboard.type("transfers")
-    page.get_by_role("link", name="Transfers").last.click()
+    page.locator("#search-input-command").press_sequentially("transfers")
+    page.locator("#command-results a", has_text="Transfers").click()
     page.wait_for_url("**/admin/wallet/transfer/")
     assert complaints.found == []
 

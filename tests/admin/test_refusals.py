@@ -23,7 +23,8 @@ READ_ONLY = {model: page for model, page in admin.site._registry.items() if isin
 def contents(model: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(f'SELECT * FROM "{model._meta.db_table}" ORDER BY 1')
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
 def test_the_books_the_keys_and_the_calls_are_read_only() -> None:

@@ -68,7 +68,11 @@ def test_calls(world: World, desk: Client) -> None:
 
 
 def test_calls_of_one_key_and_of_today(world: World, desk: Client) -> None:
-    narrowed = {"wallet__id__exact": world.wallet.pk, "key__id__exact": world.key.pk, "since": "hour"}
+    narrowed: dict[str, str | int] = {
+        "wallet__id__exact": world.wallet.pk,
+        "key__id__exact": world.key.pk,
+        "since": "hour",
+    }
     answer = desk.get("/admin/logs/call/", {**narrowed, "status__exact": "failed"})
     assert [row.status for row in answer.context["cl"].result_list] == ["failed"]
 
