@@ -30,7 +30,11 @@ class FilterForm(forms.Form):
     """What calls are looked for. Empty means any; a name that was never called finds nothing and is no error."""
 
     model = forms.CharField(required=False, max_length=LONGEST_TEXT)
-    token = forms.IntegerField(required=False, min_value=1, error_messages={"invalid": "Choose a token."})
+    token = forms.IntegerField(
+        required=False,
+        min_value=1,
+        error_messages={"invalid": "Choose a token.", "min_value": "Choose a token."},
+    )
     status = forms.ChoiceField(
         required=False,
         choices=[("", "Any"), ("succeeded", "Succeeded"), ("failed", "Failed")],
