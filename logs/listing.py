@@ -107,8 +107,8 @@ def models_of(wallet: Wallet) -> list[str]:
 
 def keys_of(wallet: Wallet) -> list[ApiKey]:
     """The keys that this wallet has called with, revoked ones too, and those in use."""
-    keys = ApiKey.objects.filter(wallet=wallet).select_related("spend").order_by("revoked_at", "name", "id")
-    return [key for key in keys if not key.is_revoked or key.spend.calls]
+    keys = ApiKey.objects.filter(wallet=wallet).exclude(revoked_at__isnull=False, spend__calls=0)
+    return list(keys.order_by("-revoked_at", "name", "id"))
 
 
 def quantity(usage: Mapping[str, int]) -> str:

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, render, resolve_url
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render, resolve_url
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseClientRedirect
@@ -54,8 +54,11 @@ def call(request: HttpRequest, call_id: UUID) -> HttpResponse:
 
 
 def _receipt(request: HttpRequest, call_id: UUID) -> HttpResponse:
-    own = Call.objects.filter(wallet__owner=cast("User", request.user))
-    receipt = receipts.of(get_object_or_404(own.select_related("model", "key"), pk=call_id))
+    own = Call.objects.filter(wallet__owner=cast("User", request.user)).select_related("model", "key")
+    found = own.filter(pk=call_id).first()
+    if found is None:
+        return _not_found(request)
+    receipt = receipts.of(found)
     if _wants_json(request):
         return HttpResponse(receipts.as_json(receipt), content_type=JSON)
     context = {
@@ -67,13 +70,22 @@ def _receipt(request: HttpRequest, call_id: UUID) -> HttpResponse:
     return render(request, "logs/call.html#receipt" if _is_fragment(request) else "logs/call.html", context)
 
 
+def _not_found(request: HttpRequest) -> HttpResponse:
+    if _wants_json(request):
+        return _refusal(404, "call_not_found", "None of your calls has this id.")
+    raise Http404("None of your calls has this id.")
+
+
 def _sign_in(request: HttpRequest) -> HttpResponse:
     if _wants_json(request):
-        message = "Sign in to see your calls."
-        return JsonResponse({"error": {"code": "not_signed_in", "message": message}}, status=401)
+        return _refusal(401, "not_signed_in", "Sign in to see your calls.")
     if _is_fragment(request):
         return HttpResponseClientRedirect(f"{resolve_url('account_login')}?next={resolve_url('logs')}")
     return redirect_to_login(request.get_full_path())
+
+
+def _refusal(status: int, code: str, message: str) -> JsonResponse:
+    return JsonResponse({"error": {"code": code, "message": message}}, status=status)
 
 
 def _wants_json(request: HttpRequest) -> bool:

@@ -16,6 +16,7 @@ from logs import call_ids, listing
 from logs.models import Call
 from pricing.models import Kind
 from tests.logs import recorded
+from tokens import keys
 from tokens.models import ApiKey
 
 pytestmark = pytest.mark.django_db
@@ -224,6 +225,16 @@ def test_calls_and_names_of_others_are_never_shown(signed_in: Client, key: ApiKe
     page = signed_in.get("/logs/").text
     assert "secret-model" not in page
     assert "Not yours" not in page
+
+
+def test_tokens_to_choose_from(owner: User, key: ApiKey) -> None:
+    wallet = key.wallet
+    unused, used = recorded.key_of(owner, "Unused and revoked"), recorded.key_of(owner, "Used and revoked")
+    recorded.call(used, recorded.model())
+    for gone in (unused, used):
+        keys.revoke(gone)
+    recorded.key_of(owner, "Another")
+    assert [found.name for found in listing.keys_of(wallet)] == ["Another", "Laptop", "Used and revoked"]
 
 
 def test_nobody_sees_calls_without_signing_in(client: Client) -> None:

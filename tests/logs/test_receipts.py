@@ -273,6 +273,8 @@ def test_receipts_of_others_are_not_found(signed_in: Client) -> None:
     for headers in ({}, AS_JSON, {"HX-Request": "true"}):
         assert signed_in.get(f"/logs/{other.pk}/", headers=headers).status_code == 404
         assert signed_in.get(f"/logs/{uuid4()}/", headers=headers).status_code == 404
+    data = signed_in.get(f"/logs/{other.pk}/", headers=AS_JSON).json()
+    assert data["error"]["code"] == "call_not_found"
     assert signed_in.post(f"/logs/{other.pk}/").status_code == 405
 
 
