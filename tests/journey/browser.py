@@ -58,5 +58,5 @@ def screenshots(page: Page, folder: Path, name: str) -> None:
     for width in (390, 1440):
         for scheme in ("light", "dark"):
             page.set_viewport_size({"width": width, "height": 900})
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]  # one of its literals
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             page.screenshot(path=folder / f"{name}-{width}-{scheme}.png", full_page=True)

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from django.http import HttpResponse
+from django.db import transaction
 from django.test import Client
 
 from accounts.models import User
@@ -30,8 +30,6 @@ def sell(name: str = "gpt-4o", rates: dict[str, int] | None = None, kind: str = 
 
 def give(user: User, amount_nanousd: int, kind: str = "paid") -> Wallet:
     """Put money into the wallet by the ledger's own door."""
-    from django.db import transaction
-
     wallet = wallet_of(user)
     with transaction.atomic():
         account = ledger.paid(wallet) if kind == "paid" else ledger.promotional(wallet)
@@ -52,12 +50,12 @@ class Gateway:
         self.key = keys.issue_gateway_key("tests")
         self.client = Client()
 
-    def post(self, name: str, body: object, **headers: str) -> HttpResponse:
+    def post(self, name: str, body: object, **headers: str) -> Any:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         sent = {"Authorization": f"Bearer {self.key}", **headers}
         return self.client.post(f"/metering/v1/{name}", data, content_type="application/json", headers=sent)
 
-    def authorize(self, key: str, model: str = "gpt-4o", **more: object) -> HttpResponse:
+    def authorize(self, key: str, model: str = "gpt-4o", **more: object) -> Any:
         return self.post("authorize", {"key": key, "model": model, **more})
 
     def record(self, *calls: object) -> list[dict[str, Any]]:
