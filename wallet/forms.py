@@ -44,7 +44,7 @@ class TopUpForm(forms.Form):
 def presets() -> list[tuple[str, str]]:
     """Amounts to choose from, as the form takes them and as people read them."""
     smallest, largest = settings.TOP_UP_MINIMUM_CENTS, settings.TOP_UP_MAXIMUM_CENTS
-    cents = sorted({smallest, *(one for one in PRESETS_CENTS if smallest <= one <= largest)})
+    cents = [one for one in PRESETS_CENTS if smallest <= one <= largest] or [smallest]
     return [(f"{one // 100}.{one % 100:02}", dollars(one).removesuffix(".00")) for one in cents]
 
 
