@@ -174,15 +174,16 @@ class TransferAdmin(ReadOnlyAdmin):
     )  # fmt: skip
 
     def matching(self, term: str) -> Q:
-        """By number and reference over all; by what the details say only within the wallets that the term names."""
-        found = Q(reference__startswith=term) | Q(reference=f"{Code.TOP_UP}:{term}")
+        """By number or reference over all; by what the details say only within the wallets that the term names.
+
+        Never by two conditions at once: over an OR the database may walk the whole table backwards instead.
+        """
+        if "@" in term or term.startswith("cus_"):
+            return Q(wallet__in=wallets_for(term))
         number = as_number(term)
         if number is not None:
-            return found | Q(pk=number)
-        wallets = wallets_for(term)
-        if "@" in term or term.startswith("cus_"):
-            return found | Q(wallet__in=wallets)
-        return found | Q(pk__in=_telling_of(term, wallets))
+            return Q(pk=number)
+        return Q(pk__in=[*_of_reference(term), *_telling_of(term, wallets_for(term))])
 
     @column("Amount")
     def amount(self, transfer: Transfer) -> str:
@@ -215,6 +216,12 @@ class TransferAdmin(ReadOnlyAdmin):
     @column("Details")
     def explained(self, transfer: Transfer) -> str:
         return pretty(transfer.details)
+
+
+def _of_reference(term: str) -> list[int]:
+    found = [Transfer.objects.filter(reference=f"{prefix}:{term}") for prefix in (Code.TOP_UP, Code.REFUND)]
+    found.append(Transfer.objects.filter(reference__startswith=term))
+    return [pk for each in found for pk in each.values_list("pk", flat=True)[:MOST_TRANSFERS]]
 
 
 def _telling_of(term: str, wallets: list[int]) -> list[int]:

@@ -89,6 +89,11 @@ def test_a_wallet_shows_its_balances_and_its_lists(world: World, desk: Client) -
         assert desk.get(listed).status_code == 200
 
 
+def test_times_are_printed_in_full(world: World, desk: Client) -> None:
+    page = desk.get(f"/admin/wallet/transfer/{world.transfer.pk}/change/").content.decode()
+    assert world.transfer.created_at.strftime("%Y-%m-%d %H:%M:%S") in page
+
+
 def test_house_accounts_show_their_balance(world: World, desk: Client) -> None:
     page = desk.get("/admin/wallet/account/?whose=house").content.decode()
     assert "-$5.00" in page
