@@ -20,3 +20,5 @@ urlpatterns = [
     path("pricing/", include("pricing.urls")),
     path("admin/", admin.site.urls),
 ]
+
+handler500 = "cometsite.views.server_error"

@@ -1,9 +1,14 @@
 """The pages that belong to no app: the front page, help, and the description of the API."""
 
+import sys
+
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
+from redis.exceptions import RedisError
 
 from cometsite import openapi as openapi_document
 from cometsite.openapi import reading
@@ -34,6 +39,17 @@ def api_reference(request: HttpRequest) -> HttpResponse:
     document = openapi_document.document(settings.SITE_URL)
     about = reading.prose(document["info"]["description"])
     return render(request, "api/reference.html", {"about": about, "groups": reading.groups(document)})
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """The page for what nobody foresaw; 503 where a server that we need does not answer, since it will again."""
+    is_outage = isinstance(sys.exc_info()[1], (OperationalError, InterfaceError, RedisError))
+    response = HttpResponse(
+        render_to_string("500.html", {"is_outage": is_outage}), status=503 if is_outage else 500
+    )
+    if is_outage:
+        response["Retry-After"] = "5"
+    return response
 
 
 def _facts() -> dict[str, object]:

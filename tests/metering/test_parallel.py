@@ -40,7 +40,7 @@ def test_parallel_calls_cannot_all_spend_the_same_last_cent(alice: User) -> None
     gateway = Gateway()
 
     def ask(_: int) -> int:
-        return gateway.authorize(issued.text, input_tokens=1200, max_output_tokens=300).status_code
+        return int(gateway.authorize(issued.text, input_tokens=1200, max_output_tokens=300).status_code)
 
     # Each expects to cost 6,000,000: the first leaves something, the second takes the balance below zero.
     assert sorted(at_once(12, ask)) == [200] * 2 + [402] * 10
