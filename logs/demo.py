@@ -36,7 +36,7 @@ LIVE_KEY = "Try-out"
 GATEWAY_NAME = "demo"
 BATCH = 200
 MOST_CALLS = 20_000
-LIVE_CALLS = 36
+LIVE_CALLS = 24
 # Of the live ones, every seventh is left without a report and every twelfth never happens.
 UNREPORTED_EVERY, RELEASED_EVERY = 7, 12
 TIMEOUT_S = 60

@@ -94,7 +94,7 @@ CALLS = {
     **_operation(
         "recordCalls",
         "Report finished calls",
-        "Safe to send again, whole or in parts: a call_id is charged once. Each call is rated at the prices in force "
+        "Safe to send again, whole or in parts: a `call_id` is charged once. Each call is rated at the prices in force "
         "when it started. A bad call is rejected by name and the others are recorded; a finished call is never "
         "refused for lack of money.",
         "CallsRequest",

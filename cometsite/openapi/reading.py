@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from logs.reports import LARGEST_BIGINT
+
 type Prose = list[list[tuple[bool, str]]]
 """Paragraphs of (is code, text): what stands between backticks in a description is code."""
 
@@ -170,7 +172,7 @@ def _kind(schema: Mapping[str, Any]) -> str:
     if "format" in schema:
         words.append(schema["format"])
     if "minimum" in schema and "maximum" in schema:
-        words.append(f"{schema['minimum']:,} to {_number(schema['maximum'])}")
+        words.append(_range(schema["minimum"], schema["maximum"]))
     if "maxItems" in schema:
         words.append(f"{schema['minItems']:,} to {schema['maxItems']:,}")
     if "maxLength" in schema:
@@ -178,9 +180,9 @@ def _kind(schema: Mapping[str, Any]) -> str:
     return ", ".join(words)
 
 
-def _number(value: int) -> str:
-    bits = (value + 1).bit_length() - 1
-    return f"2^{bits} − 1" if value + 1 == 1 << bits and bits >= 31 else f"{value:,}"
+def _range(minimum: float, maximum: float) -> str:
+    """The bounds of a number; that it fits 64 bits goes without saying."""
+    return f"at least {minimum:,}" if maximum >= LARGEST_BIGINT else f"{minimum:,} to {maximum:,}"
 
 
 def _sample(server: str, path: str, example: Any) -> str:

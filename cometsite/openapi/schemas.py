@@ -68,8 +68,8 @@ def _object(description: str, properties: dict[str, Any], optional: tuple[str, .
 
 
 def _unit(unit: Unit) -> dict[str, Any]:
-    extra = " Uncached." if unit.code == "input_tokens" else ""
-    return _integer(f"{unit.label}.{extra}", maximum=unit.bound)
+    extra = " that came from no cache" if unit.code == "input_tokens" else ""
+    return _integer(f"{unit.plural[0].upper()}{unit.plural[1:]}{extra}.", maximum=unit.bound)
 
 
 _CALL_ID = _text(
@@ -106,7 +106,7 @@ SCHEMAS: dict[str, Any] = {
         "type": "object",
         "description": (
             "Quantities by unit, each a JSON integer (not 1.0, not 1e3). They are disjoint: a cached token is in "
-            "cached_input_tokens and not in input_tokens as well, a reasoning token is not in output_tokens."
+            "`cached_input_tokens` and not in `input_tokens` as well, a reasoning token is not in `output_tokens`."
         ),
         "properties": {code: _unit(unit) for code, unit in UNITS.items()},
         "additionalProperties": False,
@@ -149,7 +149,7 @@ SCHEMAS: dict[str, Any] = {
             "call_id": _CALL_ID,
             "model": _MODEL,
             "started_at": _text(
-                "RFC 3339 with an offset, within 24 hours of the time in call_id and at most 10 minutes ahead. "
+                "RFC 3339 with an offset, within 24 hours of the time in `call_id` and at most 10 minutes ahead. "
                 "The prices of that moment count.",
                 format="date-time",
             ),
@@ -195,7 +195,7 @@ SCHEMAS: dict[str, Any] = {
         {
             "call_id": _or_null(_text("As it was sent, cut after 64 characters; null where there was none.")),
             "result": _text(
-                "duplicate: recorded before, nothing changed.", enum=["accepted", "duplicate", "rejected"]
+                "`duplicate`: recorded before, nothing changed.", enum=["accepted", "duplicate", "rejected"]
             ),
             "charged_nanousd": _amount("What the call cost; the first charge of a duplicate; 0 if rejected."),
             "error": {
@@ -275,12 +275,12 @@ SCHEMAS: dict[str, Any] = {
             "livemode": {"type": "boolean", "description": "Whether real money moved."},
         },
     ),
-    "Health": _object("The process is up.", {"status": _text("ok", const="ok")}),
+    "Health": _object("The process is up.", {"status": _text("Always `ok`.", const="ok")}),
     "Readiness": _object(
         "Whether the site can serve.",
         {
             "status": _text(
-                "degraded: charging goes on, but the broker or the cache does not answer.",
+                "`degraded`: charging goes on, but the broker or the cache does not answer.",
                 enum=["ok", "degraded", "unavailable"],
             ),
             "problems": {
