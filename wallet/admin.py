@@ -1,6 +1,7 @@
 """The wallet's books for staff: everything is shown, nothing can be changed, the database refuses it too."""
 
 import uuid
+from collections.abc import Callable
 
 from django.contrib import admin
 from django.db.models import BigIntegerField, OuterRef, Q, QuerySet, Subquery, Sum, TextField
@@ -51,6 +52,16 @@ def as_uuid(term: str) -> uuid.UUID | None:
         return uuid.UUID(term)
     except ValueError:
         return None
+
+
+def dollars(title: str, attribute: str) -> Callable[[object, object], str]:
+    """A column that shows an amount in nano-dollars."""
+
+    @column(title)
+    def shown(page: object, row: object) -> str:
+        return usd(getattr(row, attribute))
+
+    return shown
 
 
 @admin.register(Wallet)
@@ -185,9 +196,7 @@ class TransferAdmin(ReadOnlyAdmin):
             return Q(pk=number)
         return Q(pk__in=[*_of_reference(term), *_telling_of(term, wallets_for(term))])
 
-    @column("Amount")
-    def amount(self, transfer: Transfer) -> str:
-        return usd(transfer.amount_nanousd)
+    amount = dollars("Amount", "amount_nanousd")
 
     @column("Debit")
     def debit(self, transfer: Transfer) -> str:
@@ -221,7 +230,7 @@ class TransferAdmin(ReadOnlyAdmin):
 def _of_reference(term: str) -> list[int]:
     found = [Transfer.objects.filter(reference=f"{prefix}:{term}") for prefix in (Code.TOP_UP, Code.REFUND)]
     found.append(Transfer.objects.filter(reference__startswith=term))
-    return [pk for each in found for pk in each.values_list("pk", flat=True)[:MOST_TRANSFERS]]
+    return [pk for each in found for pk in each.order_by().values_list("pk", flat=True)[:MOST_TRANSFERS]]
 
 
 def _telling_of(term: str, wallets: list[int]) -> list[int]:
@@ -247,21 +256,10 @@ class FundsAdmin(ReadOnlyAdmin):
     def wallet_link(self, funds: Funds) -> str:
         return link(funds.wallet)
 
-    @column("Promotional")
-    def promotional(self, funds: Funds) -> str:
-        return usd(funds.promotional_nanousd)
-
-    @column("Paid")
-    def paid(self, funds: Funds) -> str:
-        return usd(funds.paid_nanousd)
-
-    @column("Held")
-    def held(self, funds: Funds) -> str:
-        return usd(funds.held_nanousd)
-
-    @column("Available")
-    def available(self, funds: Funds) -> str:
-        return usd(funds.available_nanousd)
+    promotional = dollars("Promotional", "promotional_nanousd")
+    paid = dollars("Paid", "paid_nanousd")
+    held = dollars("Held", "held_nanousd")
+    available = dollars("Available", "available_nanousd")
 
 
 @admin.register(Hold)
@@ -285,9 +283,7 @@ class HoldAdmin(ReadOnlyAdmin):
     def state_label(self, hold: Hold) -> str:
         return hold.state
 
-    @column("Amount")
-    def amount(self, hold: Hold) -> str:
-        return usd(hold.amount_nanousd)
+    amount = dollars("Amount", "amount_nanousd")
 
     @column("Wallet")
     def wallet_link(self, hold: Hold) -> str:
