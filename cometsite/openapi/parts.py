@@ -51,11 +51,9 @@ def text_answer(description: str) -> dict[str, Any]:
     }
 
 
-def page_answer(description: str) -> dict[str, Any]:
-    return {
-        "description": description,
-        "content": {"text/html": {"schema": {"type": "string"}}},
-    }
+def or_page(answer: dict[str, Any]) -> dict[str, Any]:
+    """The same answer, also given as a page to whoever accepts no JSON."""
+    return {**answer, "content": {**answer["content"], "text/html": {"schema": {"type": "string"}}}}
 
 
 def _plain(text: str) -> str:

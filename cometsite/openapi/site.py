@@ -3,7 +3,7 @@
 from typing import Any
 
 from cometsite.openapi.metering import CALL_ID
-from cometsite.openapi.parts import errors, json_content, page_answer, ref, success, text_answer
+from cometsite.openapi.parts import errors, json_content, or_page, ref, success, text_answer
 
 TAGS = [
     {"name": "Calls", "description": "For people who signed in, and their programs."},
@@ -11,6 +11,40 @@ TAGS = [
     {"name": "Operation", "description": "For load balancers and tools."},
 ]
 _EMPTY_405 = {"405": {"description": "Another method; the answer is empty."}}
+
+RECEIPT_EXAMPLE = {
+    "call_id": CALL_ID,
+    "model": "gpt-4o",
+    "token_id": 7,
+    "status": "succeeded",
+    "started_at": "2025-04-02T10:00:00.512000Z",
+    "lines": [
+        {
+            "unit": "input_tokens",
+            "quantity": 1200,
+            "price_picousd_per_unit": 2_500_000,
+            "amount_picousd": 3_000_000_000,
+        },
+        {
+            "unit": "output_tokens",
+            "quantity": 300,
+            "price_picousd_per_unit": 10_000_000,
+            "amount_picousd": 3_000_000_000,
+        },
+    ],
+    "subtotal_picousd": 6_000_000_000,
+    "multiplier_bp": 10_000,
+    "rounding_picousd": 0,
+    "charged_nanousd": 6_000_000,
+    "promotional_nanousd": 6_000_000,
+    "paid_nanousd": 0,
+    "balance_after_nanousd": 94_000_000,
+    "held_nanousd": 6_000_000,
+    "price_version": 41,
+    "price_version_effective_from": "2024-10-02T00:00:00Z",
+    "above_input_tokens": 0,
+    "formula": "(1,200 prompt × $2.50/M + 300 completion × $10.00/M) × 1.00 = $0.006",
+}
 
 RECEIPT = {
     "operationId": "getReceipt",
@@ -37,51 +71,10 @@ RECEIPT = {
         },
     ],
     "responses": {
-        "200": {
-            "description": "The receipt.",
-            "content": {
-                **json_content(
-                    "Receipt",
-                    {
-                        "call_id": CALL_ID,
-                        "model": "gpt-4o",
-                        "token_id": 7,
-                        "status": "succeeded",
-                        "started_at": "2025-04-02T10:00:00.512000Z",
-                        "lines": [
-                            {
-                                "unit": "input_tokens",
-                                "quantity": 1200,
-                                "price_picousd_per_unit": 2_500_000,
-                                "amount_picousd": 3_000_000_000,
-                            },
-                            {
-                                "unit": "output_tokens",
-                                "quantity": 300,
-                                "price_picousd_per_unit": 10_000_000,
-                                "amount_picousd": 3_000_000_000,
-                            },
-                        ],
-                        "subtotal_picousd": 6_000_000_000,
-                        "multiplier_bp": 10_000,
-                        "rounding_picousd": 0,
-                        "charged_nanousd": 6_000_000,
-                        "promotional_nanousd": 6_000_000,
-                        "paid_nanousd": 0,
-                        "balance_after_nanousd": 94_000_000,
-                        "held_nanousd": 6_000_000,
-                        "price_version": 41,
-                        "price_version_effective_from": "2024-10-02T00:00:00Z",
-                        "above_input_tokens": 0,
-                        "formula": "(1,200 prompt × $2.50/M + 300 completion × $10.00/M) × 1.00 = $0.006",
-                    },
-                ),
-                "text/html": {"schema": {"type": "string"}},
-            },
-        },
+        "200": or_page(success("The receipt.", "Receipt", RECEIPT_EXAMPLE)),
         "302": {"description": "As a page and not signed in: to the login page."},
         "401": errors({"not_signed_in": "Sign in to see your calls."}),
-        "404": page_answer("There is no such call, or it is somebody else's. Always a page."),
+        "404": or_page(errors({"call_not_found": "None of your calls has this id."})),
         **_EMPTY_405,
     },
 }

@@ -126,8 +126,11 @@ def test_the_error_codes_are_those_of_the_code() -> None:
         if "allOf" in node
         for code in node["allOf"][1]["properties"]["error"]["properties"]["code"]["enum"]
     }
-    assert whole - {"not_signed_in"} == codes_in(
-        "logs/metering.py", "logs/authorizing.py", of=r'(?:failure|Refused|BadCall)\(\s*(?:\d+, )?"(\w+)"'
+    assert whole == codes_in(
+        "logs/metering.py",
+        "logs/authorizing.py",
+        "logs/views.py",
+        of=r'(?:failure|Refused|BadCall|_refusal)\(\s*(?:\d+, )?"(\w+)"',
     )
     each = codes_in(
         "logs/reports.py", "logs/recording.py", of=r'(?:BadCall\(\s*|_refused\(\s*entry, )"(\w+)"'
