@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.http import HttpRequest
 
-from pricing.money import usd
+from pricing.money import NANO_PER_USD, usd
 from wallet import ledger, wallets
 
 
@@ -16,5 +16,11 @@ def navigation(request: HttpRequest) -> dict[str, object]:
     user = getattr(request, "user", None)
     if user is not None and user.is_authenticated and not request.path.startswith("/admin/"):
         balances = ledger.balances(wallets.wallet_of(user))
-        context["nav_balance"] = usd(balances.balance_nanousd)
+        context["nav_balance"] = usd(_whole_cents(balances.balance_nanousd))
     return context
+
+
+def _whole_cents(amount_nanousd: int) -> int:
+    """Rounded down, so that the frame never shows more than there is; the wallet's page shows all of it."""
+    cent = NANO_PER_USD // 100
+    return amount_nanousd // cent * cent
