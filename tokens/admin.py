@@ -3,10 +3,10 @@
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 
 from pricing.money import usd
 from staff.admin import ReadOnlyAdmin, column, link, list_link
+from tokens import gateways
 from tokens.models import ApiKey, GatewayKey
 from wallet.admin import wallets_for
 
@@ -88,7 +88,7 @@ class GatewayKeyAdmin(ReadOnlyAdmin):
         """No gateway is let in with these keys any more. Each revocation is in the key's history."""
         revoked = 0
         for key in queryset:
-            if GatewayKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()):
+            if gateways.revoke(key):
                 self.log_change(request, key, "Revoked.")
                 revoked += 1
         if revoked:

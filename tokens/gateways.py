@@ -3,6 +3,8 @@
 import threading
 import time
 
+from django.utils import timezone
+
 from tokens import keys
 from tokens.models import GatewayKey
 
@@ -29,6 +31,11 @@ def is_gateway_key(text: str) -> bool:
         else:
             _good_until.pop(digest, None)
     return good
+
+
+def revoke(key: GatewayKey) -> bool:
+    """No gateway is let in with this key after REMEMBER_SECONDS. False where it was revoked before."""
+    return bool(GatewayKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()))
 
 
 def forget() -> None:

@@ -174,11 +174,11 @@ def _asking(impatient: bool = False) -> "Iterator[stripe.StripeClient]":
 
 @functools.lru_cache(maxsize=4)
 def _client(key: str, base: str, impatient: bool) -> stripe.StripeClient:
-    timeout = (2, 4) if impatient else (3, 20)
+    timeout = (2, 4) if impatient else (3, 8)
     return stripe.StripeClient(
         key,
         base_addresses={"api": base},
-        max_network_retries=0 if impatient else 2,
+        max_network_retries=0 if impatient else 1,
         http_client=stripe.RequestsClient(timeout=timeout),
     )
 
