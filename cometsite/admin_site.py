@@ -68,6 +68,8 @@ UNFOLD: dict[str, object] = {
                     _item("Ledger accounts", "account_balance", "wallet_account"),
                     _item("Funds", "savings", "wallet_funds"),
                     _item("Holds", "hourglass_empty", "wallet_hold"),
+                    _item("Checks of the books", "fact_check", "wallet_checkrun"),
+                    _item("Seals", "lock", "wallet_dayseal"),
                 ],
             },
             {

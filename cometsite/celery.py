@@ -3,6 +3,7 @@
 import os
 
 from celery import Celery
+from celery.schedules import crontab
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cometsite.settings")
 
@@ -31,6 +32,11 @@ app.conf.update(
             "open-top-ups": {"task": "wallet.tasks.settle_open_top_ups", "schedule": 60.0},
             "starter-credit": {"task": "wallet.tasks.grant_missing_starter_credit", "schedule": 60.0},
             "overdue-holds": {"task": "wallet.tasks.expire_holds", "schedule": 60.0},
+            "check-what-moved": {"task": "wallet.tasks.check_what_moved", "schedule": 120.0},
+            "check-everything": {
+                "task": "wallet.tasks.check_everything",
+                "schedule": crontab(hour=1, minute=30),
+            },
             "partitions": {"task": "logs.tasks.make_partitions", "schedule": 3600.0},
         },
     }

@@ -4,3 +4,8 @@ from django.apps import AppConfig
 class LogsConfig(AppConfig):
     name = "logs"
     verbose_name = "Usage"
+
+    def ready(self) -> None:
+        from logs import invariants
+
+        invariants.add()

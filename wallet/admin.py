@@ -8,6 +8,7 @@ from django.db.models import BigIntegerField, OuterRef, Q, QuerySet, Subquery, S
 from django.db.models.functions import Cast
 from django.http import HttpRequest
 
+import wallet.admin_checks  # noqa: F401 (registers its pages)
 from accounts.models import User
 from pricing.money import NANO_PER_CENT, usd
 from staff.admin import ReadOnlyAdmin, code, column, lines, link, list_link, pretty

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 
 from celery import shared_task
 
-from wallet import events, grants, holds, topups
+from wallet import events, grants, holds, invariants, seals, topups
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,22 @@ def grant_missing_starter_credit() -> None:
 @shared_task
 def expire_holds() -> None:
     holds.expire_overdue()
+
+
+@shared_task
+def check_what_moved() -> None:
+    _checked(full=False)
+
+
+@shared_task(time_limit=3600, soft_time_limit=3500)
+def check_everything() -> None:
+    seals.seal_closed_days()
+    _checked(full=True)
+
+
+def _checked(*, full: bool) -> None:
+    for name, ids in invariants.run(full=full).failures.items():
+        logger.critical("The books break %s: %s", name, ", ".join(ids))
 
 
 def hint(event_id: str) -> None:

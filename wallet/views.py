@@ -16,7 +16,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import User
-from wallet import events, history, ledger, stripe_api, tasks, topups
+from wallet import events, history, invariants, ledger, stripe_api, tasks, topups
 from wallet.forms import TopUpForm, dollars, presets
 from wallet.models import Code, Hold, TopUp, Transfer, Wallet
 from wallet.stripe_api import NotStripe, StripeRefused, StripeUnavailable
@@ -135,6 +135,7 @@ def _wallet_page(request: HttpRequest, form: TopUpForm, status: int = 200) -> Ht
         "top_ups": TopUp.objects.filter(wallet=mine, state__in=[*TopUp.UNFINISHED, TopUp.State.PARKED])[:10],
         "history": history.page(mine, before),
         "is_first_page": before is None,
+        "checked": invariants.last_good(),
         "awaits_starter_credit": _awaits_starter_credit(mine),
     }
     return render(request, "wallet/wallet.html", context, status=status)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -15,8 +15,8 @@ from cometsite import staff_index
 from tests.metering.gateway import Gateway, call, sell
 from tokens import keys
 from tokens.models import ApiKey
-from wallet import grants, holds, ledger
-from wallet.models import Code, Hold, StripeCustomer, StripeEvent, TopUp, Transfer, Wallet
+from wallet import grants, holds, invariants, ledger
+from wallet.models import Code, DaySeal, Hold, StripeCustomer, StripeEvent, TopUp, Transfer, Wallet
 from wallet.transactions import again_if_lost
 from wallet.wallets import wallet_of
 
@@ -67,6 +67,8 @@ def world(alice: User, charlie: User, gateway: Gateway) -> World:
         state=StripeEvent.State.PARKED,
         error="The amount differs.",
     )
+    invariants.run(full=True)
+    DaySeal.objects.create(table="wallet_transfer", day=date(2026, 1, 1), rows=1, digest=b"x" * 32)
     return World(
         alice, wallet, issued.key, issued.text, gateway.key, good["call_id"], top_up, transfer, event
     )

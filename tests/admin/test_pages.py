@@ -15,8 +15,8 @@ from tokens.models import ApiKey, GatewayKey
 
 SHOWN = {
     "accounts.user", "auth.group", "wallet.wallet", "wallet.account", "wallet.transfer", "wallet.funds", "wallet.hold",
-    "wallet.topup", "wallet.stripeevent", "tokens.apikey", "tokens.gatewaykey", "pricing.model",
-    "pricing.priceversion", "logs.call", "logs.rejectedcall",
+    "wallet.topup", "wallet.stripeevent", "wallet.checkrun", "wallet.dayseal", "tokens.apikey",
+    "tokens.gatewaykey", "pricing.model", "pricing.priceversion", "logs.call", "logs.rejectedcall",
 }  # fmt: skip
 MAY_BE_EMPTY = {"auth.group"}
 

@@ -134,12 +134,15 @@ def stands_in(pid: int, folder: Path) -> bool:
         return False
 
 
-def test_ctrl_c_ends_all_of_it_and_the_next_start_is_quick(own: Stack) -> None:
+def test_ctrl_c_ends_all_of_it_and_the_next_start_does_nothing_twice(own: Stack) -> None:
     own.up()
     assert len(processes_of(own)) > len(SERVICES)
     assert own.down(signal.SIGINT) == 0
     assert processes_of(own) == []
-    assert own.up() < 10
+    assert "Loading the catalogue" in own.output
+    own.up()
+    assert "Loading the catalogue" not in own.output
+    assert "Collecting style sheets" not in own.output
     assert own.down(signal.SIGTERM) == 0
     assert processes_of(own) == []
 

@@ -1,0 +1,67 @@
+"""What must hold between calls and the ledger; run with the wallet's own (wallet/invariants.py)."""
+
+from wallet import seals
+from wallet.invariants import OF_WALLETS, Invariant, by_sql, register
+
+
+def add() -> None:
+    register(CHARGES, TRANSFERS, DAYS, KEYS)
+    seals.keep(seals.SealedTable("logs_call", "recorded_at", "left(id::text, 9)", CALL_COLUMNS))
+
+
+# Every column that says what was charged, in an order that never changes; a new column is not added to old seals.
+CALL_COLUMNS = (
+    "id, wallet_id, key_id, model_id, price_version_id, status, extract(epoch FROM started_at), usage, charged_nanousd,"
+    " promotional_nanousd, promotional_transfer_id, paid_transfer_id, held_nanousd, balance_after_nanousd"
+)
+
+
+CHARGES = Invariant(
+    "charges",
+    "The charges of a wallet's calls are not what its usage transfers took: a call was charged without being written, or the"
+    " other way round.",
+    by_sql(f"""
+    WITH calls AS (SELECT wallet_id, sum(charged_nanousd) AS amount FROM logs_call WHERE {OF_WALLETS} GROUP BY wallet_id),
+    taken AS (SELECT wallet_id, sum(amount_nanousd) AS amount FROM wallet_transfer
+        WHERE code = 'usage' AND {OF_WALLETS} GROUP BY wallet_id)
+    SELECT wallet_id FROM calls FULL JOIN taken USING (wallet_id)
+    WHERE coalesce(calls.amount, 0) <> coalesce(taken.amount, 0)"""),  # noqa: S608
+)
+
+TRANSFERS = Invariant(
+    "usage_transfers",
+    "A usage transfer is not the sum of the calls that name it.",
+    by_sql(f"""
+    WITH parts AS (
+        SELECT promotional_transfer_id AS id, promotional_nanousd AS amount FROM logs_call WHERE {OF_WALLETS}
+        UNION ALL
+        SELECT paid_transfer_id, charged_nanousd - promotional_nanousd FROM logs_call WHERE {OF_WALLETS}
+    ), sums AS (SELECT id, sum(amount) AS amount FROM parts WHERE id IS NOT NULL GROUP BY id)
+    SELECT id FROM sums FULL JOIN (
+        SELECT id, amount_nanousd FROM wallet_transfer WHERE code = 'usage' AND {OF_WALLETS}) t USING (id)
+    WHERE sums.amount IS DISTINCT FROM t.amount_nanousd"""),  # noqa: S608
+)
+
+DAYS = Invariant(
+    "daily_usage",
+    "A wallet's daily usage is not the sum of its calls: charts and totals show something else than the log.",
+    by_sql(f"""
+    WITH days AS (SELECT wallet_id, sum(charged_nanousd) AS amount, sum(calls) AS number, sum(failed) AS failed
+        FROM logs_dailyusage WHERE {OF_WALLETS} GROUP BY wallet_id),
+    calls AS (SELECT wallet_id, sum(charged_nanousd) AS amount, count(*) AS number,
+        count(*) FILTER (WHERE status = 'failed') AS failed FROM logs_call WHERE {OF_WALLETS} GROUP BY wallet_id)
+    SELECT wallet_id FROM days FULL JOIN calls USING (wallet_id)
+    WHERE (days.amount, days.number, days.failed) IS DISTINCT FROM (calls.amount, calls.number, calls.failed)"""),  # noqa: S608
+)
+
+KEYS = Invariant(
+    "key_spend",
+    "What a key has spent is not the sum of its calls.",
+    by_sql(f"""
+    WITH keys AS (SELECT s.key_id, s.spent_nanousd, s.calls FROM tokens_keyspend s
+        JOIN (SELECT id FROM tokens_apikey WHERE {OF_WALLETS}) k ON k.id = s.key_id WHERE s.calls > 0),
+    sums AS (SELECT key_id, sum(charged_nanousd) AS amount, count(*) AS number FROM logs_call WHERE {OF_WALLETS}
+        GROUP BY key_id)
+    SELECT key_id FROM keys FULL JOIN sums USING (key_id)
+    WHERE (keys.spent_nanousd, keys.calls) IS DISTINCT FROM (sums.amount, sums.number)"""),  # noqa: S608
+)

@@ -1,0 +1,41 @@
+"""The checks of the books for staff: when they ran, and what they found, with the ids to look at."""
+
+from django.contrib import admin
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+
+from staff.admin import ReadOnlyAdmin, column
+from wallet import invariants
+from wallet.models import CheckRun, DaySeal
+
+
+@admin.register(CheckRun)
+class CheckRunAdmin(ReadOnlyAdmin):
+    list_display = ("id", "started_at", "finished_at", "is_full", "wallets", "is_good", "broken")
+    ordering = ("-id",)
+    fields = ("id", "started_at", "finished_at", "is_full", "wallets", "is_good", "findings")
+
+    @column("Good", yes_or_no=True)
+    def is_good(self, run: CheckRun) -> bool:
+        return run.is_good
+
+    @column("Broken")
+    def broken(self, run: CheckRun) -> str:
+        return ", ".join(run.failures)
+
+    @column("Findings")
+    def findings(self, run: CheckRun) -> SafeString | str:
+        meaning = {invariant.name: invariant.failure for invariant in invariants.every()}
+        found = [(name, meaning.get(name, ""), ", ".join(ids)) for name, ids in run.failures.items()]
+        return format_html_join("", "<p><strong>{}</strong>: {} <code>{}</code></p>", found) or "-"
+
+
+@admin.register(DaySeal)
+class DaySealAdmin(ReadOnlyAdmin):
+    list_display = ("table", "day", "rows", "seal", "sealed_at")
+    ordering = ("-id",)
+    fields = ("table", "day", "rows", "seal", "sealed_at")
+
+    @column("Seal")
+    def seal(self, day: DaySeal) -> str:
+        return bytes(day.digest).hex()

@@ -1,0 +1,212 @@
+"""What must always hold of the books, as named checks that the product runs on itself.
+
+Owns wallet_checkrun. Reads everything in one snapshot and changes nothing of what it reads. An invariant finds the ids of
+what breaks it: none is good. Apps above the wallet add theirs (`register`), so that the wallet need not know them.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from wallet import seals
+from wallet.models import CheckRun
+from wallet.transactions import rows
+
+MOST_IDS = 20
+
+
+type Find = Callable[[list[int] | None], list[str]]
+"""The first ids that break an invariant, looking at these wallets, or at everything where None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """`failure` says what it means when an id comes back, and what to do first."""
+
+    name: str
+    failure: str
+    find: Find
+
+
+def by_sql(sql: str) -> Find:
+    """An invariant as a statement whose first column is what breaks it; `%(wallets)s` is an array, or null for all."""
+    limited = f"SELECT * FROM ({sql}) AS broken LIMIT {MOST_IDS}"  # noqa: S608 (a constant of ours)
+    return lambda wallet_ids: [str(row[0]) for row in rows(limited, {"wallets": wallet_ids})]
+
+
+_registered: dict[str, Invariant] = {}
+
+
+def register(*invariants: Invariant) -> None:
+    for invariant in invariants:
+        _registered[invariant.name] = invariant
+
+
+def every() -> list[Invariant]:
+    return list(_registered.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An invariant, and the first ids that break it."""
+
+    invariant: Invariant
+    ids: list[str]
+
+
+def check(
+    wallet_ids: list[int] | None = None, progress: Callable[[str], None] = lambda name: None
+) -> list[Finding]:
+    """Run every invariant over these wallets (all where None) in one snapshot; the broken ones come back."""
+    findings = []
+    with _snapshot():
+        for invariant in every():
+            progress(invariant.name)
+            if broken := invariant.find(wallet_ids):
+                findings.append(Finding(invariant, broken))
+    return findings
+
+
+def run(*, full: bool) -> CheckRun:
+    """A recorded run: over all wallets, or over those whose money moved since the run before."""
+    last = CheckRun.objects.filter(finished_at__isnull=False).first()
+    newest = rows("SELECT coalesce(max(id), 0) FROM wallet_transfer")[0][0]
+    wallet_ids = None if full or last is None else _moved_since(last.last_transfer_id)
+    started = CheckRun.objects.create(is_full=wallet_ids is None, last_transfer_id=newest)
+    findings = check(wallet_ids)
+    started.failures = {finding.invariant.name: finding.ids for finding in findings}
+    started.wallets = (
+        len(wallet_ids) if wallet_ids is not None else rows("SELECT count(*) FROM wallet_wallet")[0][0]
+    )
+    started.finished_at = timezone.now()
+    started.save()
+    return started
+
+
+def last_good() -> CheckRun | None:
+    """The newest finished run if it found nothing; None where it found something, or none was ever finished."""
+    newest = CheckRun.objects.filter(finished_at__isnull=False).first()
+    return newest if newest is not None and newest.is_good else None
+
+
+def _moved_since(transfer_id: int) -> list[int]:
+    """Wallets with younger transfers, with open holds, or with a finding of before, which stays until it is mended."""
+    found = rows(
+        "SELECT wallet_id FROM wallet_transfer WHERE id > %s - 10000 AND wallet_id IS NOT NULL"
+        " UNION SELECT wallet_id FROM wallet_funds WHERE held_nanousd <> 0",
+        [transfer_id],
+    )
+    return [row[0] for row in found]
+
+
+@contextmanager
+def _snapshot() -> Iterator[None]:
+    is_nested = connection.in_atomic_block
+    with transaction.atomic():
+        if not is_nested:
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
+
+
+OF_WALLETS = "(%(wallets)s::bigint[] IS NULL OR wallet_id = ANY(%(wallets)s::bigint[]))"
+
+register(
+    Invariant(
+        "wallet_balances",
+        "A wallet's cached balance is not the sum of its transfers: one of the two was written past the ledger. Suspend the"
+        " wallet and compare its transfers with a backup.",
+        by_sql(f"""
+        WITH moved AS (
+            SELECT a.wallet_id,
+                coalesce(sum(s.amount) FILTER (WHERE a.kind = 'promotional'), 0) AS promotional,
+                coalesce(sum(s.amount) FILTER (WHERE a.kind = 'paid'), 0) AS paid
+            FROM (SELECT credit_account_id AS account_id, amount_nanousd AS amount FROM wallet_transfer WHERE {OF_WALLETS}
+                  UNION ALL
+                  SELECT debit_account_id, -amount_nanousd FROM wallet_transfer WHERE {OF_WALLETS}) s
+                JOIN wallet_account a ON a.id = s.account_id
+            WHERE a.wallet_id IS NOT NULL GROUP BY a.wallet_id
+        )
+        SELECT wallet_id FROM (SELECT * FROM wallet_funds WHERE {OF_WALLETS}) f FULL JOIN moved m USING (wallet_id)
+        WHERE f.promotional_nanousd IS DISTINCT FROM coalesce(m.promotional, 0)
+            OR f.paid_nanousd IS DISTINCT FROM coalesce(m.paid, 0)"""),  # noqa: S608
+    ),
+    Invariant(
+        "house_balances",
+        "A house account's cached balance is not the sum of its transfers. Only a run over all wallets looks at this.",
+        by_sql("""
+        SELECT a.kind FROM wallet_account a
+            JOIN (SELECT account_id, sum(balance_nanousd) AS cached FROM wallet_housebalance GROUP BY account_id) h
+                ON h.account_id = a.id
+            LEFT JOIN (
+                SELECT account_id, sum(amount) AS moved FROM (
+                    SELECT credit_account_id AS account_id, amount_nanousd AS amount FROM wallet_transfer
+                    UNION ALL SELECT debit_account_id, -amount_nanousd FROM wallet_transfer) s
+                GROUP BY account_id) m ON m.account_id = a.id
+        WHERE %(wallets)s::bigint[] IS NULL AND h.cached <> coalesce(m.moved, 0)"""),
+    ),
+    Invariant(
+        "sum_is_zero",
+        "The cached balances of all accounts do not sum to zero: money came from nowhere or went there.",
+        by_sql("""
+        SELECT 'off by ' || (total)::text || ' nano-dollars' FROM (
+            SELECT (SELECT coalesce(sum(promotional_nanousd + paid_nanousd), 0) FROM wallet_funds)
+                 + (SELECT coalesce(sum(balance_nanousd), 0) FROM wallet_housebalance) AS total) AS books
+        WHERE total <> 0"""),
+    ),
+    Invariant(
+        "wallet_accounts",
+        "A wallet lacks one of its two accounts or its funds.",
+        by_sql("""
+        SELECT w.id FROM wallet_wallet w WHERE (SELECT count(*) FROM wallet_account a WHERE a.wallet_id = w.id) <> 2
+            AND (%(wallets)s::bigint[] IS NULL OR w.id = ANY(%(wallets)s::bigint[]))
+        UNION ALL SELECT w.id FROM wallet_wallet w LEFT JOIN wallet_funds f ON f.wallet_id = w.id
+            WHERE f.wallet_id IS NULL AND (%(wallets)s::bigint[] IS NULL OR w.id = ANY(%(wallets)s::bigint[]))"""),
+    ),
+    Invariant(
+        "references",
+        "A reference moved money twice: the unique index was lost.",
+        by_sql(f"""
+        SELECT reference FROM wallet_transfer WHERE {OF_WALLETS} GROUP BY reference HAVING count(*) > 1"""),  # noqa: S608
+    ),
+    Invariant(
+        "payments",
+        "A paid top-up has no transfer of its amount, or a top-up transfer has no paid top-up: somebody was not credited, or"
+        " was credited for nothing.",
+        by_sql(f"""
+        SELECT 'top-up ' || id FROM (SELECT * FROM wallet_topup WHERE {OF_WALLETS}) t
+        WHERE state = 'paid' AND received_cents > 0 AND NOT EXISTS (
+            SELECT FROM wallet_transfer x WHERE x.reference = 'top_up:' || t.payment_intent_id AND x.code = 'top_up'
+                AND x.wallet_id = t.wallet_id AND x.amount_nanousd = t.received_cents * 10000000::bigint)
+        UNION ALL
+        SELECT 'transfer ' || x.id FROM (SELECT * FROM wallet_transfer WHERE code = 'top_up' AND {OF_WALLETS}) x
+        WHERE (SELECT count(*) FROM wallet_topup t WHERE 'top_up:' || t.payment_intent_id = x.reference
+               AND t.state = 'paid' AND t.wallet_id = x.wallet_id) <> 1"""),  # noqa: S608
+    ),
+    Invariant(
+        "held_totals",
+        "What a wallet has held is not the sum of its open holds: its calls are let in or refused on a wrong number.",
+        by_sql(f"""
+        SELECT wallet_id FROM (SELECT * FROM wallet_funds WHERE {OF_WALLETS}) f LEFT JOIN (
+            SELECT wallet_id, sum(amount_nanousd) AS amount FROM wallet_hold WHERE state = 'open' AND {OF_WALLETS}
+            GROUP BY wallet_id) h USING (wallet_id)
+        WHERE f.held_nanousd <> coalesce(h.amount, 0)"""),  # noqa: S608
+    ),
+    Invariant(
+        "sealed_days",
+        "A row of a closed day was changed, removed or added after the day was sealed: somebody wrote past the triggers."
+        " Compare that day with a backup. Only a run over all wallets looks at this.",
+        seals.broken,
+    ),
+    Invariant(
+        "leaked_holds",
+        "A hold is neither closed nor expired an hour after its time: the periodic job does not run.",
+        by_sql(f"""
+        SELECT id FROM wallet_hold
+        WHERE (state NOT IN ('open', 'expired') OR (state = 'open' AND expires_at < now() - interval '1 hour'))
+            AND {OF_WALLETS}"""),  # noqa: S608
+    ),
+)
