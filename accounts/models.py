@@ -1,10 +1,10 @@
-"""A person who signs in. Nothing about money is stored here: everything hangs off a wallet."""
+"""A person who signs in, and what staff did. Nothing about money is stored here: everything hangs off a wallet."""
 
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Now
 from django.utils import timezone
 
 
@@ -45,6 +45,28 @@ class User(AbstractBaseUser, PermissionsMixin):
         ordering = ["-id"]
         verbose_name = "user"
         constraints = [models.UniqueConstraint(Lower("email"), name="user_email_any_case")]
+        permissions = [("lock_out_user", "Can lock people out and let them in again")]
 
     def __str__(self) -> str:
         return self.email
+
+
+class AuditEntry(models.Model):
+    """One thing that a person of staff did. Only accounts/audit.py makes them; the database refuses to change them."""
+
+    at = models.DateTimeField(db_default=Now(), editable=False)
+    actor = models.ForeignKey(User, on_delete=models.PROTECT, related_name="audit_entries")
+    action = models.CharField(max_length=40, help_text="App and verb, as in wallet.grant.")
+    target_type = models.CharField(max_length=40, help_text="What it was done to, as in wallet.wallet.")
+    target_id = models.CharField(max_length=40)
+    reason = models.CharField(max_length=500)
+    request_id = models.UUIDField(unique=True, help_text="The same request is done once.")
+    details = models.JSONField(default=dict, help_text="Ids and amounts; never key material.")
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name_plural = "audit entries"
+        indexes = [models.Index(fields=["target_type", "target_id", "id"], name="audit_target")]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.pk}"

@@ -125,6 +125,7 @@ TOP_UP_MAXIMUM_CENTS = env.integer("TOP_UP_MAXIMUM_CENTS", 500_00, minimum=100, 
 TOP_UPS_PER_HOUR = env.integer("TOP_UPS_PER_HOUR", 10_000 if LOCAL else 20, minimum=1)
 HOLD_SECONDS = env.integer("HOLD_SECONDS", 900, minimum=10, maximum=86_400)
 KEYS_PER_WALLET = env.integer("KEYS_PER_WALLET", 100, minimum=1, maximum=10_000)
+STAFF_LIMIT_CENTS = env.integer("STAFF_LIMIT_CENTS", 100_00)
 GATEWAY_BASE_URL = (env.text("GATEWAY_BASE_URL") or ("http://127.0.0.1:4000" if LOCAL else SITE_URL)).rstrip(
     "/"
 )

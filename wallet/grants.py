@@ -1,9 +1,13 @@
-"""Credit that is given. Starter credit is given once per person: per account, and per inbox (accounts/identity.py).
+"""Credit that is given, and taken back. Starter credit is given once per person: per account, and per inbox
+(accounts/identity.py).
 
 Never gives twice: the reference of the transfer is the keyed hash of the normalised address, and references are unique.
+Never takes bought money back: a grant is withdrawn once, and only what is left of promotional credit.
 """
 
 import datetime
+from collections.abc import Mapping
+from typing import Any
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
@@ -11,11 +15,15 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
+from accounts.audit import Refused
 from accounts.identity import identity_hash
 from accounts.models import User
-from wallet import ledger
-from wallet.models import Code, Transfer
+from pricing.money import usd
+from wallet import corrections, ledger
+from wallet.models import Account, Code, Transfer, Wallet
 from wallet.wallets import wallet_of
+
+GRANTS = (Code.GRANT, Code.STARTER_GRANT)
 
 
 def give_starter_credit(user: User) -> Transfer | None:
@@ -52,6 +60,48 @@ def give_missing_starter_credit(limit: int = 500) -> int:
         :limit
     ]
     return sum(give_starter_credit(user) is not None for user in waiting)
+
+
+def give(wallet: Wallet, amount_nanousd: int, *, reference: str, details: Mapping[str, Any]) -> Transfer:
+    """Post credit that staff give, inside the caller's transaction. Who may is decided in wallet/acts.py."""
+    return ledger.post(
+        code=Code.GRANT,
+        reference=reference,
+        debit=ledger.house("promotions"),
+        credit=ledger.promotional(wallet),
+        amount_nanousd=amount_nanousd,
+        details=details,
+    )
+
+
+def check_void(grant: Transfer, amount_nanousd: int) -> None:
+    """Raises Refused unless this much of this grant can be withdrawn; it then can until the transaction ends.
+
+    Locks the grant and the wallet's funds.
+    """
+    corrections.check(grant)
+    is_given = grant.code in GRANTS and grant.credit_account.kind == Account.Kind.PROMOTIONAL
+    if not is_given or grant.wallet is None:
+        raise Refused("Only credit that was given can be withdrawn.")
+    if amount_nanousd > grant.amount_nanousd:
+        raise Refused(f"Only {usd(grant.amount_nanousd)} was given.")
+    left = ledger.lock([grant.wallet.pk])[grant.wallet.pk].promotional_nanousd
+    if amount_nanousd > left:
+        raise Refused(f"Only {usd(max(left, 0))} of promotional credit is left; the rest was used.")
+
+
+def void(grant: Transfer, amount_nanousd: int, *, reference: str, details: Mapping[str, Any]) -> Transfer:
+    """Post the withdrawal of a grant, or of a part of it, inside the caller's transaction. Raises Refused."""
+    check_void(grant, amount_nanousd)
+    return ledger.post(
+        code=Code.GRANT_VOID,
+        reference=reference,
+        debit=grant.credit_account,
+        credit=grant.debit_account,
+        amount_nanousd=amount_nanousd,
+        details=details,
+        corrects=grant,
+    )
 
 
 def _address_counts(user: User) -> bool:
