@@ -4,6 +4,8 @@ import os
 
 from celery import Celery
 from celery.schedules import crontab
+from celery.signals import worker_init
+from django.core.exceptions import ImproperlyConfigured
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cometsite.settings")
 
@@ -42,3 +44,14 @@ app.conf.update(
     }
 )
 app.autodiscover_tasks()
+
+
+@worker_init.connect
+def _refuse_a_forgetful_database(**_: object) -> None:
+    from wallet import durability
+
+    try:
+        durability.require()
+    except ImproperlyConfigured as error:
+        # Celery only logs what a receiver raises; this ends the worker.
+        raise SystemExit(str(error)) from None

@@ -98,6 +98,8 @@ _options["pool"] = {
 }
 _options.setdefault("connect_timeout", 5)
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = False
+# Only for tests and trials: lets processes start on a database that may forget what it acknowledged.
+DATABASE_MAY_LOSE_DATA = env.flag("DATABASE_MAY_LOSE_DATA", default=False)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Valkey: cache (rate limits) and Celery's broker. Sessions and money live in PostgreSQL.

@@ -13,6 +13,7 @@ from cometsite.quickstart.folder import DataFolder, write_private
 NAMES = (
     "ALLOWED_HOSTS",
     "CELERY_BROKER_URL",
+    "DATABASE_MAY_LOSE_DATA",
     "DATABASE_POOL_SIZE",
     "DATABASE_URL",
     "DATA_DIR",
