@@ -12,8 +12,9 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 
-from logs import authorizing, recording
+from logs import authorizing
 from logs.authorizing import Question, Refused
+from logs.grouping import group
 from logs.reports import LONGEST_MODEL, UUID_FORM, BadCall, MalformedBody, is_storable, parse, read_ip
 from pricing.units import BOUNDS, Family
 from tokens.gateways import is_gateway_key
@@ -79,7 +80,7 @@ def calls(body: dict[str, Any]) -> HttpResponse:
     batch = body.get("calls")
     if type(batch) is not list or not 1 <= len(batch) <= MOST_CALLS:
         raise MalformedBody(f"calls must be a list of 1 to {MOST_CALLS} calls.")
-    results = recording.record(batch)
+    results = group.record(batch)
     counted = [result.result for result in results]
     return JsonResponse(
         {
