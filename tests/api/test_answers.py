@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from cometsite.openapi.schemas import REJECTIONS
-from logs import authorizing, call_ids
+from logs import authorizing, call_ids, grouping
 from pricing.units import UNITS
 from tests.api.checking import assert_documented, is_valid
 from tests.metering.conftest import gateway, issued
