@@ -1,4 +1,5 @@
-"""People, for staff. Whoever has `accounts.change_user` may rename people and lock them out; rights are superusers'.
+"""People, for staff, and what staff did. Whoever has `accounts.change_user` may rename people, `accounts.lock_out_user`
+lock them out; rights are superusers'.
 
 Nobody is deleted here: their wallet has history. Their e-mail address is theirs to change. No page shows a password's
 hash. The pages that come with allauth and Django for addresses and groups are taken away or replaced.
@@ -22,8 +23,11 @@ from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm
 
+import accounts.admin_audit  # noqa: F401  (registers the audit trail)
+from accounts import admin_acts
+from accounts.acting import ActingAdmin, button
 from accounts.models import User
-from staff.admin import StaffAdmin, column, lines, list_link
+from staff.admin import column, lines, list_link
 
 admin.site.unregister([EmailAddress, Group])
 
@@ -38,14 +42,17 @@ class UserForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the ch
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
         if self.instance.pk == self.acting.pk:
-            for name in ("is_active", "is_staff", "is_superuser"):
+            for name in ("is_staff", "is_superuser"):
                 if name in self.changed_data:
                     self.add_error(name, "Another superuser has to change this for you.")
         return cleaned
 
 
 @admin.register(User)
-class UserAdmin(StaffAdmin, DjangoUserAdmin):  # type: ignore[misc, type-arg]  # Django's is generic for the checker only
+class UserAdmin(ActingAdmin, DjangoUserAdmin):  # type: ignore[misc, type-arg]  # Django's is generic for the checker only
+    actions_detail = ("lock_out", "reinstate")
+    lock_out = button(admin_acts.LOCK_OUT)
+    reinstate = button(admin_acts.REINSTATE)
     form = UserForm
     change_password_form = AdminPasswordChangeForm
     list_display = ("email", "name", "is_active", "is_staff", "date_joined", "last_login")
@@ -74,7 +81,7 @@ class UserAdmin(StaffAdmin, DjangoUserAdmin):  # type: ignore[misc, type-arg]  #
         return allowed and not (isinstance(obj, User) and (obj.is_staff or obj.is_superuser))
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
-        always = ("email", "date_joined", "last_login", "addresses", "more")
+        always = ("email", "is_active", "date_joined", "last_login", "addresses", "more")
         return always if request.user.is_superuser else (*always, *RIGHTS)
 
     def get_form(
@@ -110,6 +117,13 @@ class UserAdmin(StaffAdmin, DjangoUserAdmin):  # type: ignore[misc, type-arg]  #
         return lines(
             [
                 list_link("wallet_wallet", "Wallet", owner__id__exact=user.pk),
+                list_link(
+                    "accounts_auditentry",
+                    "What staff did to them",
+                    target_type="accounts.user",
+                    target_id=user.pk,
+                ),
+                list_link("accounts_auditentry", "What they did as staff", actor__id__exact=user.pk),
                 format_html('<a class="staff-link" href="{}">Set a password (superusers)</a>', password),
             ]
         )

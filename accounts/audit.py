@@ -41,7 +41,7 @@ class Instruction:
     request_id: uuid.UUID
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "reason", _checked(self.reason))
+        object.__setattr__(self, "reason", checked_reason(self.reason))
 
 
 def allow(actor: User, permission: str) -> None:
@@ -80,7 +80,8 @@ def record(
     return False
 
 
-def _checked(reason: str) -> str:
+def checked_reason(reason: str) -> str:
+    """The reason without spaces around it; raises Refused where it is too short, too long, or holds a key."""
     reason = reason.strip()
     if len(reason) < SHORTEST_REASON:
         raise Refused(f"Write why, in {SHORTEST_REASON} characters at least.")

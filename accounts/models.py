@@ -30,9 +30,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     email = models.EmailField("e-mail address", max_length=254, unique=True)
     name = models.CharField(max_length=80, blank=True)
     is_staff = models.BooleanField("staff", default=False, help_text="May open the admin panel.")
-    is_active = models.BooleanField(
-        "active", default=True, help_text="Switch off to lock a person out at once."
-    )
+    is_active = models.BooleanField("active", default=True, help_text="Who is not is locked out.")
     date_joined = models.DateTimeField("signed up", default=timezone.now, editable=False)
 
     objects: ClassVar[UserManager] = UserManager()

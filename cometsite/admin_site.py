@@ -58,6 +58,7 @@ UNFOLD: dict[str, object] = {
                 "items": [
                     _item("Users", "person", "accounts_user"),
                     {**_item("Groups", "group", "auth_group"), "permission": is_superuser},
+                    _item("Audit trail", "history_edu", "accounts_auditentry"),
                 ],
             },
             {
@@ -65,6 +66,7 @@ UNFOLD: dict[str, object] = {
                 "items": [
                     _item("Wallets", "account_balance_wallet", "wallet_wallet"),
                     _item("Transfers", "swap_horiz", "wallet_transfer"),
+                    _item("Proposals", "how_to_vote", "wallet_proposal"),
                     _item("Ledger accounts", "account_balance", "wallet_account"),
                     _item("Funds", "savings", "wallet_funds"),
                     _item("Holds", "hourglass_empty", "wallet_hold"),

@@ -21,7 +21,7 @@ from accounts.models import User
 from logs import call_ids
 from logs.models import Call, RejectedCall
 from pricing.money import NANO_PER_CENT, usd
-from wallet.models import Hold, StripeEvent, TopUp
+from wallet.models import Hold, Proposal, StripeEvent, TopUp
 
 REFRESH_SECONDS = 30.0
 
@@ -105,7 +105,14 @@ def _waiting(now: datetime) -> tuple[Number, ...]:
     expired = Hold.objects.filter(pk__gte=oldest, state=Hold.State.EXPIRED, expires_at__gte=day_ago).count()
     newest = RejectedCall.objects.order_by("-pk").values_list("received_at", flat=True)[:1000]
     rejected = sum(received_at >= day_ago for received_at in newest)
+    proposals = Proposal.objects.filter(state=Proposal.State.WAITING).count()
     return (
+        Number(
+            "Proposals",
+            f"{proposals:,}",
+            "for a second person",
+            _list("wallet_proposal", state__exact="waiting"),
+        ),
         _alarm(
             "Parked top-ups", parked_top_ups, "do not add up", _list("wallet_topup", state__exact="parked")
         ),

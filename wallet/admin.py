@@ -1,6 +1,5 @@
-"""The wallet's books for staff: everything is shown, nothing can be changed, the database refuses it too."""
+"""The wallet's books for staff: everything is shown, nothing can be edited. What staff may do is in wallet/admin_acts.py."""
 
-import uuid
 from collections.abc import Callable
 
 from django.contrib import admin
@@ -9,9 +8,11 @@ from django.db.models.functions import Cast
 from django.http import HttpRequest
 
 import wallet.admin_checks  # noqa: F401 (registers its pages)
-from accounts.models import User
+from accounts.acting import ActingAdmin, button
 from pricing.money import NANO_PER_CENT, usd
 from staff.admin import ReadOnlyAdmin, code, column, lines, link, list_link, pretty
+from wallet import admin_acts
+from wallet.admin_terms import as_number, as_uuid, wallets_for
 from wallet.models import (
     Account,
     Code,
@@ -25,34 +26,7 @@ from wallet.models import (
     Wallet,
 )
 
-MOST_WALLETS = 50
 MOST_TRANSFERS = 200
-
-
-def wallets_for(term: str) -> list[int]:
-    """Wallets that a search names: by number, by the start of the owner's address, or by a Stripe id; at most 50."""
-    if as_number(term) is not None:
-        return [int(term)]
-    if "@" in term:
-        owners = User.objects.filter(email__startswith=term.lower())
-        return list(Wallet.objects.filter(owner__in=owners).values_list("pk", flat=True)[:MOST_WALLETS])
-    if term.startswith("cus_"):
-        return list(StripeCustomer.objects.filter(customer_id=term).values_list("wallet_id", flat=True))
-    paid = TopUp.objects.filter(Q(session_id=term) | Q(payment_intent_id=term))
-    return list(paid.values_list("wallet_id", flat=True)[:MOST_WALLETS])
-
-
-def as_number(term: str) -> int | None:
-    """The term as a row's number, if it is one."""
-    return int(term) if term.isascii() and term.isdecimal() and len(term) <= 18 else None
-
-
-def as_uuid(term: str) -> uuid.UUID | None:
-    """The term as an id, if it is one."""
-    try:
-        return uuid.UUID(term)
-    except ValueError:
-        return None
 
 
 def dollars(title: str, attribute: str) -> Callable[[object, object], str]:
@@ -66,7 +40,11 @@ def dollars(title: str, attribute: str) -> Callable[[object, object], str]:
 
 
 @admin.register(Wallet)
-class WalletAdmin(ReadOnlyAdmin):
+class WalletAdmin(ActingAdmin, ReadOnlyAdmin):
+    actions_detail = ("grant_credit", "suspend", "reinstate")
+    grant_credit = button(admin_acts.GRANT_CREDIT)
+    suspend = button(admin_acts.SUSPEND)
+    reinstate = button(admin_acts.REINSTATE)
     list_display = ("id", "owner", "balance", "held", "suspended_at", "created_at")
     list_select_related = ("owner", "funds")
     list_display_links = ("id", "owner")
@@ -121,8 +99,11 @@ class WalletAdmin(ReadOnlyAdmin):
             "tokens_apikey": "API keys",
             "logs_call": "Calls",
             "logs_rejectedcall": "Rejected calls",
+            "wallet_proposal": "Proposals of staff",
         }
-        return lines([list_link(model, title, wallet__id__exact=wallet.pk) for model, title in lists.items()])
+        links = [list_link(model, title, wallet__id__exact=wallet.pk) for model, title in lists.items()]
+        trail = {"target_type": "wallet.wallet", "target_id": wallet.pk}
+        return lines([*links, list_link("accounts_auditentry", "What staff did", **trail)])
 
 
 class Side(admin.SimpleListFilter):
@@ -172,7 +153,10 @@ class AccountAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Transfer)
-class TransferAdmin(ReadOnlyAdmin):
+class TransferAdmin(ActingAdmin, ReadOnlyAdmin):
+    actions_detail = ("void_grant", "correct")
+    void_grant = button(admin_acts.VOID_GRANT)
+    correct = button(admin_acts.CORRECT)
     list_display = ("id", "created_at", "code", "amount", "wallet", "reference")
     list_filter = ("code",)
     list_select_related = ("wallet",)

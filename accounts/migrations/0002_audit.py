@@ -34,6 +34,13 @@ class Migration(migrations.Migration):
                 "verbose_name": "user",
             },
         ),
+        migrations.AlterField(
+            model_name="user",
+            name="is_active",
+            field=models.BooleanField(
+                default=True, help_text="Who is not is locked out.", verbose_name="active"
+            ),
+        ),
         migrations.CreateModel(
             name="AuditEntry",
             fields=[

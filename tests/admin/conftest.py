@@ -1,6 +1,7 @@
 """Something in every table that staff look at, made through the doors that the product itself uses."""
 
 import json
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -10,12 +11,14 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
 
+from accounts.audit import Instruction
 from accounts.models import User
 from cometsite import staff_index
+from pricing.money import NANO_PER_USD
 from tests.metering.gateway import Gateway, call, sell
 from tokens import keys
 from tokens.models import ApiKey
-from wallet import grants, holds, invariants, ledger
+from wallet import acts, grants, holds, invariants, ledger
 from wallet.models import Code, DaySeal, Hold, StripeCustomer, StripeEvent, TopUp, Transfer, Wallet
 from wallet.transactions import again_if_lost
 from wallet.wallets import wallet_of
@@ -44,8 +47,11 @@ class World:
 
 
 @pytest.fixture
-def world(alice: User, charlie: User, gateway: Gateway) -> World:
-    """Alice had starter credit, topped up $5, made a key and two calls; a third was rejected, a fourth never reported."""
+def world(alice: User, charlie: User, gateway: Gateway, staff: User) -> World:
+    """Alice had starter credit, topped up $5, made a key and two calls; a third was rejected, a fourth never reported.
+
+    Staff want to give her $200.
+    """
     User.objects.filter(pk=alice.pk).update(name=HOSTILE)
     sell()
     grants.give_starter_credit(alice)
@@ -67,6 +73,7 @@ def world(alice: User, charlie: User, gateway: Gateway) -> World:
         state=StripeEvent.State.PARKED,
         error="The amount differs.",
     )
+    acts.give_credit(Instruction(staff, f"Promised to {HOSTILE}", uuid.uuid4()), wallet, 200 * NANO_PER_USD)
     invariants.run(full=True)
     DaySeal.objects.create(table="wallet_transfer", day=date(2026, 1, 1), rows=1, digest=b"x" * 32)
     return World(
@@ -123,7 +130,7 @@ def viewer(db: None) -> User:
 
 @pytest.fixture
 def keeper(db: None) -> User:
-    """On the staff, may change people."""
+    """On the staff, may change people and lock them out."""
     user = User.objects.create_user("keeper@example.com", "correct horse battery", is_staff=True)
-    user.user_permissions.add(Permission.objects.get(codename="change_user"))
+    user.user_permissions.set(Permission.objects.filter(codename__in=["change_user", "lock_out_user"]))
     return user

@@ -14,7 +14,8 @@ from tests.admin.conftest import HOSTILE, World
 from tokens.models import ApiKey, GatewayKey
 
 SHOWN = {
-    "accounts.user", "auth.group", "wallet.wallet", "wallet.account", "wallet.transfer", "wallet.funds", "wallet.hold",
+    "accounts.user", "accounts.auditentry", "auth.group", "wallet.proposal",
+    "wallet.wallet", "wallet.account", "wallet.transfer", "wallet.funds", "wallet.hold",
     "wallet.topup", "wallet.stripeevent", "wallet.checkrun", "wallet.dayseal", "tokens.apikey",
     "tokens.gatewaykey", "pricing.model", "pricing.priceversion", "logs.call", "logs.rejectedcall",
 }  # fmt: skip
