@@ -16,11 +16,14 @@ def main() -> None:
     env.load_file(data_dir / "quickstart.env")
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
+    from django.db import OperationalError
 
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
-        sys.exit(str(error))
+        sys.exit(f"{error}\nOn a machine of your own, `make run` sets all of this up; start it first.")
+    except OperationalError as error:
+        sys.exit(f"The database does not answer. Is `make run` running?\n{error}")
 
 
 if __name__ == "__main__":

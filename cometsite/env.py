@@ -40,10 +40,10 @@ def words(name: str, default: str = "") -> list[str]:
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
 
 
-def required(name: str, *, local_default: str | None, local: bool) -> str:
-    """The variable; on a local machine `local_default` stands in, elsewhere a missing or default value stops the start."""
+def required(name: str, *, local_default: str | None, local: bool, is_secret: bool = False) -> str:
+    """The variable. On a local machine `local_default` stands in; elsewhere nothing does, and no default secret either."""
     value = text(name)
-    if value and (local or value != local_default):
+    if value and (local or not is_secret or value != local_default):
         return value
     if local and local_default is not None:
         return local_default
@@ -53,14 +53,22 @@ def required(name: str, *, local_default: str | None, local: bool) -> str:
     )
 
 
+# Whoever sets one of these to something else than the quick start did means another installation.
+OF_AN_INSTALLATION = ("DATABASE_URL", "SECRET_KEY", "ALLOWED_HOSTS", "SITE_URL", "STRIPE_SECRET_KEY", "DEBUG")
+
+
 def load_file(path: Path) -> None:
-    """Take over the environment that a running quick start wrote down; what is set already wins."""
+    """Take over the environment that a quick start wrote down, unless the caller's own is another installation's."""
     if not path.is_file():
         return
-    for line in path.read_text(encoding="utf-8").splitlines():
-        name, separator, value = line.partition("=")
-        if separator and not name.startswith("#"):
-            os.environ.setdefault(name.strip(), value)
+    lines = [line.partition("=") for line in path.read_text(encoding="utf-8").splitlines()]
+    written = {
+        name.strip(): value for name, separator, value in lines if separator and not name.startswith("#")
+    }
+    if any(name in os.environ and os.environ[name] != written.get(name) for name in OF_AN_INSTALLATION):
+        return
+    for name, value in written.items():
+        os.environ.setdefault(name, value)
 
 
 def database(url: str) -> dict[str, object]:

@@ -17,7 +17,10 @@ LOCAL = env.flag("DEBUG", default=False)
 DEBUG = False
 
 SECRET_KEY = env.required(
-    "SECRET_KEY", local_default="local-only-secret-key-that-protects-nothing-at-all", local=LOCAL
+    "SECRET_KEY",
+    local_default="local-only-secret-key-that-protects-nothing-at-all",
+    local=LOCAL,
+    is_secret=True,
 )
 # Keys the hash that remembers who had starter credit; it must outlive a change of SECRET_KEY.
 IDENTITY_KEY = env.text("IDENTITY_KEY") or SECRET_KEY
@@ -94,7 +97,7 @@ assert isinstance(_options, dict)
 _options["pool"] = {
     "min_size": 1,
     "max_size": env.integer("DATABASE_POOL_SIZE", 16, minimum=1, maximum=1000),
-    "timeout": 10,
+    "timeout": 2,  # A request that gets no connection is answered 503, soon.
 }
 _options.setdefault("connect_timeout", 5)
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = False
@@ -111,7 +114,7 @@ CACHES = {
         "OPTIONS": {"socket_timeout": 2, "socket_connect_timeout": 2},
     }
 }
-CELERY_BROKER_URL = env.required("CELERY_BROKER_URL", local_default=VALKEY_URL, local=LOCAL)
+CELERY_BROKER_URL = env.text("CELERY_BROKER_URL") or VALKEY_URL
 
 # Stripe
 STRIPE_SECRET_KEY = env.required("STRIPE_SECRET_KEY", local_default=None, local=LOCAL)

@@ -5,9 +5,11 @@ from typing import Any
 
 from django.contrib.admin.apps import AdminConfig
 from django.contrib.auth import logout
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.csp import CSP
+from django.utils.encoding import iri_to_uri
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.csp import csp_override
 from unfold.sites import UnfoldAdminSite
@@ -73,7 +75,7 @@ def _go_on(request: HttpRequest) -> HttpResponse:
     safe = url_has_allowed_host_and_scheme(
         wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
-    return redirect(wanted if safe else "admin:index")
+    return HttpResponseRedirect(iri_to_uri(wanted) if safe else reverse("admin:index"))
 
 
 class StaffConfig(AdminConfig):

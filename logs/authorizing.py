@@ -103,23 +103,21 @@ def _admit(question: Question) -> Admission:
     amount = 0
     if model and table:
         amount = estimating.expected_cost(model.id, table, question.input_tokens, question.max_output_tokens)
-    call_id = call_ids.new()
     parameters = {
         "digest": keys.digest(question.key),
-        "call_id": call_id,
         "model": question.model,
         "amount": amount,
         "seconds": settings.HOLD_SECONDS,
         "is_sold": table is not None,
     }
-    found = again_if_lost(lambda: rows(ADMIT, parameters))
+    call_id, found = again_if_lost(lambda: _ask(parameters))
     if not found or not found[0][2]:
         raise _invalid_key()
     key_id, wallet_id, _, is_open, available, expires_at = found[0]
     if not is_open:
         raise Refused(403, "account_suspended", "This account is suspended.")
     if table is None:
-        raise Refused(404, "model_not_found", f"There is no model {question.model!r} for sale.")
+        raise Refused(404, "model_not_found", "There is no model of that name for sale.")
     if available is None:
         raise Refused(402, "insufficient_balance", "The balance is used up. Top up to go on.")
     return Admission(
@@ -131,6 +129,12 @@ def _admit(question: Question) -> Admission:
         held_nanousd=amount,
         expires_at=expires_at,
     )
+
+
+def _ask(parameters: dict[str, Any]) -> tuple[UUID, list[tuple[Any, ...]]]:
+    """Each try has an id of its own: where the answer to one was lost, its hold is left to expire."""
+    call_id = call_ids.new()
+    return call_id, rows(ADMIT, {**parameters, "call_id": call_id})
 
 
 def _expire_overdue(key: str) -> int:

@@ -4,6 +4,7 @@ Every answer that isn't a success is `{"error": {"code", "message"}}`; no answer
 """
 
 import functools
+import logging
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ from uuid import UUID
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
+from psycopg_pool import PoolTimeout
 
 from logs import authorizing
 from logs.authorizing import Question, Refused
@@ -19,6 +21,8 @@ from logs.reports import LONGEST_MODEL, UUID_FORM, BadCall, MalformedBody, is_st
 from pricing.units import BOUNDS, Family
 from tokens.gateways import is_gateway_key
 from wallet import holds
+
+logger = logging.getLogger(__name__)
 
 LARGEST_BODY = 2 * 1024 * 1024
 MOST_CALLS = 1000
@@ -62,12 +66,23 @@ def endpoint(view: Endpoint) -> Callable[[HttpRequest], HttpResponseBase]:
             return failure(400, error.code, str(error))
         except Refused as refusal:
             return failure(refusal.status, refusal.code, str(refusal))
-        except (OperationalError, InterfaceError):
+        except (OperationalError, InterfaceError, PoolTimeout):
             return failure(
                 503, "unavailable", "The database does not answer. Send this again; nothing is done twice."
             )
 
+        except Exception:
+            logger.exception("The metering API failed on %s", view.__name__)
+            return failure(
+                500, "internal_error", "This is our mistake. Send it again; nothing is done twice."
+            )
+
     return checked
+
+
+@csrf_exempt
+def unknown(request: HttpRequest) -> HttpResponse:
+    return failure(404, "not_found", "There is no such address. See /api/.")
 
 
 @endpoint
@@ -107,7 +122,10 @@ def _bearer(request: HttpRequest) -> str:
 
 def _body(request: HttpRequest) -> bytes:
     """The body, read no further than one byte past the limit; also where it comes in chunks without a length."""
-    if int(request.META.get("CONTENT_LENGTH") or 0) > LARGEST_BODY:
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if not (length.isascii() and length.isdigit()):
+        raise MalformedBody("Content-Length is no number.")
+    if int(length) > LARGEST_BODY:
         return bytes(LARGEST_BODY + 1)
     if (
         "CONTENT_LENGTH" not in request.META

@@ -1,4 +1,4 @@
-from django.urls import path
+from django.urls import path, re_path
 
 from logs import metering
 
@@ -6,4 +6,5 @@ urlpatterns = [
     path("authorize", metering.authorize, name="metering_authorize"),
     path("calls", metering.calls, name="metering_calls"),
     path("release", metering.release, name="metering_release"),
+    re_path("", metering.unknown, name="metering_unknown"),
 ]

@@ -97,7 +97,7 @@ def of(call: Call) -> CallReceipt:
 
 
 def as_json(receipt: CallReceipt) -> str:
-    """The receipt as data, the form of design section 7: amounts are integers, only rounding may have a fraction."""
+    """The receipt as data: amounts are integers, only rounding may have a fraction."""
     call, arithmetic = receipt.call, receipt.arithmetic
     data: dict[str, Any] = {
         "call_id": str(call.pk),

@@ -13,12 +13,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
+from uuid import UUID
 
 from django.db import IntegrityError
 from django.utils import timezone
 
 from logs import call_ids, rejections
-from logs.reports import BadCall, CallReport, read_call
+from logs.reports import UUID_FORM, BadCall, CallReport, read_call
 from pricing import catalogue, rating
 from tokens import spending
 from wallet import holds, ledger
@@ -99,9 +100,33 @@ def record(calls: Sequence[object]) -> list[Result]:
     outcome = _charge_again_if_raced(entries)
     for place, result in outcome.items():
         results[place] = result
-    complete = [result for result in results if result is not None]
+    complete = _with_conflicts([result for result in results if result is not None])
     rejections.keep(calls, complete, wallets)
     return complete
+
+
+# Refusals of what decides whether an id that was recorded before comes again with other content.
+OF_CONTENT = {
+    "token_not_found",
+    "model_not_found",
+    "unpriced_model",
+    "unpriced_unit",
+    "unknown_unit",
+    "quantity_out_of_bounds",
+    "charge_out_of_bounds",
+}
+
+
+def _with_conflicts(results: list[Result]) -> list[Result]:
+    """An id that was recorded before is a conflict, also where its new content could not be charged at all."""
+    suspects = [
+        r
+        for r in results
+        if r.error and r.error["code"] in OF_CONTENT and UUID_FORM.fullmatch(r.call_id or "")
+    ]
+    known = _recorded(UUID(suspect.call_id) for suspect in suspects) if suspects else {}
+    conflicts = {id(suspect) for suspect in suspects if UUID(suspect.call_id) in known}
+    return [_conflict(str(result.call_id)) if id(result) in conflicts else result for result in results]
 
 
 def _wallets_of(key_ids: set[int]) -> dict[int, int]:
@@ -115,12 +140,12 @@ def _priced(report: CallReport, raw: dict[str, Any], place: int, wallets: dict[i
     wallet_id = wallets.get(report.key_id)
     if wallet_id is None:
         raise BadCall("token_not_found", f"There is no key with token_id {report.key_id}.")
-    model = catalogue.priced(report.model)
+    model = catalogue.priced(report.model) or catalogue.priced(report.model, fresh=True)
     if model is None:
-        raise BadCall("model_not_found", f"There is no model {report.model!r}.")
+        raise BadCall("model_not_found", "There is no model of that name.")
     version = model.version_at(report.started_at)
     if version is None or not (version.is_complete or report.status == "failed"):
-        raise BadCall("unpriced_model", f"{report.model!r} had no complete price when the call started.")
+        raise BadCall("unpriced_model", "The model had no complete price when the call started.")
     charged = 0
     if report.status == "succeeded":
         try:
@@ -144,10 +169,11 @@ def _charge(entries: list[Entry]) -> dict[int, Result]:
         return {}
     funds = ledger.lock(entry.wallet_id for entry in entries)
     results: dict[int, Result] = {}
-    fresh = _without_known(entries, results)
-    _close_holds(fresh, results)
-    fresh = [entry for entry in fresh if entry.place not in results]
-    bills = _bills(fresh, funds, results)
+    known = _recorded(entry.report.call_id for entry in entries)
+    _refuse_foreign_holds(entries, results)
+    fresh = _first_of_each(entries, known, funds, results)
+    _close_holds(fresh)
+    bills = _bills(fresh)
     if bills:
         _post(bills)
         _write_calls(bills)
@@ -155,62 +181,80 @@ def _charge(entries: list[Entry]) -> dict[int, Result]:
     return results
 
 
-def _without_known(entries: list[Entry], results: dict[int, Result]) -> list[Entry]:
-    """Answer for ids that were recorded before, or stand twice in this batch; return the others."""
+type Recorded = dict[UUID, tuple[tuple[int, str, str], dict[str, int], int]]
+"""Of each id: key, model and status; usage; charge."""
+
+
+def _recorded(call_ids: Iterable[UUID]) -> Recorded:
+    """What was recorded before under these ids."""
     found = rows(
         "SELECT c.id, c.key_id, m.name, c.status, c.usage, c.charged_nanousd FROM logs_call c"
         " JOIN pricing_model m ON m.id = c.model_id WHERE c.id = ANY(%s::uuid[])",
-        [[entry.report.call_id for entry in entries]],
+        [list(call_ids)],
     )
-    known = {row[0]: (tuple(row[1:4]), json.loads(row[4]), row[5]) for row in found}
+    return {row[0]: (tuple(row[1:4]), json.loads(row[4]), row[5]) for row in found}
+
+
+def _refuse_foreign_holds(entries: list[Entry], results: dict[int, Result]) -> None:
+    """A call whose id was given to another key is rejected."""
+    asked = holds.references([entry.report.call_id for entry in entries])
+    for entry in entries:
+        if asked.get(entry.report.call_id, str(entry.report.key_id)) != str(entry.report.key_id):
+            results[entry.place] = _refused(entry, "token_mismatch", "This call_id was given to another key.")
+
+
+def _first_of_each(
+    entries: list[Entry], known: Recorded, funds: dict[int, Funds], results: dict[int, Result]
+) -> list[Entry]:
+    """Split the charges of what is new, in order; answer for what was recorded before or stands twice in this batch.
+
+    Only what is really going to be written makes a later copy a duplicate.
+    """
     fresh: list[Entry] = []
     for entry in entries:
+        if entry.place in results:
+            continue
         report = entry.report
         content = (report.key_id, report.model, report.status)
         first = known.get(report.call_id)
         if first is None:
-            known[report.call_id] = (content, report.usage, entry.charged_nanousd)
-            fresh.append(entry)
+            results[entry.place] = _split(entry, funds[entry.wallet_id])
+            if results[entry.place].error is None:
+                known[report.call_id] = (content, report.usage, entry.charged_nanousd)
+                fresh.append(entry)
         elif first[:2] == (content, report.usage):
             results[entry.place] = Result(str(report.call_id), "duplicate", first[2])
         else:
-            results[entry.place] = _refused(
-                entry, "conflict", "This call_id was recorded with another token_id, model, status or usage."
-            )
+            results[entry.place] = _conflict(str(report.call_id))
     return fresh
 
 
-def _close_holds(entries: list[Entry], results: dict[int, Result]) -> None:
-    """Close the holds of these calls; a call whose id was given to another key is rejected."""
+def _split(entry: Entry, own: Funds) -> Result:
+    """Take the charge from what the wallet has left: promotional credit first, then paid, which may go below zero."""
+    balance = own.balance_nanousd - entry.charged_nanousd
+    if balance < LOWEST_BALANCE_NANOUSD:
+        return _refused(entry, "balance_out_of_bounds", "No wallet can owe that much.")
+    entry.promotional_nanousd = min(entry.charged_nanousd, max(own.promotional_nanousd, 0))
+    own.promotional_nanousd -= entry.promotional_nanousd
+    own.paid_nanousd -= entry.charged_nanousd - entry.promotional_nanousd
+    entry.balance_after_nanousd = balance
+    return Result(str(entry.report.call_id), "accepted", entry.charged_nanousd)
+
+
+def _close_holds(entries: list[Entry]) -> None:
     closed = holds.close([(entry.report.call_id, str(entry.report.key_id)) for entry in entries])
-    without = [entry.report.call_id for entry in entries if entry.report.call_id not in closed]
-    foreign = holds.references(without) if without else {}
     for entry in entries:
         hold = closed.get(entry.report.call_id)
-        if hold is not None:
-            entry.held_nanousd = hold.amount_nanousd
-        elif entry.report.call_id in foreign:
-            results[entry.place] = _refused(entry, "token_mismatch", "This call_id was given to another key.")
+        entry.held_nanousd = hold.amount_nanousd if hold else None
 
 
-def _bills(entries: list[Entry], funds: dict[int, Funds], results: dict[int, Result]) -> list[Bill]:
-    """Split each charge: promotional credit first, then paid. Fills in the entries and their results."""
+def _bills(entries: list[Entry]) -> list[Bill]:
     bills: dict[int, Bill] = {}
     for entry in entries:
-        own = funds[entry.wallet_id]
-        balance = own.balance_nanousd - entry.charged_nanousd
-        if balance < LOWEST_BALANCE_NANOUSD:
-            results[entry.place] = _refused(entry, "balance_out_of_bounds", "No wallet can owe that much.")
-            continue
-        entry.promotional_nanousd = min(entry.charged_nanousd, max(own.promotional_nanousd, 0))
-        own.promotional_nanousd -= entry.promotional_nanousd
-        own.paid_nanousd -= entry.charged_nanousd - entry.promotional_nanousd
-        entry.balance_after_nanousd = balance
         bill = bills.setdefault(entry.wallet_id, Bill(entry.wallet_id))
         bill.entries.append(entry)
         bill.promotional_nanousd += entry.promotional_nanousd
         bill.paid_nanousd += entry.charged_nanousd - entry.promotional_nanousd
-        results[entry.place] = Result(str(entry.report.call_id), "accepted", entry.charged_nanousd)
     return list(bills.values())
 
 
@@ -332,10 +376,17 @@ def _count(bills: list[Bill]) -> None:
 
 
 def _counted(entry: Entry) -> Iterable[int]:
+    """Tokens are those of calls that succeeded; what a failed call used was not paid for, and expects nothing."""
+    if entry.report.status == "failed":
+        return (1, 1, 0, 0, 0)
     usage = entry.report.usage
     output = usage.get("output_tokens", 0) + usage.get("reasoning_tokens", 0)
-    failed = int(entry.report.status == "failed")
-    return (1, failed, rating.total_input_tokens(usage), output, entry.charged_nanousd)
+    return (1, 0, rating.total_input_tokens(usage), output, entry.charged_nanousd)
+
+
+def _conflict(call_id: str) -> Result:
+    message = "This call_id was recorded with another token_id, model, status or usage."
+    return Result(call_id, "rejected", 0, {"code": "conflict", "message": message})
 
 
 def _refused(entry: Entry, code: str, message: str) -> Result:

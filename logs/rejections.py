@@ -1,6 +1,7 @@
 """Reported calls that were not charged are kept with their reason, for staff to look at."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from logs.recording import Result
 
 LONGEST_PAYLOAD = 20_000
+KEY = re.compile(r"sk-[0-9A-Za-z]{20,}")
 
 
 def keep(calls: Sequence[object], results: "Sequence[Result]", wallets: Mapping[int, int]) -> None:
@@ -20,7 +22,7 @@ def keep(calls: Sequence[object], results: "Sequence[Result]", wallets: Mapping[
             call_id=_clean(result.call_id),
             wallet_id=_wallet_id(raw, wallets),
             reason=result.error["code"],
-            message=result.error["message"],
+            message=_clean(result.error["message"]),
             payload=_payload(raw),
         )
         for raw, result in zip(calls, results, strict=True)
@@ -36,12 +38,21 @@ def _wallet_id(raw: object, wallets: Mapping[int, int]) -> int | None:
 
 
 def _payload(raw: object) -> Any:
-    """The call as it came, as far as it can be stored."""
-    text = json.dumps(raw)
-    if len(text) > LONGEST_PAYLOAD or "\\u0000" in text or "\\ud" in text:
-        return {"cut": _clean(text[:LONGEST_PAYLOAD])}
-    return raw
+    """The call as it came, as far as it can be stored; a key that somebody put into a wrong field is masked."""
+    text = _clean(json.dumps(raw, ensure_ascii=False))
+    if len(text) > LONGEST_PAYLOAD or "\\u0000" in text or not _is_json(text):
+        return {"cut": text[:LONGEST_PAYLOAD].replace("\\u0000", "\ufffd")}
+    return json.loads(text)
+
+
+def _is_json(text: str) -> bool:
+    """Whether PostgreSQL takes it: no Infinity, which a number like 1e400 becomes."""
+    try:
+        json.dumps(json.loads(text), allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _clean(text: str | None) -> str:
-    return UNSTORABLE.sub("\ufffd", text or "").replace("\\u0000", "\ufffd")
+    return KEY.sub("sk-…", UNSTORABLE.sub("\ufffd", text or ""))

@@ -10,7 +10,7 @@ import threading
 import time
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ from pricing.publishing import rates_of
 from pricing.rating import PriceTable, is_complete
 
 TTL_SECONDS = 5.0
+FRESH_SECONDS = 0.5
 # Past this age nobody reads on while another thread refreshes; well below the notice of a price change.
 _TOO_OLD_SECONDS = 20.0
 
@@ -86,8 +87,15 @@ def find(name: str, *, at: datetime | None = None) -> SellableModel | None:
     return model if model and model.is_sellable_at(at or timezone.now()) else None
 
 
-def priced(name: str) -> SellableModel | None:
-    """The model of exactly this name, also where it was withdrawn meanwhile: to rate calls already let in."""
+def priced(name: str, *, fresh: bool = False) -> SellableModel | None:
+    """The model of exactly this name, also where it was withdrawn meanwhile: to rate calls already let in.
+
+    `fresh` looks at the database first, though at most once in FRESH_SECONDS: another process may know a new model.
+    """
+    global _snapshot
+    snapshot = _snapshot
+    if fresh and snapshot is not None and _clock() - snapshot.checked_at > FRESH_SECONDS:
+        _snapshot = replace(snapshot, checked_at=snapshot.checked_at - _TOO_OLD_SECONDS)
     return _models().get(name)
 
 

@@ -1,5 +1,6 @@
 """The pages of a wallet's keys. A key's text is in one answer only: the one to the form that made it."""
 
+import uuid
 from typing import cast
 
 from django.conf import settings
@@ -20,6 +21,8 @@ from wallet.models import Wallet
 from wallet.wallets import wallet_of
 
 REVOKED_SHOWN = 100
+# In the session: the forms that made a key.
+SENT_FORMS = "sent_token_forms"
 # Cheap and known to everybody; where it isn't for sale, the first text model is the example.
 EXAMPLE_MODEL = "gpt-4o-mini"
 
@@ -31,6 +34,9 @@ def tokens(request: HttpRequest) -> HttpResponse:
     wallet = _wallet(request)
     form = NameForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
+        if _was_sent_before(request):
+            messages.info(request, "That token was made already. A key is shown once; lost it? Make another.")
+            return redirect("tokens")
         try:
             return _show_new(request, keys.issue(wallet, form.cleaned_data["name"]))
         except keys.KeyLimitReached as error:
@@ -66,6 +72,16 @@ def revoke(request: HttpRequest, key_id: int) -> HttpResponse:
     return redirect("tokens")
 
 
+def _was_sent_before(request: HttpRequest) -> bool:
+    """Whether this very form made a key already: a reload of the page that shows it sends the form again."""
+    form_id = request.POST.get("form_id", "")[:36]
+    sent = request.session.get(SENT_FORMS, [])
+    if not form_id or form_id in sent:
+        return bool(form_id)
+    request.session[SENT_FORMS] = [*sent[-19:], form_id]
+    return False
+
+
 def _wallet(request: HttpRequest) -> Wallet:
     return wallet_of(cast("User", request.user))
 
@@ -82,6 +98,7 @@ def _list(request: HttpRequest, wallet: Wallet, form: NameForm, *, status: int) 
     revoked = list(own.exclude(revoked_at=None).order_by("-revoked_at", "-id")[: REVOKED_SHOWN + 1])
     context = {
         "form": form,
+        "form_id": uuid.uuid4(),
         "active": own.filter(revoked_at=None).order_by("-id"),
         "revoked": revoked[:REVOKED_SHOWN],
         "more_revoked": len(revoked) > REVOKED_SHOWN,

@@ -7,5 +7,5 @@ class WalletConfig(AppConfig):
     def ready(self) -> None:
         from wallet import checks, signals
 
-        checks.register()
+        checks.require()
         signals.connect()

@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 State = StripeEvent.State
 
+# Refunds and disputes. `charge.refunded` comes beside `refund.created`; staff see both.
+MONEY_BACK = ("refund.", "charge.refund", "charge.dispute.")
 SESSION_EVENTS = {
     "checkout.session.completed",
     "checkout.session.async_payment_succeeded",
@@ -63,21 +65,23 @@ def store(event: dict[str, Any]) -> bool:
     return bool(stored)
 
 
-def handle(event_id: str) -> None:
+def handle(event_id: str) -> bool:
     """Do what follows from a stored event. Safe to call at any time and in parallel: one caller gets to work.
 
-    Never raises for what the event holds or Stripe answers; the row tells.
+    Never raises for what the event holds or Stripe answers; the row tells. False where Stripe is away.
     """
     event = _claim(event_id)
     if event is None:
-        return
+        return True
     try:
         _work(event)
     except Parked as reason:
         _close(event_id, State.PARKED, str(reason))
     except StripeUnavailable as error:
         # Says nothing about the event, so it may wait for as long as it takes.
+        StripeEvent.objects.filter(pk=event_id).update(attempts=event.attempts - 1)
         _note(event_id, str(error))
+        return False
     except Exception as error:
         logger.exception("Stripe event %s failed, attempt %s", event_id, event.attempts)
         text = f"{type(error).__name__}: {error}"[:2000].replace("\x00", "")
@@ -85,14 +89,16 @@ def handle(event_id: str) -> None:
             _close(event_id, State.PARKED, text)
         else:
             _note(event_id, text)
+    return True
 
 
 def handle_due(limit: int = 500) -> int:
     """One round of the periodic job: events whose time has come, oldest first. Returns how many were tried."""
     due = StripeEvent.objects.filter(state=State.PENDING, next_attempt_at__lte=timezone.now())
     ids = list(due.order_by("next_attempt_at").values_list("pk", flat=True)[:limit])
-    for event_id in ids:
-        handle(event_id)
+    for tried, event_id in enumerate(ids, start=1):
+        if not handle(event_id):
+            return tried
     return len(ids)
 
 
@@ -117,6 +123,10 @@ def _claim(event_id: str) -> StripeEvent | None:
 
 
 def _work(event: StripeEvent) -> None:
+    if event.type.startswith(MONEY_BACK):
+        raise Parked(
+            "Money went back to the payer, which is not booked by itself yet. Correct the top-up's transfer."
+        )
     if event.type not in SESSION_EVENTS | PAYMENT_EVENTS:
         _close(event.pk, State.IGNORED)
         return

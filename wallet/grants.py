@@ -56,7 +56,7 @@ def give_missing_starter_credit(limit: int = 500) -> int:
     """Find people whose starter credit got lost between sign-up and grant, and give it. Returns how many got it."""
     had_it = Transfer.objects.filter(wallet__owner=OuterRef("pk"), code=Code.STARTER_GRANT)
     recent = timezone.now() - datetime.timedelta(days=7)
-    waiting = User.objects.filter(~Exists(had_it), is_active=True, date_joined__gte=recent).order_by("-pk")[
+    waiting = User.objects.filter(~Exists(had_it), is_active=True, date_joined__gte=recent).order_by("?")[
         :limit
     ]
     return sum(give_starter_credit(user) is not None for user in waiting)

@@ -174,7 +174,7 @@ def _asking(impatient: bool = False) -> "Iterator[stripe.StripeClient]":
 
 @functools.lru_cache(maxsize=4)
 def _client(key: str, base: str, impatient: bool) -> stripe.StripeClient:
-    timeout = (2, 4) if impatient else (3, 8)
+    timeout = (2, 4) if impatient else (3, 6)
     return stripe.StripeClient(
         key,
         base_addresses={"api": base},

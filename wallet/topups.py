@@ -220,32 +220,34 @@ def _customer_of(wallet: Wallet) -> str:
 def _credit(top_up: TopUp, session: Session, verdict: Verdict) -> Verdict:
     """Post what was received, once per payment. A payment that another top-up has is parked."""
     payment = session.payment_intent_id
-    if TopUp.objects.filter(payment_intent_id=payment).exclude(pk=top_up.pk).exists():
+    if payment and TopUp.objects.filter(payment_intent_id=payment).exclude(pk=top_up.pk).exists():
         return Verdict(TopUp.State.PARKED, problem=f"Payment {payment} belongs to another top-up.")
-    clearing = ledger.house("stripe_clearing")
     details = {"top_up": str(top_up.pk), "session": session.id, "payment_intent": payment}
     try:
-        if verdict.received_cents:
-            ledger.post(
-                code=Code.TOP_UP,
-                reference=f"top_up:{payment}",
-                debit=clearing,
-                credit=ledger.paid(top_up.wallet),
-                amount_nanousd=verdict.received_cents * NANO_PER_CENT,
-                details=details,
-            )
-        if verdict.tax_cents:
-            ledger.post(
-                code=Code.TAX,
-                reference=f"tax:{payment}",
-                debit=clearing,
-                credit=ledger.house("tax_payable"),
-                amount_nanousd=verdict.tax_cents * NANO_PER_CENT,
-                details=details,
-            )
+        with transaction.atomic():
+            _post(top_up, verdict, payment, details)
     except ledger.ReferenceConflict as error:
         return Verdict(TopUp.State.PARKED, problem=str(error))
     return verdict
+
+
+def _post(top_up: TopUp, verdict: Verdict, payment: str | None, details: dict[str, str | None]) -> None:
+    """Credit and tax, both or neither."""
+    clearing = ledger.house("stripe_clearing")
+    parts = [
+        (Code.TOP_UP, verdict.received_cents, ledger.paid(top_up.wallet)),
+        (Code.TAX, verdict.tax_cents, ledger.house("tax_payable")),
+    ]
+    for code, cents, account in parts:
+        if cents:
+            ledger.post(
+                code=code,
+                reference=f"{code.value}:{payment}",
+                debit=clearing,
+                credit=account,
+                amount_nanousd=cents * NANO_PER_CENT,
+                details=details,
+            )
 
 
 def _write(top_up: TopUp, session: Session, verdict: Verdict) -> None:

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import psycopg
 from django.db import InterfaceError, OperationalError, connection, transaction
+from psycopg_pool import PoolTimeout
 
 ATTEMPTS = 4
 # Serialization failure, deadlock, lock timeout: the transaction was undone, and may succeed next time.
@@ -34,6 +35,8 @@ def again_if_lost[T](work: Callable[[], T]) -> T:
 
 def _may_succeed(error: Exception) -> bool:
     cause = error.__cause__
+    if isinstance(cause, PoolTimeout):
+        return False  # It has waited already; whoever asked is told to come back.
     state = cause.sqlstate if isinstance(cause, psycopg.Error) else None
     return state is None or state in UNDONE or state.startswith(("08", "57P"))
 

@@ -1,5 +1,6 @@
 """The wallet's pages, and the door for Stripe's events."""
 
+import datetime
 import functools
 import logging
 import uuid
@@ -8,12 +9,13 @@ from typing import cast
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.db import DatabaseError, transaction
+from django.db.models import Case, Q, QuerySet, When
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.request import UnreadablePostError
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.models import User
 from wallet import events, history, invariants, ledger, stripe_api, tasks, topups
@@ -26,6 +28,10 @@ logger = logging.getLogger(__name__)
 
 LARGEST_EVENT = 1024 * 1024
 HOLDS_SHOWN = 20
+TOP_UPS_SHOWN = 20
+FAILURES_SHOWN = datetime.timedelta(days=7)
+# While a bank takes its time, a page that asks again and again is answered from the row for this long.
+FRESH = datetime.timedelta(seconds=5)
 LARGEST_ID = 2**63 - 1
 
 
@@ -42,8 +48,11 @@ def wallet(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def top_up_create(request: HttpRequest) -> HttpResponse:
+    if request.method != "POST":
+        # Where a login in between, or a reload after an error, leads.
+        return redirect("wallet")
     form = TopUpForm(request.POST)
     if not form.is_valid():
         return _wallet_page(request, form, status=422)
@@ -73,8 +82,11 @@ def top_up_create(request: HttpRequest) -> HttpResponse:
 def top_up(request: HttpRequest, top_up_id: uuid.UUID) -> HttpResponse:
     mine = get_object_or_404(TopUp, pk=top_up_id, wallet=_my_wallet(request))
     is_away = False
+    was_asked = mine.checked_at is not None and mine.checked_at > timezone.now() - FRESH
+    is_fresh = mine.state == TopUp.State.PENDING and was_asked
+    is_poll = bool(request.headers.get("HX-Request"))
     try:
-        checkout = topups.settle(mine.pk, impatient=True)
+        checkout = topups.Checkout(mine) if is_poll and is_fresh else topups.settle(mine.pk, impatient=True)
     except (StripeUnavailable, StripeRefused):
         checkout, is_away = topups.Checkout(mine), True
     context = {
@@ -84,7 +96,6 @@ def top_up(request: HttpRequest, top_up_id: uuid.UUID) -> HttpResponse:
         "was_cancelled": "cancelled" in request.GET,
         "balances": ledger.balances(_my_wallet(request)),
     }
-    is_poll = bool(request.headers.get("HX-Request"))
     response = render(request, f"wallet/top_up.html{'#status' if is_poll else ''}", context)
     if is_poll and checkout.top_up.is_settled:
         # Nothing more to ask for; the whole page shows the new balance.
@@ -132,13 +143,26 @@ def _wallet_page(request: HttpRequest, form: TopUpForm, status: int = 200) -> Ht
         "holds": Hold.objects.filter(
             wallet=mine, state=Hold.State.OPEN, expires_at__gt=timezone.now()
         ).order_by("-created_at")[:HOLDS_SHOWN],
-        "top_ups": TopUp.objects.filter(wallet=mine, state__in=[*TopUp.UNFINISHED, TopUp.State.PARKED])[:10],
+        "top_ups": _top_ups_to_see(mine),
         "history": history.page(mine, before),
         "is_first_page": before is None,
         "checked": invariants.last_good(),
         "awaits_starter_credit": _awaits_starter_credit(mine),
     }
     return render(request, "wallet/wallet.html", context, status=status)
+
+
+def _top_ups_to_see(mine: Wallet) -> QuerySet[TopUp]:
+    """Not in the history, since no money moved: those under way, and those that a bank refused in the last week.
+
+    What waits for somebody comes first, so that pages that were opened and left don't push it out.
+    """
+    shown = Q(state__in=[*TopUp.UNFINISHED, TopUp.State.PARKED])
+    refused = Q(state=TopUp.State.FAILED, created_at__gt=timezone.now() - FAILURES_SHOWN)
+    waits = Case(
+        When(state__in=[TopUp.State.PARKED, TopUp.State.PENDING, TopUp.State.FAILED], then=0), default=1
+    )
+    return TopUp.objects.filter(shown | refused, wallet=mine).order_by(waits, "-created_at")[:TOP_UPS_SHOWN]
 
 
 def _awaits_starter_credit(mine: Wallet) -> bool:

@@ -29,6 +29,7 @@ _RETRY = {
 _ALWAYS = {
     "405": errors({"method_not_allowed": "Use POST."}, _ALLOW),
     "413": errors({"body_too_large": f"A body may have at most {LARGEST_BODY:,} bytes."}),
+    "500": errors({"internal_error": "A mistake of ours. Send this again; nothing is done twice."}),
     "503": errors(
         {
             "unavailable": "The database does not answer. Send this again after "

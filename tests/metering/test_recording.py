@@ -1,5 +1,6 @@
 """Recording: what is charged, what is refused by name, and what happens when it is sent again."""
 
+import json
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,13 +8,13 @@ from typing import Any
 import pytest
 
 from accounts.models import User
-from logs import call_ids
+from logs import call_ids, estimating, recording
 from logs.models import Call, CallDetails, DailyUsage, RejectedCall
 from tests.books import assert_books
 from tests.metering.gateway import Gateway, call, give, sell
 from tokens import keys
 from tokens.keys import IssuedKey
-from wallet import ledger
+from wallet import holds, ledger, transactions
 from wallet.models import Hold, Transfer
 
 pytestmark = pytest.mark.django_db
@@ -251,3 +252,88 @@ def test_ten_thousand_calls_of_a_nano_dollar(gateway: Gateway, issued: IssuedKey
         gateway.record(*[call(issued.key, model="tiny", usage={"calls": 1}) for _ in range(1000)])
     assert ledger.balances(issued.key.wallet).balance_nanousd == 1_000_000_000 - 10_000
     assert_books()
+
+
+def test_a_rejected_copy_does_not_answer_for_the_next(
+    gateway: Gateway, issued: IssuedKey, charlie: User
+) -> None:
+    wrong = keys.issue(give(charlie, 1_000_000_000), "elsewhere")
+    admitted = gateway.authorize(issued.text).json()
+    report = call(wrong.key, call_id=admitted["call_id"])
+    results = gateway.record(report, report, {**report, "token_id": issued.key.pk})
+    assert [r["result"] for r in results] == ["rejected", "rejected", "accepted"]
+    assert [r["charged_nanousd"] for r in results] == [0, 0, 6_000_000]
+    assert Call.objects.get().key == issued.key
+    assert_books()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"token_id": 2**60},
+        {"model": "no-such-model"},
+        {"usage": {"web_searches": 1}},
+        {"usage": {"no_such_unit": 1}},
+        {"usage": {"input_tokens": 10**12}},
+    ],
+)
+def test_a_known_id_conflicts_also_with_what_could_never_be_charged(
+    gateway: Gateway, issued: IssuedKey, other: dict[str, object]
+) -> None:
+    report = call(issued.key)
+    gateway.record(report)
+    (result,) = gateway.record({**report, **other})
+    assert result["error"]["code"] == "conflict"
+    assert_books()
+
+
+def test_a_number_that_cannot_be_stored_does_not_undo_the_answer(gateway: Gateway, issued: IssuedKey) -> None:
+    good, bad = call(issued.key), call(issued.key)
+    body = json.dumps({"calls": [good, {**bad, "latency_ms": "HUGE"}]}).replace('"HUGE"', "1e400")
+    response = gateway.post("calls", body.encode())
+    assert response.status_code == 200
+    assert [r["result"] for r in response.json()["results"]] == ["accepted", "rejected"]
+    assert "cut" in RejectedCall.objects.get().payload
+
+
+def test_a_key_in_a_wrong_field_is_kept_nowhere(gateway: Gateway, issued: IssuedKey) -> None:
+    gateway.record(call(issued.key, model=issued.text))
+    kept = RejectedCall.objects.get()
+    assert issued.text not in kept.message + json.dumps(kept.payload)
+    assert issued.text not in gateway.authorize(issued.text, issued.text).content.decode()
+
+
+def test_failed_calls_do_not_raise_what_others_are_expected_to_cost(
+    gateway: Gateway, issued: IssuedKey
+) -> None:
+    gateway.record(*[call(issued.key, status="failed", usage={"input_tokens": 1_000_000}) for _ in range(20)])
+    gateway.record(call(issued.key))
+    estimating.forget()
+    assert gateway.authorize(issued.text).json()["held_nanousd"] == 6_000_000
+
+
+def test_the_wallets_are_locked_in_order_before_anything_is_charged(
+    gateway: Gateway, issued: IssuedKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    real = transactions.rows
+
+    def watched(sql: str, parameters: Any = ()) -> Any:
+        asked.append(sql)
+        return real(sql, parameters)
+
+    for module in (ledger, holds, recording):
+        monkeypatch.setattr(module, "rows", watched)
+    gateway.record(call(issued.key))
+    locks = [number for number, sql in enumerate(asked) if "FROM wallet_funds" in sql]
+    writes = [
+        number for number, sql in enumerate(asked) if sql.lstrip().startswith(("INSERT", "UPDATE", "DELETE"))
+    ]
+    assert asked[locks[0]].endswith("ORDER BY wallet_id FOR UPDATE")
+    assert locks[0] < min(writes)
+
+
+def test_an_address_that_does_not_exist_answers_in_json(gateway: Gateway) -> None:
+    for name in ("nothing", "calls/"):
+        response = gateway.post(name, {})
+        assert (response.status_code, response.json()["error"]["code"]) == (404, "not_found")

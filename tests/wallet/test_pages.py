@@ -2,6 +2,7 @@
 
 import datetime
 import re
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -206,6 +207,9 @@ def test_the_page_asks_again_by_itself_until_it_is_over(
     assert "Waiting for your bank" in poll.content.decode()
     assert "hx-trigger" in poll.content.decode()
     stripe_at_hand.command(f"sessions/{top_up.session_id}/settle", outcome="succeeds")
+    poll = top_up_page(as_alice, top_up, headers={"HX-Request": "true"})
+    assert poll.status_code == 200  # Stripe was asked a moment ago.
+    TopUp.objects.update(checked_at=timezone.now() - timedelta(seconds=6))
     poll = top_up_page(as_alice, top_up, headers={"HX-Request": "true"})
     assert (poll.status_code, poll.headers["HX-Refresh"]) == (286, "true")
     assert "<h1>Paid</h1>" in poll.content.decode()

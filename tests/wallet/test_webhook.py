@@ -200,7 +200,7 @@ def test_odd_events_are_kept_and_break_nothing(change: dict[str, Any]) -> None:
     events.handle("evt_1")
     kept = StripeEvent.objects.get()
     assert kept.state in ("ignored", "parked") or kept.error
-    assert kept.attempts == 1
+    assert kept.attempts == (0 if kept.state == "pending" else 1)  # Stripe away is no failure of the event
 
 
 def test_the_last_of_two_equal_keys_counts_everywhere() -> None:
