@@ -195,3 +195,15 @@ def test_more_keys_need_no_more_queries(
         keys.issue(wallet_of(owner), f"Key {number}")
     with django_assert_max_num_queries(7):
         signed_in.get("/tokens/")
+
+
+def test_reloading_the_page_that_shows_a_key_makes_no_other(signed_in: Client, owner: User) -> None:
+    page = signed_in.get("/tokens/").content.decode()
+    found = re.search(r'name="form_id" value="([0-9a-f-]{36})"', page)
+    assert found
+    form = {"name": "once", "form_id": found[1]}
+    assert signed_in.post("/tokens/", form).status_code == 201
+    again = signed_in.post("/tokens/", form)
+    assert (again.status_code, again["Location"]) == (302, "/tokens/")
+    assert ApiKey.objects.filter(name="once").count() == 1
+    assert signed_in.post("/tokens/", {"name": "once"}).status_code == 201
