@@ -3,7 +3,7 @@
 import ipaddress
 import socket
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.conf import settings
@@ -28,7 +28,7 @@ settings.STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 # Fifty threads at once, on a machine that may be busy with something else.
-settings.DATABASES["default"]["OPTIONS"]["pool"].update(max_size=64, timeout=30)
+cast("Any", settings.DATABASES["default"]["OPTIONS"])["pool"].update(max_size=64, timeout=30)
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
