@@ -11,11 +11,11 @@ from types import FrameType
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from cometsite.quickstart import StartError, environment, leftovers, ports, services, stamps
+from cometsite.quickstart import StartError, commands, environment, leftovers, ports, stamps
+from cometsite.quickstart.commands import PROJECT, Site
 from cometsite.quickstart.environment import StandIns
 from cometsite.quickstart.folder import DataFolder
 from cometsite.quickstart.processes import run_step
-from cometsite.quickstart.services import PROJECT, Site
 from cometsite.quickstart.supervisor import LOG_CHECK_S, READY_TIMEOUT_S, TICK_S, Supervisor
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -66,17 +66,17 @@ class Start:
         )
 
     def _postgres(self) -> str:
-        cluster = services.postgres_cluster(self.folder)
+        cluster = commands.postgres_cluster(self.folder)
         self.say("Starting PostgreSQL" if cluster.data.exists() else "Creating and starting PostgreSQL")
-        self.supervisor.start(services.postgres_service(cluster))
+        self.supervisor.start(commands.postgres_service(cluster))
         self.supervisor.wait_for("postgres")
-        cluster.create_database(services.DATABASE)
-        return cluster.url(services.DATABASE)
+        cluster.create_database(commands.DATABASE)
+        return cluster.url(commands.DATABASE)
 
     def _valkey(self) -> str:
         self.say("Starting Valkey")
-        server = services.valkey_server(self.folder)
-        self.supervisor.start(services.valkey_service(server, self.folder))
+        server = commands.valkey_server(self.folder)
+        self.supervisor.start(commands.valkey_service(server, self.folder))
         self.supervisor.wait_for("valkey")
         return server.url
 

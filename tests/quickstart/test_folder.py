@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from cometsite.quickstart import StartError, services, stamps
+from cometsite.quickstart import StartError, commands, stamps
 from cometsite.quickstart.folder import DataFolder
 
 
@@ -56,7 +56,7 @@ def test_a_failed_step_runs_again(folder: DataFolder) -> None:
 def test_a_path_that_no_socket_can_have_is_gone_around(name: str, tmp_path: Path) -> None:
     folder = DataFolder(tmp_path / name)
     folder.prepare()
-    sockets = services.postgres_cluster(folder).sockets
-    assert len(os.fsencode(sockets)) < services.LONGEST_SOCKET_FOLDER
-    assert services.postgres_cluster(folder).sockets == sockets
+    sockets = commands.postgres_cluster(folder).sockets
+    assert len(os.fsencode(sockets)) < commands.LONGEST_SOCKET_FOLDER
+    assert commands.postgres_cluster(folder).sockets == sockets
     sockets.rmdir()
