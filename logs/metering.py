@@ -12,7 +12,6 @@ from uuid import UUID
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
-from psycopg_pool import PoolTimeout
 
 from logs import authorizing
 from logs.authorizing import Question, Refused
@@ -66,11 +65,10 @@ def endpoint(view: Endpoint) -> Callable[[HttpRequest], HttpResponseBase]:
             return failure(400, error.code, str(error))
         except Refused as refusal:
             return failure(refusal.status, refusal.code, str(refusal))
-        except (OperationalError, InterfaceError, PoolTimeout):
+        except (OperationalError, InterfaceError):
             return failure(
                 503, "unavailable", "The database does not answer. Send this again; nothing is done twice."
             )
-
         except Exception:
             logger.exception("The metering API failed on %s", view.__name__)
             return failure(

@@ -55,7 +55,6 @@ class Entry:
     """A call on its way into the books."""
 
     report: CallReport
-    raw: dict[str, Any]
     place: int
     wallet_id: int
     model_id: int
@@ -91,12 +90,10 @@ def record(calls: Sequence[object]) -> list[Result]:
             results[place] = _rejected(raw, error)
     wallets = _wallets_of({report.key_id for _, report in reports})
     for place, report in reports:
-        raw = calls[place]
-        assert isinstance(raw, dict)
         try:
-            entries.append(_priced(report, raw, place, wallets))
+            entries.append(_priced(report, place, wallets))
         except BadCall as error:
-            results[place] = _rejected(raw, error)
+            results[place] = _rejected(calls[place], error)
     outcome = _charge_again_if_raced(entries)
     for place, result in outcome.items():
         results[place] = result
@@ -136,7 +133,7 @@ def _wallets_of(key_ids: set[int]) -> dict[int, int]:
     return {row[0]: row[1] for row in found}
 
 
-def _priced(report: CallReport, raw: dict[str, Any], place: int, wallets: dict[int, int]) -> Entry:
+def _priced(report: CallReport, place: int, wallets: dict[int, int]) -> Entry:
     wallet_id = wallets.get(report.key_id)
     if wallet_id is None:
         raise BadCall("token_not_found", f"There is no key with token_id {report.key_id}.")
@@ -152,7 +149,7 @@ def _priced(report: CallReport, raw: dict[str, Any], place: int, wallets: dict[i
             charged = rating.rate(report.usage, version.table).charged_nanousd
         except rating.RatingError as error:
             raise BadCall(error.code, str(error)) from None
-    return Entry(report, raw, place, wallet_id, model.id, version.table.version_id, charged)
+    return Entry(report, place, wallet_id, model.id, version.table.version_id, charged)
 
 
 def _charge_again_if_raced(entries: list[Entry]) -> dict[int, Result]:
