@@ -17,13 +17,17 @@ from django.conf import settings
 from django.db import transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from stripe.params.checkout import SessionCreateParams
 
 stripe.enable_telemetry = False
 
 SIGNATURE_TOLERANCE_S = 300
+# How long a call waits for another one with its idempotency key; one that Stripe answers at all is over by then.
+TURN_S = 6.0
+# The status of an idempotency key in use; the library leaves the code out of this error.
+CONFLICT = 409
 # Unlike a refusal, these say nothing about the request itself; the same one may succeed later.
 _AWAY = (
     stripe.APIConnectionError,
@@ -36,6 +40,10 @@ _AWAY = (
 
 class StripeUnavailable(Exception):
     """Stripe did not answer, failed, or did not accept our key. Nobody knows whether the call had an effect."""
+
+
+class StripeBusy(StripeUnavailable):
+    """Stripe is at work on another call with the same idempotency key; its answer will be ours too."""
 
 
 class StripeRefused(Exception):
@@ -74,6 +82,24 @@ class Session:
     url: str | None
 
 
+def _in_turn[**P, T](ask: "Callable[P, T]") -> "Callable[P, T]":
+    """Wait for a call of the same idempotency key, up to TURN_S: a form sent twice is one wish, not an error."""
+
+    @functools.wraps(ask)
+    def asked(*args: P.args, **kwargs: P.kwargs) -> T:
+        over = time.monotonic() + TURN_S
+        while True:
+            try:
+                return ask(*args, **kwargs)
+            except StripeBusy:
+                if time.monotonic() > over:
+                    raise
+                time.sleep(0.1)
+
+    return asked
+
+
+@_in_turn
 def create_customer(*, email: str, wallet_id: int, idempotency_key: str) -> str:
     """Id of the customer that stands for a wallet."""
     with _asking() as client:
@@ -83,6 +109,7 @@ def create_customer(*, email: str, wallet_id: int, idempotency_key: str) -> str:
     return customer.id
 
 
+@_in_turn
 def create_session(
     *,
     customer_id: str,
@@ -167,7 +194,8 @@ def _asking(impatient: bool = False) -> "Iterator[stripe.StripeClient]":
     try:
         yield client
     except _AWAY as error:
-        raise StripeUnavailable(_words(error)) from error
+        away = StripeBusy if error.http_status == CONFLICT else StripeUnavailable
+        raise away(_words(error)) from error
     except stripe.StripeError as error:
         raise StripeRefused(_words(error), error.code or "") from error
 

@@ -12,7 +12,7 @@ from pytest_django import Settings
 from accounts.identity import normalised_address
 from accounts.models import User
 from tests.books import assert_books
-from tests.metering.test_parallel import at_once
+from tests.parallel import at_once
 from wallet import grants, ledger
 from wallet.models import Transfer
 from wallet.wallets import wallet_of

@@ -10,7 +10,7 @@ from logs.grouping import Group
 from logs.recording import Result, record
 from tests.books import assert_books
 from tests.metering.gateway import call, give, sell
-from tests.metering.test_parallel import at_once
+from tests.parallel import at_once
 from tokens import keys
 from wallet import ledger
 

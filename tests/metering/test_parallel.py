@@ -2,36 +2,20 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import connection
 
 from accounts.models import User
 from tests.books import assert_books
 from tests.metering.gateway import Gateway, call, give, sell
+from tests.parallel import at_once
 from tokens import keys
 from wallet import grants, holds, ledger
 from wallet.models import Hold, Transfer
 from wallet.wallets import wallet_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def at_once(count: int, work: Callable[[int], Any]) -> list[Any]:
-    """Run `work(0)` … `work(count − 1)` on threads that all start together, each with its own connection."""
-    gate = threading.Barrier(count)
-
-    def one(number: int) -> Any:
-        gate.wait()
-        try:
-            return work(number)
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(one, range(count)))
 
 
 def test_parallel_calls_cannot_all_spend_the_same_last_cent(alice: User) -> None:

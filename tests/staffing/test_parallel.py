@@ -10,7 +10,7 @@ from accounts import audit
 from accounts.audit import Refused
 from accounts.models import AuditEntry, User
 from tests.books import assert_books
-from tests.metering.test_parallel import at_once
+from tests.parallel import at_once
 from tests.staffing.conftest import REASON, browser, by
 from tests.staffing.test_acts import DOLLAR, STARTER, waiting
 from tests.staffing.test_pages import open_form, page

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -76,6 +77,17 @@ class Sandbox:
         reply = self.request("POST", f"/_sandbox/{path}", fields)
         assert reply.status == 200, reply.body
         return reply.json
+
+    @contextmanager
+    def stalled(self) -> Iterator[None]:
+        """It takes requests, and none gets as far as the database."""
+        database = sqlite3.connect(self.data / "stripe_sandbox.sqlite3", isolation_level=None)
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            database.execute("ROLLBACK")
+            database.close()
 
     @contextmanager
     def running(self) -> Iterator["Sandbox"]:

@@ -1,4 +1,3 @@
-import sqlite3
 import threading
 from typing import Any
 
@@ -71,14 +70,9 @@ def create(sandbox: Sandbox, key: str, replies: list[Reply]) -> threading.Thread
 def test_a_key_in_use_is_a_conflict(own: Sandbox) -> None:
     """Of two requests one gets as far as the database, which is kept from it until the other was answered."""
     replies: list[Reply] = []
-    database = sqlite3.connect(own.data / "stripe_sandbox.sqlite3", isolation_level=None)
-    database.execute("BEGIN IMMEDIATE")
-    try:
+    with own.stalled():
         threads = [create(own, "busy", replies) for _ in range(2)]
         until(lambda: replies)
-    finally:
-        database.execute("ROLLBACK")
-        database.close()
     for thread in threads:
         thread.join()
     conflict, answer = replies

@@ -9,9 +9,10 @@ from django.test import Client
 from django.utils import timezone
 
 from tests.books import assert_books
+from tests.parallel import at_once
 from tests.stripe_sandbox.process import Sandbox, payment
 from tests.wallet.books import balance_cents
-from tests.wallet.test_topups import at_once, pay, started
+from tests.wallet.test_topups import pay, started
 from tests.wallet.test_webhook import URL, signature
 from wallet import events, stripe_api, tasks, topups
 from wallet.models import StripeEvent, TopUp, Wallet
@@ -75,7 +76,7 @@ def test_fifty_copies_the_return_page_and_the_clock_at_once(
     found = told(stripe_at_hand, top_up)
     turn = iter(range(50))
 
-    def one_of_all() -> int:
+    def one_of_all(_: int) -> int:
         place = next(turn)
         if place % 10 == 8:
             topups.settle_unfinished()
@@ -272,7 +273,7 @@ def test_an_event_in_the_hands_of_one_is_not_taken_by_another(
         return session(session_id)
 
     monkeypatch.setattr(stripe_api, "session", noted)
-    at_once(10, lambda: events.handle(event.pk))
+    at_once(10, lambda _: events.handle(event.pk))
     assert asked == [top_up.session_id]
     assert balance_cents(alices) == 100
 

@@ -1,16 +1,17 @@
 """Top-ups from the click to the credit, against the stand-in over HTTP."""
 
 import threading
-from collections.abc import Callable
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from tests.books import assert_books
+from tests.parallel import at_once
 from tests.stripe_sandbox.process import Sandbox
 from tests.wallet.books import CENT, balance_cents
 from wallet import stripe_api, topups
@@ -28,21 +29,6 @@ def started(wallet: Wallet, cents: int = 100) -> TopUp:
 
 def pay(sandbox: Sandbox, top_up: TopUp, method: str = "card") -> None:
     sandbox.command(f"sessions/{top_up.session_id}/pay", method=method)
-
-
-def at_once(count: int, work: Callable[[], Any]) -> list[Any]:
-    """Run `work` in so many threads that start together, each with a connection of its own."""
-    ready = threading.Barrier(count)
-
-    def run(_: int) -> Any:
-        try:
-            ready.wait(20)
-            return work()
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(run, range(count)))
 
 
 def test_a_paid_top_up_is_credited_once(alices: Wallet, stripe_at_hand: Sandbox) -> None:
@@ -78,7 +64,7 @@ def test_fifty_at_once_give_one_credit(alices: Wallet, stripe_at_hand: Sandbox) 
     top_up = started(alices)
     pay(stripe_at_hand, top_up)
     told = stripe_api.session(str(top_up.session_id))
-    states = at_once(50, lambda: topups.record(top_up.pk, told).top_up.state)
+    states = at_once(50, lambda _: topups.record(top_up.pk, told).top_up.state)
     assert set(states) == {State.PAID}
     assert balance_cents(alices) == 100
 
@@ -89,7 +75,7 @@ def test_many_that_find_it_unpaid_at_once_give_one_credit(alices: Wallet, stripe
     pay(stripe_at_hand, top_up)
     gate = threading.Barrier(8)
 
-    def look() -> str:
+    def look(_: int) -> str:
         state = TopUp.objects.get(pk=top_up.pk).state
         gate.wait(20)
         topups.settle(top_up.pk)
@@ -209,7 +195,7 @@ def test_a_form_that_is_sent_five_times_at_once_leads_to_one_page(
     alices: Wallet, stripe_at_hand: Sandbox
 ) -> None:
     form_id = str(uuid4())
-    pages = at_once(5, lambda: topups.start(alices, 500, form_id).page_url)
+    pages = at_once(5, lambda _: topups.start(alices, 500, form_id).page_url)
     assert len(set(pages)) == 1
     assert TopUp.objects.count() == 1
     assert topups.start(alices, 600, form_id).page_url not in pages
@@ -219,8 +205,20 @@ def test_a_form_that_is_sent_five_times_at_once_leads_to_one_page(
     assert balance_cents(alices) == 500
 
 
+def test_a_form_sent_again_while_stripe_is_slow_waits_for_the_first(
+    alices: Wallet, stripe_at_hand: Sandbox
+) -> None:
+    """Longer than the library tries again by itself: the second call finds its key in use and takes its turn."""
+    form_id = str(uuid4())
+    with ThreadPoolExecutor(1) as pool, stripe_at_hand.stalled():
+        pages = pool.submit(at_once, 2, lambda _: topups.start(alices, 500, form_id).page_url)
+        time.sleep(2.5)
+    assert len(set(pages.result())) == 1
+    assert TopUp.objects.count() == 1
+
+
 def test_parallel_first_top_ups_make_one_customer(alices: Wallet, stripe_at_hand: Sandbox) -> None:
-    at_once(4, lambda: started(alices))
+    at_once(4, lambda _: started(alices))
     customers = {
         stripe_at_hand.client().v1.checkout.sessions.retrieve(str(one.session_id)).customer
         for one in TopUp.objects.all()
