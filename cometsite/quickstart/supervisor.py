@@ -4,6 +4,7 @@ A file `run/<name>.hold` keeps a service stopped until the file is gone: a way t
 without its worker, its broker or its database.
 """
 
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ TICK_S = 0.2
 LOG_CHECK_S = 30.0
 READY_TIMEOUT_S = 60.0
 # A process that lived this long was well; its next death counts as the first.
-WELL_AFTER_S = 60.0
+WELL_AFTER_S = 20.0
 DEATHS_ALLOWED = 8
 LONGEST_PAUSE_S = 10.0
 
@@ -57,13 +58,14 @@ class Watched:
         self.child.clean_up()
         if time.monotonic() - self.started_at > WELL_AFTER_S:
             self.deaths = 0
-        self.deaths += 1
+        # Killed hard it was by somebody, or for lack of memory: no sign that it cannot work.
+        self.deaths += returncode != -signal.SIGKILL
         log = self.child.log
         if self.deaths > DEATHS_ALLOWED:
             raise StartError(
                 f"{self.name} died {self.deaths} times in a row; {log.path} ends with:\n{log.tail()}"
             )
-        pause = 0.0 if self.deaths == 1 else min(0.25 * 2**self.deaths, LONGEST_PAUSE_S)
+        pause = 0.0 if self.deaths <= 1 else min(0.25 * 2**self.deaths, LONGEST_PAUSE_S)
         self.start_at = time.monotonic() + pause
         how = f"signal {-returncode}" if returncode < 0 else f"exit code {returncode}"
         return f"{self.name} ended ({how}) and is started again; its log is {log.path}"

@@ -66,6 +66,16 @@ def test_what_keeps_dying_is_given_up_with_the_end_of_its_log(
         wait_for(lambda: watch.look() and False)
 
 
+def test_what_is_killed_again_and_again_is_not_given_up(watch: Supervisor, folder: DataFolder) -> None:
+    watch.start(python("job", FOREVER))
+    for _ in range(supervisor.DEATHS_ALLOWED + 2):
+        killed = pid(folder, "job")
+        os.kill(killed, 9)
+        wait_for(lambda: watch.look())
+        wait_for(lambda: watch.look() == [] and watch.watched[0].child.running)
+        assert pid(folder, "job") != killed
+
+
 def test_a_start_that_fails_at_once_says_why(watch: Supervisor) -> None:
     watch.start(python("job", "raise SystemExit('no database')", ready=lambda: False))
     with pytest.raises(StartError, match=r"(?s)job did not start; .*no database"):
