@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check demo requirements install install-dev
+.PHONY: help run test check demo bench requirements install install-dev
 
 # Replaced by the first Python on PATH that runs and is new enough; only looked for when something is installed.
 PYTHON = $$(sh cometsite/quickstart/find_python.sh)
@@ -26,6 +26,7 @@ help:
 	@echo 'make test          all tests, on a PostgreSQL of their own'
 	@echo 'make check         formatter, linters, types, import rules, migrations, templates, then all tests'
 	@echo 'make demo          while it runs: an account with calls to look at'
+	@echo 'make bench         how fast calls are let in and charged, beside PostgreSQL itself (BENCH="record --rounds 1")'
 	@echo 'make requirements  pin the packages that pyproject.toml asks for'
 
 install:
@@ -52,6 +53,11 @@ check: install-dev
 
 demo: install
 	@exec $(IN_VENV) manage.py demo
+
+# BENCH names a part and takes options: make bench BENCH=--help
+BENCH =
+bench: install
+	@exec $(IN_VENV) -m bench $(BENCH)
 
 # No index address may stand in the files: they install from whichever index a machine is set up for.
 UPGRADE =

@@ -1,0 +1,5 @@
+"""The benchmark: how fast calls are let in and charged, beside what the same PostgreSQL can do at all.
+
+A program of its own beside the product, which never imports it. It starts throw-away servers with the quick start's own
+commands and leaves nothing behind.
+"""

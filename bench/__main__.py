@@ -1,0 +1,69 @@
+"""`python -m bench`: starts its servers, measures, proves the books, reports; exit 1 where the books are wrong."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+import django
+
+from bench import plan
+from bench.machine import Machine
+from cometsite.quickstart import StartError
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        chosen = plan.chosen(options.names)
+    except KeyError as error:
+        print(
+            f"Nothing is called {error}. There is: {', '.join(plan.GROUPS)}; {', '.join(sorted(plan.NAMES))}"
+        )
+        return 2
+    data_dir = Path(os.environ.get("DATA_DIR", "").strip() or PROJECT / ".data").resolve()
+    try:
+        with Machine(data_dir / "bench") as machine:
+            return _measure(machine, chosen, options)
+    except StartError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+
+
+def _measure(machine: Machine, chosen: set[str], options: argparse.Namespace) -> int:
+    os.environ.update(machine.site.environment)
+    os.environ["DJANGO_SETTINGS_MODULE"] = "cometsite.settings"
+    django.setup()
+    # What needs Django is imported when it is set up, and it reads the environment when it is.
+    from bench import rendering, session
+
+    with session.Session(machine, options.wallets) as running:
+        report = running.measure(chosen, options.rounds, options.seconds)
+    text = rendering.as_text(report)
+    print(text)
+    if options.markdown:
+        options.markdown.write_text(text)
+    if options.json:
+        options.json.write_text(json.dumps(rendering.as_json(report), indent=1))
+    return 1 if report.problems() else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="How fast calls are let in and charged."
+    )
+    groups = ", ".join(plan.GROUPS)
+    parser.add_argument("names", nargs="*", help=f"what to measure: {groups}, or single names; all without")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each window")
+    parser.add_argument("--rounds", type=int, default=3, help="each round measures everything once")
+    parser.add_argument("--wallets", type=int, default=1000, help="each with five keys")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--markdown", type=Path, metavar="FILE")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

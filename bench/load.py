@@ -1,0 +1,176 @@
+"""Loads the server over HTTP from a process of its own, with requests that were rendered before.
+
+Standard library only, so that a spawned process is there at once. One thread drives all connections: what the client
+costs is taken from the same cores that the server and the database run on.
+"""
+
+import re
+import selectors
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+TIMEOUT_S = 30.0
+LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
+ACCEPTED = re.compile(rb'"accepted":\s*(\d+)')
+BLOCK = 1 << 18
+
+
+class LoadFailed(Exception):
+    """The server went away, or does not speak HTTP as it did; a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What to send. `repeat` starts over when the requests run out; else that ends the window early."""
+
+    port: int
+    requests: Sequence[bytes]
+    connections: int
+    seconds: float
+    repeat: bool = False
+    start_at: float = 0.0
+    """Time of the monotonic clock, which all processes share; 0 starts at once."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came back until the last answer. Nothing is sent after the window; what is on its way is waited for."""
+
+    sent: int = 0
+    elapsed_s: float = 0.0
+    cpu_s: float = 0.0
+    accepted: int = 0
+    latencies_s: list[float] = field(default_factory=list)
+    refused: Counter[str] = field(default_factory=Counter)
+    """Answers other than 200, by status and start of the body."""
+
+
+@dataclass(slots=True)
+class Connection:
+    """A connection with one request under way at most."""
+
+    socket: socket.socket
+    began_at: float = 0.0
+    unsent: memoryview = field(default_factory=lambda: memoryview(b""))
+    answer: bytearray = field(default_factory=bytearray)
+    expected: int | None = None
+
+    def begin(self, request: bytes) -> None:
+        self.began_at = time.perf_counter()
+        self.unsent = memoryview(request)
+        self.answer.clear()
+        self.expected = None
+        self.send()
+
+    def send(self) -> None:
+        """Sends what the kernel takes now; the server may be busy with others."""
+        try:
+            while self.unsent:
+                self.unsent = self.unsent[self.socket.send(self.unsent) :]
+        except BlockingIOError:
+            pass
+
+    def receive(self) -> bool:
+        """Takes what is there; True when the answer is complete."""
+        block = self.socket.recv(BLOCK)
+        if not block:
+            raise LoadFailed("The server closed a connection.")
+        self.answer += block
+        if self.expected is None:
+            end = self.answer.find(b"\r\n\r\n")
+            if end < 0:
+                return False
+            length = LENGTH.search(self.answer, 0, end)
+            if length is None:
+                raise LoadFailed(f"An answer without a length: {bytes(self.answer[:200])!r}")
+            self.expected = end + 4 + int(length[1])
+        return len(self.answer) >= self.expected
+
+
+def drive(load: Load) -> Outcome:
+    """Keeps every connection busy for the window. Raises LoadFailed."""
+    outcome = Outcome()
+    requests = _endlessly(load.requests) if load.repeat else iter(load.requests)
+    with selectors.DefaultSelector() as selector:
+        opened = [_connect(load.port) for _ in range(load.connections)]
+        try:
+            _wait_until(load.start_at)
+            began_at, cpu_began_at = time.perf_counter(), time.process_time()
+            for one in opened:
+                _next(selector, Connection(one), requests, outcome)
+            _run(selector, requests, outcome, began_at + load.seconds)
+            outcome.elapsed_s = time.perf_counter() - began_at
+            outcome.cpu_s = time.process_time() - cpu_began_at
+        finally:
+            for one in opened:
+                one.close()
+    return outcome
+
+
+def _run(selector: selectors.BaseSelector, requests: Iterator[bytes], outcome: Outcome, until: float) -> None:
+    while selector.get_map():
+        ready = selector.select(TIMEOUT_S)
+        if not ready:
+            raise LoadFailed(f"No answer within {TIMEOUT_S:.0f} s.")
+        for key, events in ready:
+            connection: Connection = key.data
+            if connection.unsent and events & selectors.EVENT_WRITE:
+                connection.send()
+                _watch(selector, connection)
+            elif events & selectors.EVENT_READ and connection.receive():
+                now = time.perf_counter()
+                _count(connection, outcome, now)
+                _next(selector, connection, requests if now < until else iter(()), outcome)
+
+
+def _next(
+    selector: selectors.BaseSelector, connection: Connection, requests: Iterator[bytes], outcome: Outcome
+) -> None:
+    request = next(requests, None)
+    if request is None:
+        if connection.socket in selector.get_map():
+            selector.unregister(connection.socket)
+        return
+    outcome.sent += 1
+    connection.begin(request)
+    _watch(selector, connection)
+
+
+def _watch(selector: selectors.BaseSelector, connection: Connection) -> None:
+    # An answer may come before all of the request is sent, where the server refuses it.
+    events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.unsent else 0)
+    known = selector.get_map().get(connection.socket)
+    if known is None:
+        selector.register(connection.socket, events, connection)
+    elif known.events != events:
+        selector.modify(connection.socket, events, connection)
+
+
+def _count(connection: Connection, outcome: Outcome, now: float) -> None:
+    outcome.latencies_s.append(now - connection.began_at)
+    status, head = connection.answer[9:12], connection.answer.find(b"\r\n\r\n")
+    if status != b"200":
+        text = bytes(connection.answer[head + 4 : head + 300]).decode(errors="replace")
+        outcome.refused[f"{status.decode(errors='replace')} {text}"] += 1
+    elif accepted := ACCEPTED.search(connection.answer, head, head + 64):
+        outcome.accepted += int(accepted[1])
+
+
+def _connect(port: int) -> socket.socket:
+    made = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    made.setblocking(False)
+    return made
+
+
+def _wait_until(start_at: float) -> None:
+    if (left := start_at - time.monotonic()) > 0:
+        time.sleep(left)
+
+
+def _endlessly(requests: Iterable[bytes]) -> Iterator[bytes]:
+    while True:
+        yield from requests

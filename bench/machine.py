@@ -1,0 +1,129 @@
+"""The servers under test: a durable PostgreSQL with default settings, and the web server as the quick start runs it."""
+
+import os
+import shutil
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from bench import cpu
+from cometsite.quickstart import StartError, commands, environment, leftovers, ports
+from cometsite.quickstart.commands import PROJECT, Site
+from cometsite.quickstart.environment import NAMES
+from cometsite.quickstart.folder import DataFolder
+from cometsite.quickstart.postgres import Cluster
+from cometsite.quickstart.processes import run_step
+from cometsite.quickstart.supervisor import Supervisor
+
+HOST = "127.0.0.1"
+READY_TIMEOUT_S = 60.0
+# Charging needs neither broker nor Stripe, so nothing listens for them.
+NOWHERE = "127.0.0.1:1"
+
+
+@dataclass(frozen=True, slots=True)
+class CpuTimes:
+    """Seconds of processor time so far."""
+
+    database_s: float
+    web_s: float
+
+
+class Machine:
+    """Servers of this run in a folder of their own, which is gone at the end. As a context manager, entered once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = DataFolder(folder)
+        self.port = ports.any_free()
+        self.supervisor = Supervisor(self.folder)
+        self.cluster: Cluster
+        self.site: Site
+
+    def __enter__(self) -> Self:
+        self.folder.prepare()
+        self.folder.lock()
+        leftovers.end_all(self.folder)
+        self._remove("postgres", "postgres.unfinished")
+        self.cluster = commands.postgres_cluster(self.folder)
+        try:
+            self._start()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def _start(self) -> None:
+        self.supervisor.start(commands.postgres_service(self.cluster))
+        self.supervisor.wait_for("postgres")
+        self.cluster.create_database(commands.DATABASE)
+        self.site = Site(HOST, self.port, self.folder, self._environment())
+        (self.folder.path / "static").mkdir(exist_ok=True)
+        for command in (("migrate", "--no-input"), ("import_prices",)):
+            self._manage(*command)
+
+    def _environment(self) -> dict[str, str]:
+        caller = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in {*NAMES, "DJANGO_SETTINGS_MODULE"}
+        }
+        return environment.filled_up(
+            caller,
+            self.folder,
+            self.port,
+            postgres_url=self.cluster.url(commands.DATABASE),
+            valkey_url=f"redis://{NOWHERE}/0",
+            stripe_url=f"http://{NOWHERE}",
+        )
+
+    def _manage(self, *arguments: str) -> None:
+        command = [sys.executable, str(PROJECT / "manage.py"), *arguments]
+        run_step(arguments[0], command, self.site.environment, PROJECT, self.folder.logs)
+
+    def start_web(self) -> None:
+        """Starts the web server and returns when it answers. Raises StartError."""
+        self.supervisor.start(self.site.web())
+        give_up_at = time.monotonic() + READY_TIMEOUT_S
+        while not self._answers():
+            if time.monotonic() > give_up_at or not self._process("web"):
+                raise StartError(f"The web server does not answer. Logs: {self.folder.logs}")
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(f"http://{HOST}:{self.port}/healthz", timeout=5):
+                return True
+        except urllib.error.HTTPError as error:
+            raise StartError(f"/healthz answers {error.code}") from error
+        except OSError:
+            return False
+
+    def _process(self, name: str) -> int:
+        """0 where it does not run."""
+        child = next(watched.child for watched in self.supervisor.watched if watched.name == name)
+        return child.process.pid if child.process is not None and child.running else 0
+
+    def cpu(self) -> CpuTimes:
+        return CpuTimes(cpu.of_tree(self._process("postgres")), cpu.of_tree(self._process("web")))
+
+    def _stop(self) -> None:
+        self.supervisor.stop()
+        if not self.cluster.sockets.is_relative_to(self.folder.path):
+            shutil.rmtree(self.cluster.sockets, ignore_errors=True)
+        shutil.rmtree(self.folder.path, ignore_errors=True)
+
+    def _remove(self, *names: str) -> None:
+        for name in names:
+            if (path := self.folder.path / name).exists():
+                shutil.rmtree(path)

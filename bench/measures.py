@@ -1,0 +1,242 @@
+"""How each thing is measured: an object for each that measures for some seconds when it is called."""
+
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+
+from bench import load, traffic
+from bench.load import Load, Outcome
+from bench.machine import CpuTimes, Machine
+from bench.plan import CLIENTS, CONNECTIONS, SIZES
+from bench.population import Key, Population
+from bench.results import Cores, Round, Sample
+from bench.traffic import Stock
+from bench.yardsticks import Copy, Pgbench
+
+BATCH, BATCH_CLIENTS = 500, 4
+# So much more than in the window before is rendered, in case this one is faster.
+RESERVE = 1.3
+# Time for both processes to get their requests and connect.
+LEAD_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """`run` measures for so many seconds; `titles` says what its samples count, by their names."""
+
+    name: str
+    titles: dict[str, str]
+    run: Callable[[float], Round]
+
+
+@dataclass(slots=True)
+class Lab:
+    """What the measurements share. Counts what the clients were told, to be compared with the books."""
+
+    machine: Machine
+    population: Population
+    clients: Executor
+    accepted: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def start(
+        self,
+        requests: Sequence[bytes],
+        connections: int,
+        seconds: float,
+        *,
+        repeat: bool,
+        start_at: float = 0,
+    ) -> "Future[Outcome]":
+        wanted = Load(self.machine.port, requests, connections, seconds, repeat=repeat, start_at=start_at)
+        return self.clients.submit(load.drive, wanted)
+
+    def finish(self, under_way: "Future[Outcome]") -> Outcome:
+        outcome = under_way.result()
+        self.accepted += outcome.accepted
+        self.refused += outcome.refused
+        return outcome
+
+    def sample(self, outcome: Outcome, before: CpuTimes, *, calls: bool) -> Sample:
+        used, elapsed = self.machine.cpu(), outcome.elapsed_s
+        ordered = sorted(outcome.latencies_s)
+        return Sample(
+            per_second=(outcome.accepted if calls else len(ordered)) / elapsed,
+            p50_ms=statistics.median(ordered) * 1000,
+            p99_ms=ordered[int(len(ordered) * 0.99)] * 1000,
+            cores=Cores(
+                (used.database_s - before.database_s) / elapsed,
+                (used.web_s - before.web_s) / elapsed,
+                outcome.cpu_s / elapsed,
+            ),
+        )
+
+
+@dataclass(slots=True)
+class Asking:
+    """The same requests over and over."""
+
+    lab: Lab
+    name: str
+    requests: Sequence[bytes]
+    connections: int
+
+    def __call__(self, seconds: float) -> Round:
+        before = self.lab.machine.cpu()
+        outcome = self.lab.finish(self.lab.start(self.requests, self.connections, seconds, repeat=True))
+        return {self.name: self.lab.sample(outcome, before, calls=False)}
+
+
+@dataclass(slots=True)
+class Recording:
+    """Batches of calls that have holds; each is sent once."""
+
+    lab: Lab
+    name: str
+    keys: Sequence[Key]
+    size: int
+    connections: int
+    calls_per_second: float
+    """How many to render for a second; what the window before reached, once there was one."""
+    stock: Stock = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.stock = Stock(self.lab.population, self.keys, self.size)
+
+    def __call__(self, seconds: float) -> Round:
+        self.fill(seconds)
+        before = self.lab.machine.cpu()
+        outcome = self.lab.finish(
+            self.lab.start(self.stock.requests, self.connections, seconds, repeat=False)
+        )
+        return {self.name: self.taken(outcome, before)}
+
+    def fill(self, seconds: float) -> None:
+        enough = self.connections * self.size * 4
+        self.stock.fill(max(enough, round(self.calls_per_second * RESERVE * seconds)))
+
+    def taken(self, outcome: Outcome, before: CpuTimes) -> Sample:
+        sample = self.lab.sample(outcome, before, calls=True)
+        self.stock.taken(outcome.sent)
+        self.calls_per_second = sample.per_second
+        return sample
+
+
+@dataclass(slots=True)
+class Together:
+    """Recording and authorize at once, on the same wallets."""
+
+    lab: Lab
+    recording: Recording
+    asking: Asking
+
+    def __call__(self, seconds: float) -> Round:
+        self.recording.fill(seconds)
+        start_at = time.monotonic() + LEAD_S
+        batches = self.lab.start(
+            self.recording.stock.requests,
+            self.recording.connections,
+            seconds,
+            repeat=False,
+            start_at=start_at,
+        )
+        questions = self.lab.start(
+            self.asking.requests, self.asking.connections, seconds, repeat=True, start_at=start_at
+        )
+        before = self.lab.machine.cpu()
+        asked, recorded = self.lab.finish(questions), self.lab.finish(batches)
+        return {
+            "together-record": self.recording.taken(recorded, before),
+            "together-authorize": self.lab.sample(asked, before, calls=False),
+        }
+
+
+def every(lab: Lab) -> list[Measure]:
+    """All measurements but growth, in the order in which a round runs them."""
+    return [*_yardsticks(lab), *_asking(lab), *_recording(lab), _together(lab)]
+
+
+def _yardsticks(lab: Lab) -> list[Measure]:
+    pgbench, copy = Pgbench(lab.machine), Copy(lab.machine, lab.population)
+    model = lab.population.models[0]
+    prepared: set[str] = set()
+
+    def after(
+        name: str, prepare: Callable[[], None], run: Callable[[float], Sample]
+    ) -> Callable[[float], Round]:
+        def measure(seconds: float) -> Round:
+            if name not in prepared:
+                prepare()
+                prepared.add(name)
+            return {name: run(seconds)}
+
+        return measure
+
+    statement = after("statement", lambda: pgbench.prepare_statement(model), pgbench.statement)
+    return [
+        Measure(
+            "tpcb",
+            {"tpcb": "pgbench TPC-B, scale 10, 8 clients, prepared: transactions"},
+            after("tpcb", pgbench.prepare_tpcb, pgbench.tpcb),
+        ),
+        Measure(
+            "copy", {"copy": "COPY of calls, indexed, in months: rows"}, after("copy", copy.prepare, copy)
+        ),
+        Measure(
+            "statement",
+            {"statement": "pgbench, authorize's statement, 8 clients, prepared: calls let in"},
+            statement,
+        ),
+    ]
+
+
+def _asking(lab: Lab) -> list[Measure]:
+    questions = traffic.authorize_requests(lab.population)
+    kinds = (("empty", [traffic.plain_request("/healthz")]), ("authorize", questions))
+    titles = {"empty": "Empty view, {} conn.: requests", "authorize": "Authorize, {} conn.: calls let in"}
+    return [
+        _measure(Asking(lab, f"{kind}-{number}", requests, number), titles[kind].format(number))
+        for number in CONNECTIONS
+        for kind, requests in kinds
+    ]
+
+
+def _recording(lab: Lab) -> list[Measure]:
+    everyone, hot = lab.population.keys, lab.population.hot_keys
+    shapes = [
+        (Recording(lab, "spread", everyone, BATCH, BATCH_CLIENTS, 30_000), "Recording, 1,000 wallets"),
+        (Recording(lab, "hot", hot, BATCH, BATCH_CLIENTS, 60_000), "Recording, one wallet"),
+        (Recording(lab, "single", everyone, 1, 32, 4_000), "Recording, 1,000 wallets"),
+        *(
+            (
+                Recording(lab, f"size-{size}", everyone, size, BATCH_CLIENTS, min(30_000, 2_000 * size)),
+                "By size",
+            )
+            for size in SIZES
+        ),
+        *(
+            (Recording(lab, f"clients-{number}", everyone, BATCH, number, 30_000), "By clients")
+            for number in CLIENTS
+        ),
+    ]
+    return [
+        _measure(one, f"{title}, {one.size} a request, {one.connections} conn.: calls")
+        for one, title in shapes
+    ]
+
+
+def _measure(what: Asking | Recording, title: str) -> Measure:
+    return Measure(what.name, {what.name: title}, what)
+
+
+def _together(lab: Lab) -> Measure:
+    recording = Recording(lab, "together", lab.population.keys, BATCH, BATCH_CLIENTS, 20_000)
+    asking = Asking(lab, "together", traffic.authorize_requests(lab.population), 8)
+    titles = {
+        "together-record": "Both at once, recording, 500 a request, 4 conn.: calls",
+        "together-authorize": "Both at once, authorize, 8 conn.: calls let in",
+    }
+    return Measure("together", titles, Together(lab, recording, asking))

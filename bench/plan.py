@@ -1,0 +1,28 @@
+"""The names of what can be measured, and the groups that one name stands for."""
+
+CONNECTIONS = (1, 8, 32)
+SIZES = (1, 10, 100, 1000)
+CLIENTS = (1, 2, 8, 16)
+
+GROUPS = {
+    "yardsticks": ("tpcb", "copy", "statement", *(f"empty-{number}" for number in CONNECTIONS)),
+    "record": ("tpcb", "copy", "spread", "hot", "single"),
+    "sizes": ("spread", *(f"size-{size}" for size in SIZES)),
+    "clients": ("spread", *(f"clients-{number}" for number in CLIENTS)),
+    "authorize": (
+        "tpcb",
+        "statement",
+        *(f"{name}-{number}" for number in CONNECTIONS for name in ("empty", "authorize")),
+    ),
+    "together": ("spread", "authorize-8", "together"),
+}
+NAMES = {name for members in GROUPS.values() for name in members}
+
+
+def chosen(words: list[str]) -> set[str]:
+    """The measurements that these names and groups stand for; all where there are none. Raises KeyError."""
+    return {name for word in words for name in _named(word)} or NAMES
+
+
+def _named(word: str) -> tuple[str, ...]:
+    return (word,) if word in NAMES else GROUPS[word]

@@ -1,0 +1,177 @@
+"""What was measured, in rounds; and the ratios that count, each with its target."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """Processors that each side kept busy; an idle machine has zeros."""
+
+    database: float
+    web: float
+    client: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One window. What is counted stands in the measurement's title; latencies are of requests."""
+
+    per_second: float
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    cores: Cores | None = None
+
+
+type Round = dict[str, Sample]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Of the rounds."""
+
+    median: float
+    lowest: float
+    highest: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        return cls(statistics.median(values), min(values), max(values))
+
+    def as_json(self) -> dict[str, float]:
+        return {"median": self.median, "min": self.lowest, "max": self.highest}
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """`of` computes it from one round, so that both sides saw the same minute of the machine."""
+
+    title: str
+    needs: tuple[str, ...]
+    of: Callable[[Round], float]
+    target: float | None = None
+    at_most: bool = False
+    unit: str = ""
+
+    def is_reached(self, value: float) -> bool | None:
+        if self.target is None:
+            return None
+        return value <= self.target if self.at_most else value >= self.target
+
+
+@dataclass(slots=True)
+class Report:
+    """All of a run."""
+
+    machine: dict[str, str]
+    titles: dict[str, str] = field(default_factory=dict)
+    """What each measurement is, in the order in which they are shown."""
+    rounds: list[Round] = field(default_factory=list)
+    books: list["Books"] = field(default_factory=list)
+    growth: list["Stage"] = field(default_factory=list)
+
+    def measured(self) -> dict[str, list[Sample]]:
+        return {
+            name: found
+            for name in self.titles
+            if (found := [one[name] for one in self.rounds if name in one])
+        }
+
+    def ratios(self) -> list[tuple[Ratio, Spread]]:
+        """Those whose both sides were measured."""
+        return [
+            (ratio, Spread.of([ratio.of(one) for one in self.rounds]))
+            for ratio in RATIOS
+            if self.rounds and all(name in one for one in self.rounds for name in ratio.needs)
+        ]
+
+    def problems(self) -> list[str]:
+        return [problem for books in self.books for problem in books.problems]
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The books after a run: that they balance, and how long it took to prove it."""
+
+    calls: int
+    charged_nanousd: int
+    checks: int
+    seconds: float
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Recording and checking with so many calls in the books."""
+
+    calls: int
+    recording: Spread
+    check_seconds: float
+    megabytes: int
+    seal_seconds: float | None = None
+
+
+def _rate(name: str, beside: str) -> Callable[[Round], float]:
+    return lambda one: one[name].per_second / one[beside].per_second
+
+
+def _milliseconds(value: float | None) -> float:
+    assert value is not None, "a measurement over HTTP has latencies"
+    return value
+
+
+def _beyond_empty(one: Round) -> float:
+    return _milliseconds(one["authorize-1"].p50_ms) - _milliseconds(one["empty-1"].p50_ms)
+
+
+def _p99_growth(one: Round) -> float:
+    return _milliseconds(one["together-authorize"].p99_ms) / _milliseconds(one["authorize-8"].p99_ms)
+
+
+RATIOS = (
+    Ratio("Recording, 1,000 wallets : TPC-B", ("spread", "tpcb"), _rate("spread", "tpcb"), 5),
+    Ratio("Recording, 1,000 wallets : COPY", ("spread", "copy"), _rate("spread", "copy"), 0.15),
+    Ratio("Recording, one wallet : TPC-B", ("hot", "tpcb"), _rate("hot", "tpcb"), 12),
+    Ratio("Recording, one wallet : COPY", ("hot", "copy"), _rate("hot", "copy")),
+    Ratio("Recording one call a request : TPC-B", ("single", "tpcb"), _rate("single", "tpcb"), 0.6),
+    Ratio(
+        "Authorize : the same statement in pgbench, 8 connections",
+        ("authorize-8", "statement"),
+        _rate("authorize-8", "statement"),
+        0.25,
+    ),
+    Ratio(
+        "Authorize : empty view, 8 connections", ("authorize-8", "empty-8"), _rate("authorize-8", "empty-8")
+    ),
+    Ratio("Authorize : TPC-B, 8 connections", ("authorize-8", "tpcb"), _rate("authorize-8", "tpcb")),
+    Ratio(
+        "Authorize, p99 at 8 connections",
+        ("authorize-8",),
+        lambda one: _milliseconds(one["authorize-8"].p99_ms),
+        10,
+        at_most=True,
+        unit=" ms",
+    ),
+    Ratio(
+        "Authorize beyond an empty view, median at 1 connection",
+        ("authorize-1", "empty-1"),
+        _beyond_empty,
+        1,
+        at_most=True,
+        unit=" ms",
+    ),
+    Ratio(
+        "Authorize while recording : quiet, p99",
+        ("together-authorize", "authorize-8"),
+        _p99_growth,
+        2,
+        at_most=True,
+    ),
+    Ratio(
+        "Recording while authorizing : alone",
+        ("together-record", "spread"),
+        _rate("together-record", "spread"),
+        0.8,
+    ),
+)
