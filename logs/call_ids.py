@@ -1,8 +1,9 @@
 """Ids of calls: UUIDv7, which carry their time in milliseconds, so that they sort by it and bound the months."""
 
+import functools
 import secrets
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 _VERSION_7 = 7 << 76
@@ -18,13 +19,23 @@ def new(now_ms: int | None = None) -> UUID:
     )
 
 
-def milliseconds(call_id: UUID) -> int:
-    """The Unix time in the id."""
-    return call_id.int >> 80
+def milliseconds(call_id: UUID | str) -> int:
+    """The Unix time in the id. As text it has hyphens."""
+    return int(call_id[:8] + call_id[9:13], 16) if isinstance(call_id, str) else call_id.int >> 80
 
 
-def moment(call_id: UUID) -> datetime:
+def moment(call_id: UUID | str) -> datetime:
     return datetime.fromtimestamp(milliseconds(call_id) / 1000, UTC)
+
+
+def day(call_id: UUID | str) -> date:
+    """The UTC day of the id."""
+    return _day(milliseconds(call_id) // 86_400_000)
+
+
+@functools.lru_cache(maxsize=64)
+def _day(since_1970: int) -> date:
+    return date(1970, 1, 1) + timedelta(days=since_1970)
 
 
 def floor(at: datetime) -> UUID:

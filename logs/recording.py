@@ -9,11 +9,10 @@ else that it writes belongs to one of those wallets.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
-from uuid import UUID
 
 from django.db import IntegrityError
 from django.utils import timezone
@@ -21,10 +20,10 @@ from django.utils import timezone
 from logs import call_ids, rejections
 from logs.reports import UUID_FORM, BadCall, CallReport, read_call
 from pricing import catalogue, rating
-from tokens import spending
+from tokens import keys, spending
 from wallet import holds, ledger
-from wallet.models import Code, Funds
-from wallet.transactions import again_if_lost, rows
+from wallet.ledger import Balances
+from wallet.transactions import again_if_lost, array, copy, rows
 
 # No wallet owes ten million dollars: beyond it a report is taken for a mistake, and no sum can leave 64 bits.
 LOWEST_BALANCE_NANOUSD = -(10**16)
@@ -64,6 +63,10 @@ class Entry:
     balance_after_nanousd: int = 0
     held_nanousd: int | None = None
 
+    @property
+    def paid_nanousd(self) -> int:
+        return self.charged_nanousd - self.promotional_nanousd
+
 
 @dataclass(slots=True)
 class Bill:
@@ -88,7 +91,7 @@ def record(calls: Sequence[object]) -> list[Result]:
             reports.append((place, read_call(raw, now)))
         except BadCall as error:
             results[place] = _rejected(raw, error)
-    wallets = _wallets_of({report.key_id for _, report in reports})
+    wallets = keys.wallets_of(report.key_id for _, report in reports)
     for place, report in reports:
         try:
             entries.append(_priced(report, place, wallets))
@@ -121,16 +124,9 @@ def _with_conflicts(results: list[Result]) -> list[Result]:
         for r in results
         if r.error and r.error["code"] in OF_CONTENT and UUID_FORM.fullmatch(r.call_id or "")
     ]
-    known = _recorded(UUID(suspect.call_id) for suspect in suspects) if suspects else {}
-    conflicts = {id(suspect) for suspect in suspects if UUID(suspect.call_id) in known}
+    known = _recorded([str(suspect.call_id).lower() for suspect in suspects]) if suspects else {}
+    conflicts = {id(suspect) for suspect in suspects if str(suspect.call_id).lower() in known}
     return [_conflict(str(result.call_id)) if id(result) in conflicts else result for result in results]
-
-
-def _wallets_of(key_ids: set[int]) -> dict[int, int]:
-    if not key_ids:
-        return {}
-    found = rows("SELECT id, wallet_id FROM tokens_apikey WHERE id = ANY(%s::bigint[])", [list(key_ids)])
-    return {row[0]: row[1] for row in found}
 
 
 def _priced(report: CallReport, place: int, wallets: dict[int, int]) -> Entry:
@@ -146,7 +142,7 @@ def _priced(report: CallReport, place: int, wallets: dict[int, int]) -> Entry:
     charged = 0
     if report.status == "succeeded":
         try:
-            charged = rating.rate(report.usage, version.table).charged_nanousd
+            charged = rating.charge(report.usage, version.table)
         except rating.RatingError as error:
             raise BadCall(error.code, str(error)) from None
     return Entry(report, place, wallet_id, model.id, version.table.version_id, charged)
@@ -166,42 +162,51 @@ def _charge(entries: list[Entry]) -> dict[int, Result]:
         return {}
     funds = ledger.lock(entry.wallet_id for entry in entries)
     results: dict[int, Result] = {}
-    known = _recorded(entry.report.call_id for entry in entries)
-    _refuse_foreign_holds(entries, results)
+    known = _close_holds(entries, results)
     fresh = _first_of_each(entries, known, funds, results)
-    _close_holds(fresh)
     bills = _bills(fresh)
     if bills:
         _post(bills)
         _write_calls(bills)
-        _count(bills)
+        _count(fresh)
     return results
 
 
-type Recorded = dict[UUID, tuple[tuple[int, str, str], dict[str, int], int]]
+type Recorded = dict[str, tuple[tuple[int, str, str], dict[str, int], int]]
 """Of each id: key, model and status; usage; charge."""
 
 
-def _recorded(call_ids: Iterable[UUID]) -> Recorded:
+def _recorded(call_ids: Sequence[str]) -> Recorded:
     """What was recorded before under these ids."""
     found = rows(
-        "SELECT c.id, c.key_id, m.name, c.status, c.usage, c.charged_nanousd FROM logs_call c"
+        "SELECT c.id::text, c.key_id, m.name, c.status, c.usage, c.charged_nanousd FROM logs_call c"
         " JOIN pricing_model m ON m.id = c.model_id WHERE c.id = ANY(%s::uuid[])",
-        [list(call_ids)],
+        [array(call_ids)],
     )
     return {row[0]: (tuple(row[1:4]), json.loads(row[4]), row[5]) for row in found}
 
 
-def _refuse_foreign_holds(entries: list[Entry], results: dict[int, Result]) -> None:
-    """A call whose id was given to another key is rejected."""
-    asked = holds.references([entry.report.call_id for entry in entries])
+def _close_holds(entries: list[Entry], results: dict[int, Result]) -> Recorded:
+    """Close the holds; refuse calls whose id was given to another key; return what was recorded before.
+
+    Recording a call removes its hold and no id gets a second one, so a call with a hold was not recorded yet: only the
+    others are looked for, which are few.
+    """
+    closed = holds.close([(entry.report.call_id, str(entry.report.key_id)) for entry in entries])
+    without = [entry.report.call_id for entry in entries if entry.report.call_id not in closed]
+    others = holds.references(without) if without else {}
     for entry in entries:
-        if asked.get(entry.report.call_id, str(entry.report.key_id)) != str(entry.report.key_id):
+        call_id, reference = entry.report.call_id, str(entry.report.key_id)
+        hold = closed.get(call_id)
+        if (hold.reference if hold else others.get(call_id, reference)) != reference:
             results[entry.place] = _refused(entry, "token_mismatch", "This call_id was given to another key.")
+        elif hold:
+            entry.held_nanousd = hold.amount_nanousd
+    return _recorded(without) if without else {}
 
 
 def _first_of_each(
-    entries: list[Entry], known: Recorded, funds: dict[int, Funds], results: dict[int, Result]
+    entries: list[Entry], known: Recorded, funds: dict[int, Balances], results: dict[int, Result]
 ) -> list[Entry]:
     """Split the charges of what is new, in order; answer for what was recorded before or stands twice in this batch.
 
@@ -220,88 +225,61 @@ def _first_of_each(
                 known[report.call_id] = (content, report.usage, entry.charged_nanousd)
                 fresh.append(entry)
         elif first[:2] == (content, report.usage):
-            results[entry.place] = Result(str(report.call_id), "duplicate", first[2])
+            results[entry.place] = Result(report.call_id, "duplicate", first[2])
         else:
-            results[entry.place] = _conflict(str(report.call_id))
+            results[entry.place] = _conflict(report.call_id)
     return fresh
 
 
-def _split(entry: Entry, own: Funds) -> Result:
+def _split(entry: Entry, own: Balances) -> Result:
     """Take the charge from what the wallet has left: promotional credit first, then paid, which may go below zero."""
-    balance = own.balance_nanousd - entry.charged_nanousd
+    charged = entry.charged_nanousd
+    balance = own.promotional_nanousd + own.paid_nanousd - charged
     if balance < LOWEST_BALANCE_NANOUSD:
         return _refused(entry, "balance_out_of_bounds", "No wallet can owe that much.")
-    entry.promotional_nanousd = min(entry.charged_nanousd, max(own.promotional_nanousd, 0))
-    own.promotional_nanousd -= entry.promotional_nanousd
-    own.paid_nanousd -= entry.charged_nanousd - entry.promotional_nanousd
+    if own.promotional_nanousd > 0:
+        entry.promotional_nanousd = min(charged, own.promotional_nanousd)
+        own.promotional_nanousd -= entry.promotional_nanousd
+    own.paid_nanousd -= entry.paid_nanousd
     entry.balance_after_nanousd = balance
-    return Result(str(entry.report.call_id), "accepted", entry.charged_nanousd)
-
-
-def _close_holds(entries: list[Entry]) -> None:
-    closed = holds.close([(entry.report.call_id, str(entry.report.key_id)) for entry in entries])
-    for entry in entries:
-        hold = closed.get(entry.report.call_id)
-        entry.held_nanousd = hold.amount_nanousd if hold else None
+    return Result(entry.report.call_id, "accepted", charged)
 
 
 def _bills(entries: list[Entry]) -> list[Bill]:
     bills: dict[int, Bill] = {}
     for entry in entries:
-        bill = bills.setdefault(entry.wallet_id, Bill(entry.wallet_id))
+        bill = bills.get(entry.wallet_id)
+        if bill is None:
+            bill = bills[entry.wallet_id] = Bill(entry.wallet_id)
         bill.entries.append(entry)
         bill.promotional_nanousd += entry.promotional_nanousd
-        bill.paid_nanousd += entry.charged_nanousd - entry.promotional_nanousd
+        bill.paid_nanousd += entry.paid_nanousd
     return list(bills.values())
 
 
 def _post(bills: list[Bill]) -> None:
     """One `usage` transfer per wallet and account, named after the first call that it pays for."""
-    accounts = ledger.account_ids(bill.wallet_id for bill in bills)
-    revenue = ledger.house_id("revenue")
-    postings: list[ledger.Posting] = []
+    usage: list[ledger.Usage] = []
     targets: list[tuple[Bill, str]] = []
     for bill in bills:
-        first = bill.entries[0].report.call_id
+        first, count = bill.entries[0].report.call_id, len(bill.entries)
         for kind, amount in (("promotional", bill.promotional_nanousd), ("paid", bill.paid_nanousd)):
             if amount:
-                debit = accounts[bill.wallet_id, kind]
-                reference = f"usage:{first}:{kind}"
-                postings.append(
-                    ledger.Posting(
-                        Code.USAGE,
-                        reference,
-                        debit,
-                        revenue,
-                        bill.wallet_id,
-                        amount,
-                        {"calls": len(bill.entries)},
-                    )
-                )
+                usage.append(ledger.Usage(f"usage:{first}:{kind}", bill.wallet_id, kind, amount, count))
                 targets.append((bill, f"{kind}_transfer_id"))
-    for (bill, attribute), transfer_id in zip(targets, ledger.post_many(postings), strict=True):
+    for (bill, attribute), transfer_id in zip(targets, ledger.post_usage(usage), strict=True):
         setattr(bill, attribute, transfer_id)
 
 
-WRITE_CALLS = """
-    INSERT INTO logs_call (id, wallet_id, key_id, model_id, price_version_id, status, started_at, usage, charged_nanousd,
-        promotional_nanousd, promotional_transfer_id, paid_transfer_id, held_nanousd, balance_after_nanousd, stream,
-        latency_ms, first_token_ms, endpoint, upstream_id, upstream_cost_nanousd)
-    SELECT id, wallet_id, key_id, model_id, version_id, status, started_at, usage::jsonb, charged, promotional,
-        CASE WHEN promotional > 0 THEN promotional_transfer END, CASE WHEN charged > promotional THEN paid_transfer END,
-        held, balance_after, stream, latency_ms, first_token_ms, endpoint, upstream_id, upstream_cost
-    FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::timestamptz[],
-        %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::boolean[],
-        %s::integer[], %s::integer[], %s::text[], %s::text[], %s::bigint[])
-        AS c(id, wallet_id, key_id, model_id, version_id, status, started_at, usage, charged, promotional,
-             promotional_transfer, paid_transfer, held, balance_after, stream, latency_ms, first_token_ms, endpoint,
-             upstream_id, upstream_cost)
-"""
+WRITE_CALLS = (
+    "COPY logs_call (id, wallet_id, key_id, model_id, price_version_id, status, started_at, usage, charged_nanousd,"
+    " promotional_nanousd, promotional_transfer_id, paid_transfer_id, held_nanousd, balance_after_nanousd, stream,"
+    " latency_ms, first_token_ms, endpoint, upstream_id, upstream_cost_nanousd) FROM STDIN"
+)
 
 
 def _write_calls(bills: list[Bill]) -> None:
-    written = [_row(bill, entry) for bill in bills for entry in bill.entries]
-    rows(WRITE_CALLS, [list(column) for column in zip(*written, strict=True)])
+    copy(WRITE_CALLS, [_line(bill, entry) for bill in bills for entry in bill.entries])
     details = [
         (entry.report.call_id, entry.wallet_id, entry.report.client_ip, entry.report.error)
         for bill in bills
@@ -312,33 +290,30 @@ def _write_calls(bills: list[Bill]) -> None:
         rows(
             "INSERT INTO logs_calldetails (call_id, wallet_id, client_ip, error)"
             " SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::inet[], %s::text[]) ON CONFLICT DO NOTHING",
-            [list(column) for column in zip(*details, strict=True)],
+            [array(column) for column in zip(*details, strict=True)],
         )
 
 
-def _row(bill: Bill, entry: Entry) -> tuple[object, ...]:
+NULL = "\\N"
+ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def _line(bill: Bill, entry: Entry) -> str:
+    """A row in COPY's text format. Only endpoint and upstream id are free text; all else is numbers and our own names."""
     report = entry.report
+    usage = ",".join([f'"{unit}":{quantity}' for unit, quantity in report.usage.items()])
+    promotional_transfer = bill.promotional_transfer_id if entry.promotional_nanousd else NULL
+    paid_transfer = bill.paid_transfer_id if entry.paid_nanousd else NULL
+    held = NULL if entry.held_nanousd is None else entry.held_nanousd
+    stream = NULL if report.stream is None else report.stream
+    latency = NULL if report.latency_ms is None else report.latency_ms
+    first_token = NULL if report.first_token_ms is None else report.first_token_ms
+    upstream_cost = NULL if report.upstream_cost_nanousd is None else report.upstream_cost_nanousd
     return (
-        report.call_id,
-        entry.wallet_id,
-        report.key_id,
-        entry.model_id,
-        entry.version_id,
-        report.status,
-        report.started_at,
-        json.dumps(report.usage),
-        entry.charged_nanousd,
-        entry.promotional_nanousd,
-        bill.promotional_transfer_id,
-        bill.paid_transfer_id,
-        entry.held_nanousd,
-        entry.balance_after_nanousd,
-        report.stream,
-        report.latency_ms,
-        report.first_token_ms,
-        report.endpoint,
-        report.upstream_id,
-        report.upstream_cost_nanousd,
+        f"{report.call_id}\t{entry.wallet_id}\t{report.key_id}\t{entry.model_id}\t{entry.version_id}\t{report.status}\t"
+        f"{report.started_at.isoformat()}\t{{{usage}}}\t{entry.charged_nanousd}\t{entry.promotional_nanousd}\t"
+        f"{promotional_transfer}\t{paid_transfer}\t{held}\t{entry.balance_after_nanousd}\t{stream}\t{latency}\t"
+        f"{first_token}\t{report.endpoint.translate(ESCAPED)}\t{report.upstream_id.translate(ESCAPED)}\t{upstream_cost}\n"
     )
 
 
@@ -354,31 +329,37 @@ COUNT_DAYS = """
 """
 
 
-def _count(bills: list[Bill]) -> None:
+def _count(entries: list[Entry]) -> None:
     days: dict[tuple[int, date, int, int], list[int]] = {}
-    keys: dict[int, spending.Spent] = {}
-    for entry in (entry for bill in bills for entry in bill.entries):
+    spent: dict[int, spending.Spent] = {}
+    for entry in entries:
         report = entry.report
-        day = call_ids.moment(report.call_id).date()
-        counted = days.setdefault((entry.wallet_id, day, report.key_id, entry.model_id), [0, 0, 0, 0, 0])
-        for place, amount in enumerate(_counted(entry)):
-            counted[place] += amount
-        spent = keys.setdefault(report.key_id, spending.Spent(report.started_at))
-        spent.add(entry.charged_nanousd, report.started_at)
+        key = (entry.wallet_id, call_ids.day(report.call_id), report.key_id, entry.model_id)
+        counted = days.get(key)
+        if counted is None:
+            counted = days[key] = [0, 0, 0, 0, 0]
+        _add(entry, counted)
+        own = spent.get(report.key_id)
+        if own is None:
+            own = spent[report.key_id] = spending.Spent(report.started_at)
+        own.add(entry.charged_nanousd, report.started_at)
     rows(
         COUNT_DAYS,
-        [list(column) for column in zip(*((*key, *days[key]) for key in sorted(days)), strict=True)],
+        [array(column) for column in zip(*((*key, *days[key]) for key in sorted(days)), strict=True)],
     )
-    spending.add(keys)
+    spending.add(spent)
 
 
-def _counted(entry: Entry) -> Iterable[int]:
+def _add(entry: Entry, counted: list[int]) -> None:
     """Tokens are those of calls that succeeded; what a failed call used was not paid for, and expects nothing."""
+    counted[0] += 1
     if entry.report.status == "failed":
-        return (1, 1, 0, 0, 0)
+        counted[1] += 1
+        return
     usage = entry.report.usage
-    output = usage.get("output_tokens", 0) + usage.get("reasoning_tokens", 0)
-    return (1, 0, rating.total_input_tokens(usage), output, entry.charged_nanousd)
+    counted[2] += rating.total_input_tokens(usage)
+    counted[3] += usage.get("output_tokens", 0) + usage.get("reasoning_tokens", 0)
+    counted[4] += entry.charged_nanousd
 
 
 def _conflict(call_id: str) -> Result:
@@ -387,7 +368,7 @@ def _conflict(call_id: str) -> Result:
 
 
 def _refused(entry: Entry, code: str, message: str) -> Result:
-    return Result(str(entry.report.call_id), "rejected", 0, {"code": code, "message": message})
+    return Result(entry.report.call_id, "rejected", 0, {"code": code, "message": message})
 
 
 def _rejected(raw: object, error: BadCall) -> Result:

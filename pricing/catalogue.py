@@ -56,6 +56,8 @@ class SellableModel:
 
     def version_at(self, moment: datetime) -> DatedTable | None:
         """The version in force at `moment`, complete or not."""
+        if self.versions and self.versions[-1].effective_from <= moment:
+            return self.versions[-1]
         index = bisect_right(self.versions, moment, key=lambda version: version.effective_from)
         return self.versions[index - 1] if index else None
 

@@ -17,6 +17,7 @@ BASIS_POINTS = 10_000
 # the pico-dollar ones too, fits a 64-bit column.
 MAX_CHARGE_NANOUSD = 10**15
 MAX_SUBTOTAL_PICOUSD = 10**18
+_BOUNDS = {code: unit.bound for code, unit in UNITS.items()}
 
 type Tier = tuple[int, Mapping[str, int]]
 type Rates = tuple[Tier, ...]
@@ -77,6 +78,10 @@ class PriceTable:
     multiplier_bp: int
     rates: Rates
 
+    def tier_of(self, usage: Mapping[str, int]) -> Tier:
+        """The tier that a call with this usage is rated by."""
+        return self.rates[0] if len(self.rates) == 1 else self.tier_for(total_input_tokens(usage))
+
     def tier_for(self, input_tokens: int) -> Tier:
         """The tier whose prices all tokens of a call with this much input pay.
 
@@ -135,13 +140,22 @@ def rate(usage: Mapping[str, int], table: PriceTable) -> Receipt:
     """
     for unit, quantity in usage.items():
         check_quantity(unit, quantity)
-    above, prices = table.tier_for(total_input_tokens(usage))
-    lines = tuple(_line(unit, usage[unit], prices) for unit in UNITS if usage.get(unit))
-    subtotal = sum(line.amount_picousd for line in lines)
-    charged = _half_even(subtotal * table.multiplier_bp, BASIS_POINTS * PICO_PER_NANO)
-    if subtotal > MAX_SUBTOTAL_PICOUSD or charged > MAX_CHARGE_NANOUSD:
-        raise ChargeOutOfBounds
+    above, prices = table.tier_of(usage)
+    subtotal, charged = _total(usage, prices, table.multiplier_bp)
+    lines = tuple(
+        Line(unit, quantity, prices[unit], quantity * prices[unit])
+        for unit in UNITS
+        if (quantity := usage.get(unit, 0))
+    )
     return Receipt(table.version_id, above, lines, subtotal, table.multiplier_bp, charged)
+
+
+def charge(usage: Mapping[str, int], table: PriceTable) -> int:
+    """Nano-dollars that `rate` charges, without its receipt: for recording many calls at once.
+
+    Every quantity must have passed `check_quantity`. Raises UnpricedUnit or ChargeOutOfBounds.
+    """
+    return _total(usage, table.tier_of(usage)[1], table.multiplier_bp)[1]
 
 
 def total_input_tokens(usage: Mapping[str, int]) -> int:
@@ -151,9 +165,10 @@ def total_input_tokens(usage: Mapping[str, int]) -> int:
 
 def check_quantity(unit: str, quantity: object) -> None:
     """Raise UnknownUnit or QuantityOutOfBounds for what can't be a quantity of `unit`. True is no 1."""
-    if unit not in UNITS:
+    bound = _BOUNDS.get(unit)
+    if bound is None:
         raise UnknownUnit(unit)
-    if type(quantity) is not int or not 0 <= quantity <= UNITS[unit].bound:
+    if type(quantity) is not int or not 0 <= quantity <= bound:
         raise QuantityOutOfBounds(unit)
 
 
@@ -181,11 +196,19 @@ def is_complete(rates: Rates, *, is_embedding: bool = False) -> bool:
     return "input_tokens" in base and (is_embedding or "output_tokens" in base)
 
 
-def _line(unit: str, quantity: int, prices: Mapping[str, int]) -> Line:
-    price = prices.get(unit)
-    if price is None:
-        raise UnpricedUnit(unit)
-    return Line(unit, quantity, price, quantity * price)
+def _total(usage: Mapping[str, int], prices: Mapping[str, int], multiplier_bp: int) -> tuple[int, int]:
+    """Subtotal in pico-dollars and charge in nano-dollars."""
+    subtotal = 0
+    for unit, quantity in usage.items():
+        if quantity:
+            price = prices.get(unit)
+            if price is None:
+                raise UnpricedUnit(unit)
+            subtotal += quantity * price
+    charged = _half_even(subtotal * multiplier_bp, BASIS_POINTS * PICO_PER_NANO)
+    if subtotal > MAX_SUBTOTAL_PICOUSD or charged > MAX_CHARGE_NANOUSD:
+        raise ChargeOutOfBounds
+    return subtotal, charged
 
 
 def _half_even(numerator: int, denominator: int) -> int:

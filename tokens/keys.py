@@ -9,6 +9,7 @@ import hashlib
 import re
 import secrets
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -18,11 +19,15 @@ from django.utils import timezone
 from tokens.models import ApiKey, GatewayKey, KeySpend
 from wallet import ledger
 from wallet.models import Wallet
+from wallet.transactions import array, rows
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 VISIBLE, SECRET, CHECKSUM = 8, 40, 6
 FORM = re.compile(rf"sk-[0-9A-Za-z]{{{VISIBLE + SECRET + CHECKSUM}}}")
 LONGEST_NAME = 80
+MOST_REMEMBERED = 100_000
+
+_wallets: dict[int, int] = {}
 
 
 class KeyLimitReached(Exception):
@@ -61,6 +66,25 @@ def rename(key: ApiKey, name: str) -> None:
 def revoke(key: ApiKey) -> None:
     """No call is let in with this key any more. Calls in flight are still charged. Twice is fine."""
     ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
+
+
+def wallets_of(key_ids: Iterable[int]) -> dict[int, int]:
+    """The wallets that these keys belong to, of those that exist; remembered, since a key never changes its wallet."""
+    wanted = set(key_ids)
+    found = {key_id: wallet_id for key_id in wanted if (wallet_id := _wallets.get(key_id))}
+    if len(found) < len(wanted):
+        sql = "SELECT id, wallet_id FROM tokens_apikey WHERE id = ANY(%s::bigint[])"
+        looked_up = dict(rows(sql, [array(wanted - found.keys())]))
+        if len(_wallets) > MOST_REMEMBERED:
+            _wallets.clear()
+        _wallets.update(looked_up)
+        found |= looked_up
+    return found
+
+
+def forget() -> None:
+    """Look every key's wallet up again."""
+    _wallets.clear()
 
 
 def clean_name(name: str) -> str:

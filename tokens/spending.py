@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from wallet.transactions import rows
+from wallet.transactions import array, rows
 
 
 @dataclass(slots=True)
@@ -29,9 +29,9 @@ def add(spent: Mapping[int, Spent]) -> None:
         " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::timestamptz[]) AS s(key_id, amount, calls, used_at)"
         " WHERE k.key_id = s.key_id",
         [
-            list(spent),
-            [one.amount_nanousd for one in spent.values()],
-            [one.calls for one in spent.values()],
-            [one.last_used_at for one in spent.values()],
+            array(spent),
+            array([one.amount_nanousd for one in spent.values()]),
+            array([one.calls for one in spent.values()]),
+            array([one.last_used_at.isoformat() for one in spent.values()]),
         ],
     )

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from wallet import ledger
 from wallet.models import Hold, Wallet
-from wallet.transactions import rows
+from wallet.transactions import array, rows
 
 # For the statement that admits a call: a common table expression that locks the funds of the wallet in `admitted`
 # (wallet_id, and the columns of the hold), checks them as last committed, and holds the amount. Of several statements
@@ -33,35 +33,44 @@ PLACE = """
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ClosedHold:
-    wallet_id: int
+    reference: str
     amount_nanousd: int
-    was_open: bool
 
 
-def close(calls: Sequence[tuple[UUID, str]]) -> dict[UUID, ClosedHold]:
+CLOSE = """
+    WITH gone AS (
+        DELETE FROM wallet_hold h USING unnest(%s::uuid[], %s::text[]) AS c(id, reference)
+        WHERE h.id = c.id AND h.reference = c.reference
+        RETURNING h.id, h.reference, h.wallet_id, h.amount_nanousd, h.state
+    ),
+    lowered AS (
+        UPDATE wallet_funds f SET held_nanousd = f.held_nanousd - r.amount
+        FROM (
+            SELECT wallet_id, sum(amount_nanousd)::bigint AS amount FROM gone WHERE state = 'open' GROUP BY wallet_id
+        ) r
+        WHERE f.wallet_id = r.wallet_id
+    )
+    SELECT id::text, reference, amount_nanousd FROM gone
+"""
+
+
+def close(calls: Sequence[tuple[str, str]]) -> dict[str, ClosedHold]:
     """Remove the holds of these (call id, reference) and take them off the held totals. Unknown ones are no error.
 
     A hold with another reference stays as it is. The wallets must be locked (`ledger.lock`) in this transaction.
     """
     gone = rows(
-        "DELETE FROM wallet_hold h USING unnest(%s::uuid[], %s::text[]) AS c(id, reference)"
-        " WHERE h.id = c.id AND h.reference = c.reference RETURNING h.id, h.wallet_id, h.amount_nanousd, h.state = 'open'",
-        [[call_id for call_id, _ in calls], [reference for _, reference in calls]],
+        CLOSE, [array([call_id for call_id, _ in calls]), array([reference for _, reference in calls])]
     )
-    closed = {row[0]: ClosedHold(*row[1:]) for row in gone}
-    released: dict[int, int] = {}
-    for hold in closed.values():
-        if hold.was_open:
-            released[hold.wallet_id] = released.get(hold.wallet_id, 0) + hold.amount_nanousd
-    _lower_totals(released)
-    return closed
+    return {row[0]: ClosedHold(*row[1:]) for row in gone}
 
 
-def references(call_ids: Sequence[UUID]) -> dict[UUID, str]:
+def references(call_ids: Sequence[str]) -> dict[str, str]:
     """Who asked for these holds, of those that exist."""
-    return dict(Hold.objects.filter(pk__in=call_ids).values_list("id", "reference"))
+    found = rows("SELECT id::text, reference FROM wallet_hold WHERE id = ANY(%s::uuid[])", [array(call_ids)])
+    return dict(found)
 
 
 def release(call_id: UUID) -> bool:
@@ -71,7 +80,22 @@ def release(call_id: UUID) -> bool:
         if hold is None:
             return False
         ledger.lock([hold.wallet_id])
-        return bool(close([(call_id, hold.reference)]))
+        return bool(close([(str(call_id), hold.reference)]))
+
+
+EXPIRE = """
+    WITH expired AS (
+        UPDATE wallet_hold SET state = 'expired'
+        WHERE state = 'open' AND expires_at <= now() AND wallet_id = ANY(%s::bigint[])
+        RETURNING wallet_id, amount_nanousd
+    ),
+    lowered AS (
+        UPDATE wallet_funds f SET held_nanousd = f.held_nanousd - r.amount
+        FROM (SELECT wallet_id, sum(amount_nanousd)::bigint AS amount FROM expired GROUP BY wallet_id) r
+        WHERE f.wallet_id = r.wallet_id
+    )
+    SELECT count(*) FROM expired
+"""
 
 
 def expire_overdue(wallet: Wallet | int | None = None, limit: int = 10_000) -> int:
@@ -85,19 +109,7 @@ def expire_overdue(wallet: Wallet | int | None = None, limit: int = 10_000) -> i
         )
         ledger.lock(row[0] for row in overdue)
         expired = rows(
-            "WITH expired AS (UPDATE wallet_hold SET state = 'expired' WHERE state = 'open' AND expires_at <= now()"
-            " AND wallet_id = ANY(%s) RETURNING wallet_id, amount_nanousd)"
-            " SELECT wallet_id, sum(amount_nanousd)::bigint, count(*) FROM expired GROUP BY wallet_id",
-            [[row[0] for row in overdue]],
+            EXPIRE,
+            [array([row[0] for row in overdue])],
         )
-        _lower_totals({row[0]: row[1] for row in expired})
-    return sum(row[2] for row in expired)
-
-
-def _lower_totals(released: dict[int, int]) -> None:
-    if released:
-        rows(
-            "UPDATE wallet_funds f SET held_nanousd = f.held_nanousd - r.amount"
-            " FROM unnest(%s::bigint[], %s::bigint[]) AS r(wallet_id, amount) WHERE f.wallet_id = r.wallet_id",
-            [list(released), list(released.values())],
-        )
+    return int(expired[0][0])

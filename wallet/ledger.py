@@ -6,14 +6,14 @@ account's credits − debits; a reference moves money once. Amounts are integer 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 from django.db import transaction
 from psycopg.types.json import Jsonb
 
 from wallet.models import Account, Code, Funds, Transfer, Wallet
-from wallet.transactions import rows
+from wallet.transactions import array, rows
 
 LARGEST_AMOUNT_NANOUSD = 10**18  # a thousand million dollars; far below BIGINT, so that sums can't wrap
 
@@ -22,17 +22,27 @@ class ReferenceConflict(Exception):
     """The reference already moved money, but not the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
-    """A transfer to be made."""
+@dataclass(slots=True)
+class Usage:
+    """What one account of a wallet pays for a number of calls."""
 
-    code: Code
     reference: str
-    debit_id: int
-    credit_id: int
-    wallet_id: int | None
+    wallet_id: int
+    kind: str
     amount_nanousd: int
-    details: Mapping[str, Any] = field(default_factory=dict)
+    calls: int
+
+
+@dataclass(slots=True)
+class Balances:
+    """What the two accounts of a locked wallet hold."""
+
+    promotional_nanousd: int
+    paid_nanousd: int
+
+    @property
+    def balance_nanousd(self) -> int:
+        return self.promotional_nanousd + self.paid_nanousd
 
 
 _house_ids: dict[str, int] = {}
@@ -62,17 +72,14 @@ def balances(wallet: Wallet) -> Funds:
     return Funds.objects.get(wallet=wallet)
 
 
-def lock(wallet_ids: Iterable[int]) -> dict[int, Funds]:
+def lock(wallet_ids: Iterable[int]) -> dict[int, Balances]:
     """Lock these wallets' funds until the transaction ends, in the order of their ids, and return them."""
     found = rows(
-        "SELECT wallet_id, promotional_nanousd, paid_nanousd, held_nanousd FROM wallet_funds"
-        " WHERE wallet_id = ANY(%s) ORDER BY wallet_id FOR UPDATE",
-        [sorted(set(wallet_ids))],
+        "SELECT wallet_id, promotional_nanousd, paid_nanousd FROM wallet_funds"
+        " WHERE wallet_id = ANY(%s::bigint[]) ORDER BY wallet_id FOR UPDATE",
+        [array(set(wallet_ids))],
     )
-    return {
-        row[0]: Funds(wallet_id=row[0], promotional_nanousd=row[1], paid_nanousd=row[2], held_nanousd=row[3])
-        for row in found
-    }
+    return {row[0]: Balances(*row[1:]) for row in found}
 
 
 def post(
@@ -119,41 +126,39 @@ def post(
     return transfer
 
 
-def post_many(postings: Sequence[Posting]) -> list[int]:
-    """Insert transfers that are known to be new, in one statement; ids in the order given.
+def post_usage(usage: Sequence[Usage]) -> list[int]:
+    """Charge wallets for calls: one transfer each, in one statement; ids in the order given.
 
     The wallets must be locked (`lock`) in this transaction. A reference that exists raises IntegrityError.
     """
-    if not postings:
+    if not usage:
         return []
-    for posting in postings:
-        _check_amount(posting.amount_nanousd)
+    for one in usage:
+        _check_amount(one.amount_nanousd)
     made = rows(
-        "INSERT INTO wallet_transfer (code, reference, debit_account_id, credit_account_id, wallet_id, amount_nanousd,"
-        " details) SELECT code, reference, debit, credit, wallet, amount, details"
-        " FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::jsonb[])"
-        " WITH ORDINALITY"
-        " AS t(code, reference, debit, credit, wallet, amount, details, place) ORDER BY place RETURNING id, reference",
+        POST_USAGE,
         [
-            [p.code.value for p in postings],
-            [p.reference for p in postings],
-            [p.debit_id for p in postings],
-            [p.credit_id for p in postings],
-            [p.wallet_id for p in postings],
-            [p.amount_nanousd for p in postings],
-            [Jsonb(dict(p.details)) for p in postings],
+            house_id("revenue"),
+            array([one.reference for one in usage]),
+            array([one.wallet_id for one in usage]),
+            array([one.kind for one in usage]),
+            array([one.amount_nanousd for one in usage]),
+            array([one.calls for one in usage]),
         ],
     )
     ids = cast("dict[str, int]", {reference: pk for pk, reference in made})
-    return [ids[p.reference] for p in postings]
+    return [ids[one.reference] for one in usage]
 
 
-def account_ids(wallet_ids: Iterable[int]) -> dict[tuple[int, str], int]:
-    """Account ids by (wallet id, kind)."""
-    found = rows(
-        "SELECT wallet_id, kind, id FROM wallet_account WHERE wallet_id = ANY(%s)", [list(wallet_ids)]
-    )
-    return {(wallet_id, kind): pk for wallet_id, kind, pk in found}
+POST_USAGE = """
+    INSERT INTO wallet_transfer (code, reference, debit_account_id, credit_account_id, wallet_id, amount_nanousd, details)
+    SELECT 'usage', u.reference, a.id, %s::bigint, u.wallet_id, u.amount, jsonb_build_object('calls', u.calls)
+    FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[]) WITH ORDINALITY
+        AS u(reference, wallet_id, kind, amount, calls, place)
+        JOIN wallet_account a ON a.wallet_id = u.wallet_id AND a.kind = u.kind
+    ORDER BY u.place
+    RETURNING id, reference
+"""
 
 
 def _check_amount(amount_nanousd: int) -> None:

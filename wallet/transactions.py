@@ -6,12 +6,18 @@ given. Then a COMMIT whose outcome nobody knows is simply tried once more.
 
 import random
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
 
 import psycopg
 from django.db import InterfaceError, OperationalError, connection, transaction
 from psycopg_pool import PoolTimeout
+
+if TYPE_CHECKING:
+    from typing import LiteralString
 
 ATTEMPTS = 4
 # Serialization failure, deadlock, lock timeout: the transaction was undone, and may succeed next time.
@@ -52,10 +58,36 @@ def rows(sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[tupl
 
     Runs on Django's own connection, inside its transaction. Errors are Django's; JSON comes as text.
     """
+    with _cursor() as cursor:
+        cursor.execute(sql, parameters, prepare=True)
+        return cursor.fetchall() if cursor.description else []
+
+
+def copy(statement: "LiteralString", lines: Iterable[str]) -> None:
+    """Send lines in COPY's text format, each with its line feed; the fastest way into a table for many rows."""
+    with _cursor() as cursor, cursor.copy(statement) as sink:
+        sink.write("".join(lines))
+
+
+def array(values: Iterable[str | int | UUID | date | None]) -> str:
+    """A PostgreSQL array as text, to be cast where it is used.
+
+    For hundreds of values: psycopg looks at each element of a list for its type, which costs more than all else.
+    """
+    return "{" + ",".join([_element(value) for value in values]) + "}"
+
+
+def _element(value: str | int | UUID | date | None) -> str:
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return "NULL" if value is None else str(value)
+
+
+@contextmanager
+def _cursor() -> "Iterator[psycopg.Cursor[Any]]":
     connection.ensure_connection()
     with (
         connection.wrap_database_errors,
         psycopg.Cursor(cast("psycopg.Connection", connection.connection)) as cursor,
     ):
-        cursor.execute(sql, parameters, prepare=True)
-        return cursor.fetchall() if cursor.description else []
+        yield cursor
