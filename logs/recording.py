@@ -23,7 +23,7 @@ from pricing import catalogue, rating
 from tokens import keys, spending
 from wallet import holds, ledger
 from wallet.ledger import Balances
-from wallet.transactions import again_if_lost, array, copy, rows
+from wallet.transactions import again_if_lost, array, cell, copy, rows
 
 # No wallet owes ten million dollars: beyond it a report is taken for a mistake, and no sum can leave 64 bits.
 LOWEST_BALANCE_NANOUSD = -(10**16)
@@ -278,42 +278,34 @@ WRITE_CALLS = (
 )
 
 
+WRITE_DETAILS = "COPY logs_calldetails (call_id, wallet_id, client_ip, error) FROM STDIN"
+
+
 def _write_calls(bills: list[Bill]) -> None:
     copy(WRITE_CALLS, [_line(bill, entry) for bill in bills for entry in bill.entries])
     details = [
-        (entry.report.call_id, entry.wallet_id, entry.report.client_ip, entry.report.error)
+        f"{entry.report.call_id}\t{entry.wallet_id}\t{cell(entry.report.client_ip)}\t{cell(entry.report.error)}\n"
         for bill in bills
         for entry in bill.entries
         if entry.report.client_ip or entry.report.error
     ]
     if details:
-        rows(
-            "INSERT INTO logs_calldetails (call_id, wallet_id, client_ip, error)"
-            " SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::inet[], %s::text[]) ON CONFLICT DO NOTHING",
-            [array(column) for column in zip(*details, strict=True)],
-        )
-
-
-NULL = "\\N"
-ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+        copy(WRITE_DETAILS, details)
 
 
 def _line(bill: Bill, entry: Entry) -> str:
-    """A row in COPY's text format. Only endpoint and upstream id are free text; all else is numbers and our own names."""
+    """A row in COPY's text format."""
     report = entry.report
     usage = ",".join([f'"{unit}":{quantity}' for unit, quantity in report.usage.items()])
-    promotional_transfer = bill.promotional_transfer_id if entry.promotional_nanousd else NULL
-    paid_transfer = bill.paid_transfer_id if entry.paid_nanousd else NULL
-    held = NULL if entry.held_nanousd is None else entry.held_nanousd
-    stream = NULL if report.stream is None else report.stream
-    latency = NULL if report.latency_ms is None else report.latency_ms
-    first_token = NULL if report.first_token_ms is None else report.first_token_ms
-    upstream_cost = NULL if report.upstream_cost_nanousd is None else report.upstream_cost_nanousd
+    promotional_transfer = bill.promotional_transfer_id if entry.promotional_nanousd else None
+    paid_transfer = bill.paid_transfer_id if entry.paid_nanousd else None
+    # What is always there and never free text stands as it is; it is most of the row.
     return (
         f"{report.call_id}\t{entry.wallet_id}\t{report.key_id}\t{entry.model_id}\t{entry.version_id}\t{report.status}\t"
-        f"{report.started_at.isoformat()}\t{{{usage}}}\t{entry.charged_nanousd}\t{entry.promotional_nanousd}\t"
-        f"{promotional_transfer}\t{paid_transfer}\t{held}\t{entry.balance_after_nanousd}\t{stream}\t{latency}\t"
-        f"{first_token}\t{report.endpoint.translate(ESCAPED)}\t{report.upstream_id.translate(ESCAPED)}\t{upstream_cost}\n"
+        f"{report.started_at}\t{{{usage}}}\t{entry.charged_nanousd}\t{entry.promotional_nanousd}\t"
+        f"{cell(promotional_transfer)}\t{cell(paid_transfer)}\t{cell(entry.held_nanousd)}\t"
+        f"{entry.balance_after_nanousd}\t{cell(report.stream)}\t{cell(report.latency_ms)}\t{cell(report.first_token_ms)}\t"
+        f"{cell(report.endpoint)}\t{cell(report.upstream_id)}\t{cell(report.upstream_cost_nanousd)}\n"
     )
 
 

@@ -69,18 +69,24 @@ def copy(statement: "LiteralString", lines: Iterable[str]) -> None:
         sink.write("".join(lines))
 
 
-def array(values: Iterable[str | int | UUID | date | None]) -> str:
-    """A PostgreSQL array as text, to be cast where it is used.
+def array(values: Iterable[int | str | UUID | date]) -> str:
+    """A PostgreSQL array as text, to be cast where it is used: of numbers, ids, times and names of ours.
 
-    For hundreds of values: psycopg looks at each element of a list for its type, which costs more than all else.
+    For hundreds of values: psycopg looks at each element of a list for its type, which costs more than all else. What
+    comes from outside would have to be quoted, and has no place here.
     """
-    return "{" + ",".join([_element(value) for value in values]) + "}"
+    return "{" + ",".join(map(str, values)) + "}"
 
 
-def _element(value: str | int | UUID | date | None) -> str:
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return "NULL" if value is None else str(value)
+ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def cell(value: object) -> str:
+    """A value in COPY's text format."""
+    if value is None:
+        return "\\N"
+    text = str(value)
+    return text if text.isprintable() and "\\" not in text else text.translate(ESCAPED)
 
 
 @contextmanager
