@@ -1,5 +1,5 @@
 """People, for staff, and what staff did. Whoever has `accounts.change_user` may rename people, `accounts.lock_out_user`
-lock them out; rights are superusers'.
+lock them out, `accounts.close_user` close their accounts; rights are superusers'.
 
 Nobody is deleted here: their wallet has history. Their e-mail address is theirs to change. No page shows a password's
 hash. The pages that come with allauth and Django for addresses and groups are taken away or replaced.
@@ -50,18 +50,19 @@ class UserForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the ch
 
 @admin.register(User)
 class UserAdmin(ActingAdmin, DjangoUserAdmin):  # type: ignore[misc, type-arg]  # Django's is generic for the checker only
-    actions_detail = ("lock_out", "reinstate")
+    actions_detail = ("lock_out", "reinstate", "close")
     lock_out = button(admin_acts.LOCK_OUT)
     reinstate = button(admin_acts.REINSTATE)
+    close = button(admin_acts.CLOSE)
     form = UserForm
     change_password_form = AdminPasswordChangeForm
-    list_display = ("email", "name", "is_active", "is_staff", "date_joined", "last_login")
+    list_display = ("who", "name", "is_active", "is_staff", "date_joined", "last_login")
     list_filter = ("is_active", "is_staff", "is_superuser")
     search_fields = ("email", "name")
     search_help_text = "E-mail address from its beginning, or a name"
     ordering = ("-id",)
     fieldsets = (
-        (None, {"fields": ("email", "name", "is_active")}),
+        (None, {"fields": ("who", "name", "is_active", "closed_at")}),
         ("More of them", {"fields": ("date_joined", "last_login", "addresses", "more")}),
         ("Rights", {"fields": RIGHTS}),
     )
@@ -74,14 +75,19 @@ class UserAdmin(ActingAdmin, DjangoUserAdmin):  # type: ignore[misc, type-arg]  
         return found | Q(pk=int(term)) if _is_id(term) else found
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Other staff are changed by superusers only, or locking out one's superiors would be a way up."""
+        """Other staff are changed by superusers only, or locking out one's superiors would be a way up.
+
+        Nothing is left to change of an account that is closed.
+        """
+        if isinstance(obj, User) and obj.closed_at is not None:
+            return False
         if request.user.is_superuser:
             return True
         allowed = request.user.is_active and request.user.has_perm("accounts.change_user")
         return allowed and not (isinstance(obj, User) and (obj.is_staff or obj.is_superuser))
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
-        always = ("email", "is_active", "date_joined", "last_login", "addresses", "more")
+        always = ("who", "is_active", "closed_at", "date_joined", "last_login", "addresses", "more")
         return always if request.user.is_superuser else (*always, *RIGHTS)
 
     def get_form(
@@ -102,9 +108,14 @@ class UserAdmin(ActingAdmin, DjangoUserAdmin):  # type: ignore[misc, type-arg]  
     ) -> HttpResponse:
         messages.error(
             request,
-            "Nobody is deleted here: what they paid and used stays in the books. Lock them out instead.",
+            "Nobody is deleted here: what they paid and used stays in the books. Lock them out, or close their"
+            " account.",
         )
         return redirect("admin:accounts_user_change", object_id)
+
+    @column("Person")
+    def who(self, user: User) -> str:
+        return str(user)
 
     @column("E-mail addresses")
     def addresses(self, user: User) -> str:

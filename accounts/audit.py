@@ -21,6 +21,8 @@ SHORTEST_REASON = 5
 LONGEST_REASON = 500
 # API keys, Stripe's keys, and any run of letters and digits that is as long as a key and no id of Stripe's.
 _KEYS = re.compile(r"sk-\w{8}|[srp]k_(?:live|test)_\w|whsec_\w|\b(?!(?:cs|pi|evt|ch|re)_)[A-Za-z0-9_-]{40,}")
+# The trail outlives accounts, so it names people by their ids.
+_ADDRESS = re.compile(r"[^\s@<>]@[^\s@<>]+\.[^\s@<>.]{2}")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -34,7 +36,10 @@ class AlreadySent(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """Who of the staff wants it, why, and the id of the form that says so. A bad reason raises Refused."""
+    """Who wants it (staff, or somebody of their own account), why, and the id of the form that says so.
+
+    A bad reason raises Refused.
+    """
 
     actor: User
     reason: str
@@ -81,7 +86,7 @@ def record(
 
 
 def checked_reason(reason: str) -> str:
-    """The reason without spaces around it; raises Refused where it is too short, too long, or holds a key."""
+    """The reason without spaces around it; raises Refused where it is too short, too long, or holds a key or an address."""
     reason = reason.strip()
     if len(reason) < SHORTEST_REASON:
         raise Refused(f"Write why, in {SHORTEST_REASON} characters at least.")
@@ -92,5 +97,9 @@ def checked_reason(reason: str) -> str:
     if _KEYS.search(reason):
         raise Refused(
             "The reason seems to hold a key. The audit trail is never erased; name the key's prefix."
+        )
+    if _ADDRESS.search(reason):
+        raise Refused(
+            "The reason seems to hold an e-mail address. The audit trail is never erased; name the person's number."
         )
     return reason

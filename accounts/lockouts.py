@@ -40,6 +40,8 @@ def _write(by: Instruction, person: User, *, is_active: bool) -> None:
             raise PermissionDenied("Another superuser has to do this.")
         if not is_new:
             return
+        if found.closed_at is not None:
+            raise Refused("This account is closed, and stays closed.")
         if found.is_active == is_active:
             raise Refused(
                 "This person is not locked out." if is_active else "This person is locked out already."

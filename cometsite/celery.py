@@ -39,6 +39,7 @@ app.conf.update(
                 "task": "wallet.tasks.check_everything",
                 "schedule": crontab(hour=1, minute=30),
             },
+            "closed-accounts": {"task": "accounts.tasks.forget_late", "schedule": 3600.0},
             "partitions": {"task": "logs.tasks.make_partitions", "schedule": 3600.0},
         },
     }

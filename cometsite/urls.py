@@ -12,6 +12,7 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("api/openapi.json", views.openapi, name="openapi"),
     path("api/", views.api_reference, name="api_reference"),
+    path("accounts/", include("accounts.urls")),
     path("accounts/", include("allauth.account.urls")),
     path("wallet/", include("wallet.urls")),
     path("tokens/", include("tokens.urls")),

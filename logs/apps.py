@@ -6,6 +6,7 @@ class LogsConfig(AppConfig):
     verbose_name = "Usage"
 
     def ready(self) -> None:
-        from logs import invariants
+        from logs import invariants, signals
 
         invariants.add()
+        signals.connect()

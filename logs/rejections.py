@@ -1,4 +1,7 @@
-"""Reported calls that were not charged are kept with their reason, for staff to look at."""
+"""Reported calls that were not charged are kept with their reason, for staff to rate.
+
+What may identify a person is not kept with them: of a call's fields only those that say what it was and what it used.
+"""
 
 import json
 import re
@@ -12,6 +15,11 @@ if TYPE_CHECKING:
     from logs.recording import Result
 
 LONGEST_PAYLOAD = 20_000
+# All fields of a call but `client_ip` and `error`; what else a gateway may send along, nobody asked for.
+KEPT = (
+    "call_id", "model", "started_at", "token_id", "status", "usage", "latency_ms", "first_token_ms", "stream",
+    "endpoint", "upstream_id", "upstream_cost_nanousd",
+)  # fmt: skip
 KEY = re.compile(r"sk-[0-9A-Za-z]{20,}")
 
 
@@ -38,8 +46,9 @@ def _wallet_id(raw: object, wallets: Mapping[int, int]) -> int | None:
 
 
 def _payload(raw: object) -> Any:
-    """The call as it came, as far as it can be stored; a key that somebody put into a wrong field is masked."""
-    text = _clean(json.dumps(raw, ensure_ascii=False))
+    """The call as far as it may be kept and can be stored; a key that somebody put into a wrong field is masked."""
+    kept = {name: raw[name] for name in KEPT if name in raw} if isinstance(raw, dict) else raw
+    text = _clean(json.dumps(kept, ensure_ascii=False))
     if len(text) > LONGEST_PAYLOAD or "\\u0000" in text or not _is_json(text):
         return {"cut": text[:LONGEST_PAYLOAD].replace("\\u0000", "\ufffd")}
     return json.loads(text)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4, uuid5
 
 from django.conf import settings
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import F
 from django.urls import reverse
@@ -147,7 +148,9 @@ def _row(wallet: Wallet, amount_cents: int, form_id: str) -> TopUp:
     now = timezone.now()
     key = uuid5(FORMS, f"{wallet.pk} {form_id}") if form_id else uuid4()
     with transaction.atomic():
-        Wallet.objects.select_for_update(no_key=True).get(pk=wallet.pk)
+        locked = Wallet.objects.select_for_update(no_key=True).get(pk=wallet.pk)
+        if not locked.owner.is_active:
+            raise PermissionDenied("The account was closed, or its owner locked out, in this moment.")
         before = TopUp.objects.filter(pk=key).first()
         if before and before.amount_cents == amount_cents and before.state in PAYABLE:
             return before

@@ -1,0 +1,22 @@
+"""What becomes of the keys of an account that is closed."""
+
+from typing import Any
+
+from django.db.models.functions import Coalesce, Now
+
+from accounts.models import User
+from accounts.signals import account_closed
+from tokens.models import ApiKey
+
+# In place of the name that its owner gave it, which may tell who that was.
+NAME = "of a closed account"
+
+
+def connect() -> None:
+    account_closed.connect(_on_closed, dispatch_uid="tokens.closed")
+
+
+def _on_closed(sender: object, person: User, **_: Any) -> None:
+    ApiKey.objects.filter(wallet__owner=person).exclude(name=NAME, revoked_at__isnull=False).update(
+        name=NAME, revoked_at=Coalesce("revoked_at", Now())
+    )
