@@ -13,6 +13,7 @@ from bench.machine import Machine
 from cometsite.quickstart import StartError
 
 PROJECT = Path(__file__).resolve().parents[1]
+FULL_GROWTH = 10_000_000
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,7 +42,11 @@ def _measure(machine: Machine, chosen: set[str], options: argparse.Namespace) ->
     from bench import rendering, session
 
     with session.Session(machine, options.wallets) as running:
-        report = running.measure(chosen, options.rounds, options.seconds)
+        if options.names or not options.growth:
+            running.measure(chosen, options.rounds, options.seconds)
+        if options.growth:
+            running.growth(options.growth, options.rounds, options.seconds)
+    report = running.report
     text = rendering.as_text(report)
     print(text)
     if options.markdown:
@@ -60,6 +65,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=2.0, help="of each window")
     parser.add_argument("--rounds", type=int, default=3, help="each round measures everything once")
     parser.add_argument("--wallets", type=int, default=1000, help="each with five keys")
+    parser.add_argument(
+        "--growth",
+        type=int,
+        nargs="?",
+        const=FULL_GROWTH,
+        metavar="CALLS",
+        help="recording and check_invariants as the books grow to so many calls (10 million); alone without names",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--markdown", type=Path, metavar="FILE")
     return parser

@@ -1,4 +1,4 @@
-"""Who used the processors in a window: the database's processes and the web server's. Linux only; elsewhere zero."""
+"""Who used the processors in a window: the database, the web server, and whatever else ran. Linux only; elsewhere zero."""
 
 import os
 from collections.abc import Iterator
@@ -15,6 +15,15 @@ def of_tree(root: int) -> float:
         more = {pid for pid, (parent, _) in known.items() if parent in tree} - tree
         tree, grown = tree | more, bool(more)
     return sum(known[pid][1] for pid in tree if pid in known) / TICKS_PER_S
+
+
+def of_all() -> float:
+    """Seconds of processor time of everything on this machine."""
+    file = Path("/proc/stat")
+    if not file.exists():
+        return 0.0
+    user, nice, system, _, _, interrupts, soft_interrupts = map(int, file.read_text().split()[1:8])
+    return (user + nice + system + interrupts + soft_interrupts) / TICKS_PER_S
 
 
 def _processes() -> Iterator[tuple[int, int, int]]:

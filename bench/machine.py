@@ -6,12 +6,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from bench import cpu
+from bench.results import Cores
 from cometsite.quickstart import StartError, commands, environment, leftovers, ports
 from cometsite.quickstart.commands import PROJECT, Site
 from cometsite.quickstart.environment import NAMES
@@ -24,14 +24,6 @@ HOST = "127.0.0.1"
 READY_TIMEOUT_S = 60.0
 # Charging needs neither broker nor Stripe, so nothing listens for them.
 NOWHERE = "127.0.0.1:1"
-
-
-@dataclass(frozen=True, slots=True)
-class CpuTimes:
-    """Seconds of processor time so far."""
-
-    database_s: float
-    web_s: float
 
 
 class Machine:
@@ -114,8 +106,9 @@ class Machine:
         child = next(watched.child for watched in self.supervisor.watched if watched.name == name)
         return child.process.pid if child.process is not None and child.running else 0
 
-    def cpu(self) -> CpuTimes:
-        return CpuTimes(cpu.of_tree(self._process("postgres")), cpu.of_tree(self._process("web")))
+    def watch(self) -> "Watch":
+        """Starts to count who uses the processors."""
+        return Watch(self._process("postgres"), self._process("web"))
 
     def _stop(self) -> None:
         self.supervisor.stop()
@@ -127,3 +120,23 @@ class Machine:
         for name in names:
             if (path := self.folder.path / name).exists():
                 shutil.rmtree(path)
+
+
+class Watch:
+    """Processor time from now on."""
+
+    def __init__(self, database: int, web: int) -> None:
+        self.database, self.web = database, web
+        self.began_at, self.before = time.perf_counter(), self._used()
+
+    def _used(self) -> tuple[float, float, float]:
+        return cpu.of_tree(self.database), cpu.of_tree(self.web), cpu.of_all()
+
+    def cores(self, client_s: float) -> Cores:
+        """How many processors each kept busy, of which the client used so many seconds."""
+        elapsed = time.perf_counter() - self.began_at
+        database, web, everything = (
+            (after - before) / elapsed for after, before in zip(self._used(), self.before, strict=True)
+        )
+        client = client_s / elapsed
+        return Cores(database, web, client, max(0.0, everything - database - web - client))

@@ -4,23 +4,24 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
 
 from bench import load, traffic
 from bench.load import Load, Outcome
-from bench.machine import CpuTimes, Machine
+from bench.machine import Machine, Watch
 from bench.plan import CLIENTS, CONNECTIONS, SIZES
 from bench.population import Key, Population
-from bench.results import Cores, Round, Sample
+from bench.results import Round, Sample
 from bench.traffic import Stock
 from bench.yardsticks import Copy, Pgbench
 
 BATCH, BATCH_CLIENTS = 500, 4
 # So much more than in the window before is rendered, in case this one is faster.
 RESERVE = 1.3
-# Time for both processes to get their requests and connect.
-LEAD_S = 0.5
+# Time for the processes to get their requests and to connect.
+LEAD_S = 0.15
+HANDED_OVER_PER_S = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,36 +43,26 @@ class Lab:
     accepted: int = 0
     refused: Counter[str] = field(default_factory=Counter)
 
-    def start(
-        self,
-        requests: Sequence[bytes],
-        connections: int,
-        seconds: float,
-        *,
-        repeat: bool,
-        start_at: float = 0,
-    ) -> "Future[Outcome]":
-        wanted = Load(self.machine.port, requests, connections, seconds, repeat=repeat, start_at=start_at)
-        return self.clients.submit(load.drive, wanted)
+    def drive(self, *loads: Load) -> tuple[list[Outcome], Watch]:
+        """Sends them at the same moment, each from a process of its own, when both have got their requests."""
+        size = sum(len(request) for one in loads for request in one.requests)
+        start_at = time.monotonic() + LEAD_S + size / HANDED_OVER_PER_S
+        started = [self.clients.submit(load.drive, replace(one, start_at=start_at)) for one in loads]
+        time.sleep(max(0.0, start_at - time.monotonic()))
+        watch = self.machine.watch()
+        outcomes = [one.result() for one in started]
+        for outcome in outcomes:
+            self.accepted += outcome.accepted
+            self.refused += outcome.refused
+        return outcomes, watch
 
-    def finish(self, under_way: "Future[Outcome]") -> Outcome:
-        outcome = under_way.result()
-        self.accepted += outcome.accepted
-        self.refused += outcome.refused
-        return outcome
-
-    def sample(self, outcome: Outcome, before: CpuTimes, *, calls: bool) -> Sample:
-        used, elapsed = self.machine.cpu(), outcome.elapsed_s
+    def sample(self, outcome: Outcome, watch: Watch, *, calls: bool) -> Sample:
         ordered = sorted(outcome.latencies_s)
         return Sample(
-            per_second=(outcome.accepted if calls else len(ordered)) / elapsed,
+            per_second=(outcome.accepted if calls else len(ordered)) / outcome.elapsed_s,
             p50_ms=statistics.median(ordered) * 1000,
             p99_ms=ordered[int(len(ordered) * 0.99)] * 1000,
-            cores=Cores(
-                (used.database_s - before.database_s) / elapsed,
-                (used.web_s - before.web_s) / elapsed,
-                outcome.cpu_s / elapsed,
-            ),
+            cores=watch.cores(outcome.cpu_s),
         )
 
 
@@ -85,9 +76,11 @@ class Asking:
     connections: int
 
     def __call__(self, seconds: float) -> Round:
-        before = self.lab.machine.cpu()
-        outcome = self.lab.finish(self.lab.start(self.requests, self.connections, seconds, repeat=True))
-        return {self.name: self.lab.sample(outcome, before, calls=False)}
+        (outcome,), watch = self.lab.drive(self.load(seconds))
+        return {self.name: self.lab.sample(outcome, watch, calls=False)}
+
+    def load(self, seconds: float) -> Load:
+        return Load(self.lab.machine.port, self.requests, self.connections, seconds, repeat=True)
 
 
 @dataclass(slots=True)
@@ -107,19 +100,16 @@ class Recording:
         self.stock = Stock(self.lab.population, self.keys, self.size)
 
     def __call__(self, seconds: float) -> Round:
-        self.fill(seconds)
-        before = self.lab.machine.cpu()
-        outcome = self.lab.finish(
-            self.lab.start(self.stock.requests, self.connections, seconds, repeat=False)
-        )
-        return {self.name: self.taken(outcome, before)}
+        (outcome,), watch = self.lab.drive(self.load(seconds))
+        return {self.name: self.taken(outcome, watch)}
 
-    def fill(self, seconds: float) -> None:
-        enough = self.connections * self.size * 4
+    def load(self, seconds: float) -> Load:
+        enough = self.connections * self.size * 2
         self.stock.fill(max(enough, round(self.calls_per_second * RESERVE * seconds)))
+        return Load(self.lab.machine.port, self.stock.requests, self.connections, seconds)
 
-    def taken(self, outcome: Outcome, before: CpuTimes) -> Sample:
-        sample = self.lab.sample(outcome, before, calls=True)
+    def taken(self, outcome: Outcome, watch: Watch) -> Sample:
+        sample = self.lab.sample(outcome, watch, calls=True)
         self.stock.taken(outcome.sent)
         self.calls_per_second = sample.per_second
         return sample
@@ -134,23 +124,10 @@ class Together:
     asking: Asking
 
     def __call__(self, seconds: float) -> Round:
-        self.recording.fill(seconds)
-        start_at = time.monotonic() + LEAD_S
-        batches = self.lab.start(
-            self.recording.stock.requests,
-            self.recording.connections,
-            seconds,
-            repeat=False,
-            start_at=start_at,
-        )
-        questions = self.lab.start(
-            self.asking.requests, self.asking.connections, seconds, repeat=True, start_at=start_at
-        )
-        before = self.lab.machine.cpu()
-        asked, recorded = self.lab.finish(questions), self.lab.finish(batches)
+        (recorded, asked), watch = self.lab.drive(self.recording.load(seconds), self.asking.load(seconds))
         return {
-            "together-record": self.recording.taken(recorded, before),
-            "together-authorize": self.lab.sample(asked, before, calls=False),
+            "together-record": self.recording.taken(recorded, watch),
+            "together-authorize": self.lab.sample(asked, watch, calls=False),
         }
 
 
@@ -207,18 +184,18 @@ def _asking(lab: Lab) -> list[Measure]:
 def _recording(lab: Lab) -> list[Measure]:
     everyone, hot = lab.population.keys, lab.population.hot_keys
     shapes = [
-        (Recording(lab, "spread", everyone, BATCH, BATCH_CLIENTS, 30_000), "Recording, 1,000 wallets"),
+        (Recording(lab, "spread", everyone, BATCH, BATCH_CLIENTS, 30_000), "Recording, all wallets"),
         (Recording(lab, "hot", hot, BATCH, BATCH_CLIENTS, 60_000), "Recording, one wallet"),
-        (Recording(lab, "single", everyone, 1, 32, 4_000), "Recording, 1,000 wallets"),
+        (Recording(lab, "single", everyone, 1, 32, 4_000), "Recording, all wallets"),
         *(
             (
                 Recording(lab, f"size-{size}", everyone, size, BATCH_CLIENTS, min(30_000, 2_000 * size)),
-                "By size",
+                "Recording, all wallets",
             )
             for size in SIZES
         ),
         *(
-            (Recording(lab, f"clients-{number}", everyone, BATCH, number, 30_000), "By clients")
+            (Recording(lab, f"clients-{number}", everyone, BATCH, number, 30_000), "Recording, all wallets")
             for number in CLIENTS
         ),
     ]

@@ -71,7 +71,7 @@ def _figures(report: Report) -> str:
         ": TPC-B",
         "p50 ms",
         "p99 ms",
-        "cores: database, web, client",
+        "cores: database, web, client, others",
     )
     tpcb = measured.get("tpcb")
     beside = statistics.median(sample.per_second for sample in tpcb) if tpcb else None
@@ -84,8 +84,7 @@ def _figure(samples: Sequence[Sample], tpcb: float | None) -> tuple[str, ...]:
     speed = Spread.of([sample.per_second for sample in samples])
     used = [sample.cores for sample in samples if sample.cores]
     cores = [
-        statistics.median(side)
-        for side in zip(*((one.database, one.web, one.client) for one in used), strict=True)
+        statistics.median(side) for side in zip(*(dataclasses.astuple(one) for one in used), strict=True)
     ]
     return (
         _spread(speed),

@@ -13,7 +13,7 @@ from typing import Self
 
 from django.db import connection
 
-from bench import books, measures, population
+from bench import books, growth, measures, population
 from bench.machine import Machine
 from bench.measures import Lab, Measure
 from bench.results import Report, Round
@@ -41,6 +41,7 @@ class Session:
         self.machine.start_web()
         self.lab = Lab(self.machine, people, self.clients)
         self.report.machine = self._machine()
+        self._warm_up()
         return self
 
     def __exit__(
@@ -50,20 +51,24 @@ class Session:
         connection.close()
         connection.close_pool()  # type: ignore[attr-defined]  # only PostgreSQL's wrapper has it
 
-    def measure(self, chosen: set[str], rounds: int, seconds: float) -> Report:
+    def measure(self, chosen: set[str], rounds: int, seconds: float) -> None:
         """Everything that is chosen, once a round, so that no measurement has the machine's best minute for itself."""
         wanted = [measure for measure in measures.every(self.lab) if measure.name in chosen]
         self.report.titles = {name: title for measure in wanted for name, title in measure.titles.items()}
-        self._warm_up()
         for number in range(rounds):
             self.report.rounds.append(self._round(number, wanted, seconds))
         self._verify()
-        return self.report
+
+    def growth(self, calls: int, rounds: int, seconds: float) -> None:
+        """Recording and checking as the books fill up to so many calls."""
+        for stage, checked in growth.stages(self.lab, calls, rounds, seconds, self._say):
+            self.report.growth.append(stage)
+            self.report.books.append(checked)
 
     def _warm_up(self) -> None:
         """Lets both workers load the catalogue and open their connections."""
         for measure in measures.every(self.lab):
-            if measure.name in {"authorize-32", "clients-16"}:
+            if measure.name in {"authorize-32", "single"}:
                 measure.run(WARM_UP_S)
 
     def _round(self, number: int, wanted: list[Measure], seconds: float) -> Round:

@@ -13,7 +13,7 @@ import psycopg
 
 from bench.machine import Machine
 from bench.population import CREDIT_NANOUSD, Key, Population, SoldModel
-from bench.results import Cores, Sample
+from bench.results import Sample
 from bench.traffic import HELD_NANOUSD
 from cometsite.quickstart import commands
 from cometsite.quickstart.postgres import ROLE, binary
@@ -86,19 +86,13 @@ class Pgbench:
         return self.machine.folder.path / "authorize.sql"
 
     def _measure(self, database: str, seconds: float, *options: str) -> Sample:
-        cpu, own, began_at = self.machine.cpu(), _children_cpu_s(), time.perf_counter()
         load = ("-c", str(CLIENTS), "-j", "2", "-M", "prepared", "-T", str(max(1, round(seconds))))
+        own, watch = _children_cpu_s(), self.machine.watch()
         output = self._run(database, *load, *options)
-        elapsed = time.perf_counter() - began_at
+        cores = watch.cores(_children_cpu_s() - own)
         found = SPEED.search(output)
         if found is None:
             raise RuntimeError(f"pgbench says no speed:\n{output}")
-        used = self.machine.cpu()
-        cores = Cores(
-            (used.database_s - cpu.database_s) / elapsed,
-            (used.web_s - cpu.web_s) / elapsed,
-            (_children_cpu_s() - own) / elapsed,
-        )
         return Sample(float(found[1]), cores=cores)
 
     def _run(self, database: str, *options: str) -> str:
@@ -150,18 +144,12 @@ class Copy:
         blocks = [self._block(min(ROWS_PER_COPY, number - at)) for at in range(0, number, ROWS_PER_COPY)]
         with self._connect() as connection:
             connection.execute("TRUNCATE bench_call")
-            cpu, own, began_at = self.machine.cpu(), time.process_time(), time.perf_counter()
+            watch, own, began_at = self.machine.watch(), time.process_time(), time.perf_counter()
             for block in blocks:
                 with connection.cursor().copy(f"COPY bench_call ({COLUMNS}) FROM STDIN") as copy:
                     copy.write(block)
             elapsed = time.perf_counter() - began_at
-            used, own_used = self.machine.cpu(), time.process_time() - own
-        cores = Cores(
-            (used.database_s - cpu.database_s) / elapsed,
-            (used.web_s - cpu.web_s) / elapsed,
-            own_used / elapsed,
-        )
-        return Sample(number / elapsed, cores=cores)
+            return Sample(number / elapsed, cores=watch.cores(time.process_time() - own))
 
     def _block(self, number: int) -> bytes:
         now = datetime.now(UTC).isoformat()
