@@ -82,13 +82,13 @@ class Bill:
 
 def record(calls: Sequence[object]) -> list[Result]:
     """Record a batch; one result a call, in order. Safe to send again, whole or in parts, whatever became of it before."""
-    now = timezone.now()
+    now_ms = timezone.now().timestamp() * 1000
     results: list[Result | None] = [None] * len(calls)
     entries: list[Entry] = []
     reports: list[tuple[int, CallReport]] = []
     for place, raw in enumerate(calls):
         try:
-            reports.append((place, read_call(raw, now)))
+            reports.append((place, read_call(raw, now_ms)))
         except BadCall as error:
             results[place] = _rejected(raw, error)
     wallets = keys.wallets_of(report.key_id for _, report in reports)

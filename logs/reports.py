@@ -4,6 +4,7 @@ A body that can't be read raises MalformedBody (the whole request is refused). O
 the field; the other calls of its batch go on.
 """
 
+import functools
 import ipaddress
 import json
 import re
@@ -104,30 +105,30 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def read_call(raw: object, now: datetime) -> CallReport:
-    """The report in one element of `calls`. Raises BadCall."""
+def read_call(raw: object, now_ms: float) -> CallReport:
+    """The report in one element of `calls`, at this Unix time in milliseconds. Raises BadCall."""
     if type(raw) is not dict:
         raise BadCall("invalid_call", "A call must be a JSON object.")
-    now_ms = now.timestamp() * 1000
     call_id = read_call_id(raw.get("call_id"), now_ms)
     status = raw.get("status")
     if type(status) is not str or status not in STATUSES:
         raise BadCall("invalid_field", 'status must be "succeeded" or "failed".')
+    # In the order of the fields: naming them here would double the time that this takes.
     return CallReport(
-        call_id=call_id,
-        key_id=_key_id(raw.get("token_id")),
-        model=_model(raw.get("model")),
-        status=status,
-        started_at=_started_at(raw.get("started_at"), call_ids.milliseconds(call_id), now_ms),
-        usage=_usage(raw.get("usage")),
-        latency_ms=_count(raw, "latency_ms", LARGEST_INT),
-        first_token_ms=_count(raw, "first_token_ms", LARGEST_INT),
-        stream=_stream(raw.get("stream")),
-        endpoint=_text(raw, "endpoint"),
-        client_ip=read_ip(raw.get("client_ip")),
-        upstream_id=_text(raw, "upstream_id"),
-        error=_text(raw, "error"),
-        upstream_cost_nanousd=_count(raw, "upstream_cost_nanousd", LARGEST_BIGINT),
+        call_id,
+        _key_id(raw.get("token_id")),
+        _model(raw.get("model")),
+        status,
+        _started_at(raw.get("started_at"), call_ids.milliseconds(call_id), now_ms),
+        _usage(raw.get("usage")),
+        _count(raw, "latency_ms", LARGEST_INT),
+        _count(raw, "first_token_ms", LARGEST_INT),
+        _stream(raw.get("stream")),
+        _text(raw, "endpoint"),
+        read_ip(raw.get("client_ip")),
+        _text(raw, "upstream_id"),
+        _text(raw, "error"),
+        _count(raw, "upstream_cost_nanousd", LARGEST_BIGINT),
     )
 
 
@@ -149,14 +150,19 @@ def read_ip(value: object) -> str | None:
     try:
         if type(value) is not str or len(value) > 45:
             raise ValueError
-        return str(ipaddress.ip_address(value))
+        return _ip(value)
     except ValueError:
         raise BadCall("invalid_field", "client_ip must be an IPv4 or IPv6 address.") from None
 
 
+@functools.lru_cache(maxsize=4096)
+def _ip(text: str) -> str:
+    return str(ipaddress.ip_address(text))
+
+
 def is_storable(text: str) -> bool:
     """Whether PostgreSQL takes the text: no NUL, no half of a surrogate pair."""
-    return not UNSTORABLE.search(text)
+    return (text.isascii() and "\x00" not in text) or not UNSTORABLE.search(text)
 
 
 def _key_id(value: object) -> int:
@@ -219,4 +225,5 @@ def _text(raw: Mapping[str, Any], name: str) -> str:
         return ""
     if type(value) is not str:
         raise BadCall("invalid_field", f"{name} must be text.")
-    return UNSTORABLE.sub("\ufffd", value[: LONGEST_TEXT[name]])
+    value = value[: LONGEST_TEXT[name]]
+    return value if value.isascii() and "\x00" not in value else UNSTORABLE.sub("\ufffd", value)
