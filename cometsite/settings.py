@@ -7,6 +7,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 
 from cometsite import env
+from cometsite.patience import PatientConnection
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.text("DATA_DIR") or BASE_DIR / ".data").absolute()
@@ -55,6 +56,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "cometsite.patience.PatientRequests",
     "django.middleware.security.SecurityMiddleware",
     "cometsite.middleware.Programs",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -99,6 +101,9 @@ _options["pool"] = {
     "min_size": 1,
     "max_size": env.integer("DATABASE_POOL_SIZE", 16, minimum=1, maximum=1000),
     "timeout": 2,  # A request that gets no connection is answered 503, soon.
+    # A server that is away is looked for anew by whoever asks next, not in ever longer pauses.
+    "reconnect_timeout": 2,
+    "connection_class": PatientConnection,
 }
 _options.setdefault("connect_timeout", 5)
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = False
