@@ -3,3 +3,7 @@
 A program of its own beside the product, which never imports it. It starts throw-away servers with the quick start's own
 commands and leaves nothing behind.
 """
+
+
+class Failed(Exception):
+    """Why there is no measurement: a server went away, or a program failed; for whoever started it."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import django
 
-from bench import plan
+from bench import Failed, plan
 from bench.machine import Machine
 from cometsite.quickstart import StartError
 
@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with Machine(data_dir / "bench") as machine:
             return _measure(machine, chosen, options)
-    except StartError as error:
+    except (StartError, Failed) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
 

@@ -120,7 +120,7 @@ class History:
         self.connection.execute("ANALYZE chunk")
         self.connection.execute(BILLS)
         self.connection.execute("ANALYZE bill")
-        for statement in (CALLS, TRANSFERS, USAGE, SPENT):
+        for statement in (CALLS, TRANSFERS, USAGE):
             self.connection.execute(statement, {"revenue": ledger.house_id("revenue")})
 
     def megabytes(self) -> int:
@@ -170,19 +170,14 @@ TRANSFERS = """
     FROM bill ORDER BY id
 """
 USAGE = """
-    INSERT INTO logs_dailyusage AS d (wallet_id, day, key_id, model_id, calls, failed, input_tokens, output_tokens,
-        charged_nanousd)
-    SELECT wallet_id, (at AT TIME ZONE 'UTC')::date AS day, key_id, model_id, count(*), 0, sum(input_tokens),
+    INSERT INTO tokens_dailyusage AS d (wallet_id, day, key_id, model_id, last_used_at, calls, failed, input_tokens,
+        output_tokens, charged_nanousd)
+    SELECT wallet_id, (at AT TIME ZONE 'UTC')::date AS day, key_id, model_id, max(at), count(*), 0, sum(input_tokens),
         sum(output_tokens), sum(charged)
     FROM chunk GROUP BY wallet_id, day, key_id, model_id
     ON CONFLICT (wallet_id, day, key_id, model_id) DO UPDATE SET
-        calls = d.calls + excluded.calls, input_tokens = d.input_tokens + excluded.input_tokens,
+        last_used_at = greatest(d.last_used_at, excluded.last_used_at), calls = d.calls + excluded.calls,
+        input_tokens = d.input_tokens + excluded.input_tokens,
         output_tokens = d.output_tokens + excluded.output_tokens,
         charged_nanousd = d.charged_nanousd + excluded.charged_nanousd
-"""
-SPENT = """
-    UPDATE tokens_keyspend k SET spent_nanousd = k.spent_nanousd + s.amount, calls = k.calls + s.calls,
-        last_used_at = greatest(k.last_used_at, s.used_at)
-    FROM (SELECT key_id, sum(charged)::bigint AS amount, count(*) AS calls, max(at) AS used_at FROM chunk GROUP BY key_id) s
-    WHERE k.key_id = s.key_id
 """

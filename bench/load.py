@@ -12,14 +12,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from bench import Failed
+
 TIMEOUT_S = 30.0
 LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
+CHUNKED = re.compile(rb"\r\ntransfer-encoding:\s*chunked", re.IGNORECASE)
+LAST_CHUNK = b"\r\n0\r\n\r\n"
 ACCEPTED = re.compile(rb'"accepted":\s*(\d+)')
 BLOCK = 1 << 18
-
-
-class LoadFailed(Exception):
-    """The server went away, or does not speak HTTP as it did; a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class Load:
     connections: int
     seconds: float
     repeat: bool = False
+    status: bytes = b"200"
+    """What a good answer has."""
     start_at: float = 0.0
     """Time of the monotonic clock, which all processes share; 0 starts at once."""
 
@@ -45,7 +47,7 @@ class Outcome:
     accepted: int = 0
     latencies_s: list[float] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
-    """Answers other than 200, by status and start of the body."""
+    """Answers of another status, by it and the start of the body."""
 
 
 @dataclass(slots=True)
@@ -57,6 +59,7 @@ class Connection:
     unsent: memoryview = field(default_factory=lambda: memoryview(b""))
     answer: bytearray = field(default_factory=bytearray)
     expected: int | None = None
+    """Bytes of the whole answer, once its head is there; 0 where it comes in chunks."""
 
     def begin(self, request: bytes) -> None:
         self.began_at = time.perf_counter()
@@ -77,21 +80,27 @@ class Connection:
         """Takes what is there; True when the answer is complete."""
         block = self.socket.recv(BLOCK)
         if not block:
-            raise LoadFailed("The server closed a connection.")
+            raise Failed("The server closed a connection.")
         self.answer += block
         if self.expected is None:
             end = self.answer.find(b"\r\n\r\n")
             if end < 0:
                 return False
-            length = LENGTH.search(self.answer, 0, end)
-            if length is None:
-                raise LoadFailed(f"An answer without a length: {bytes(self.answer[:200])!r}")
-            self.expected = end + 4 + int(length[1])
+            self.expected = self._expected(end)
+        if self.expected == 0:
+            return self.answer.endswith(LAST_CHUNK)
         return len(self.answer) >= self.expected
+
+    def _expected(self, end: int) -> int:
+        if length := LENGTH.search(self.answer, 0, end + 2):
+            return end + 4 + int(length[1])
+        if CHUNKED.search(self.answer, 0, end + 2):
+            return 0
+        raise Failed(f"An answer without an end: {bytes(self.answer[:200])!r}")
 
 
 def drive(load: Load) -> Outcome:
-    """Keeps every connection busy for the window. Raises LoadFailed."""
+    """Keeps every connection busy for the window. Raises Failed."""
     outcome = Outcome()
     requests = _endlessly(load.requests) if load.repeat else iter(load.requests)
     with selectors.DefaultSelector() as selector:
@@ -101,7 +110,7 @@ def drive(load: Load) -> Outcome:
             began_at, cpu_began_at = time.perf_counter(), time.process_time()
             for one in opened:
                 _next(selector, Connection(one), requests, outcome)
-            _run(selector, requests, outcome, began_at + load.seconds)
+            _run(selector, requests, outcome, load, began_at + load.seconds)
             outcome.elapsed_s = time.perf_counter() - began_at
             outcome.cpu_s = time.process_time() - cpu_began_at
         finally:
@@ -110,11 +119,13 @@ def drive(load: Load) -> Outcome:
     return outcome
 
 
-def _run(selector: selectors.BaseSelector, requests: Iterator[bytes], outcome: Outcome, until: float) -> None:
+def _run(
+    selector: selectors.BaseSelector, requests: Iterator[bytes], outcome: Outcome, load: Load, until: float
+) -> None:
     while selector.get_map():
         ready = selector.select(TIMEOUT_S)
         if not ready:
-            raise LoadFailed(f"No answer within {TIMEOUT_S:.0f} s.")
+            raise Failed(f"No answer within {TIMEOUT_S:.0f} s.")
         for key, events in ready:
             connection: Connection = key.data
             if connection.unsent and events & selectors.EVENT_WRITE:
@@ -122,7 +133,7 @@ def _run(selector: selectors.BaseSelector, requests: Iterator[bytes], outcome: O
                 _watch(selector, connection)
             elif events & selectors.EVENT_READ and connection.receive():
                 now = time.perf_counter()
-                _count(connection, outcome, now)
+                _count(connection, outcome, load.status, now)
                 _next(selector, connection, requests if now < until else iter(()), outcome)
 
 
@@ -149,10 +160,10 @@ def _watch(selector: selectors.BaseSelector, connection: Connection) -> None:
         selector.modify(connection.socket, events, connection)
 
 
-def _count(connection: Connection, outcome: Outcome, now: float) -> None:
+def _count(connection: Connection, outcome: Outcome, expected: bytes, now: float) -> None:
     outcome.latencies_s.append(now - connection.began_at)
     status, head = connection.answer[9:12], connection.answer.find(b"\r\n\r\n")
-    if status != b"200":
+    if status != expected:
         text = bytes(connection.answer[head + 4 : head + 300]).decode(errors="replace")
         outcome.refused[f"{status.decode(errors='replace')} {text}"] += 1
     elif accepted := ACCEPTED.search(connection.answer, head, head + 64):

@@ -17,6 +17,7 @@ from bench.traffic import Stock
 from bench.yardsticks import Copy, Pgbench
 
 BATCH, BATCH_CLIENTS = 500, 4
+NOTHING = "/metering/v1/nothing"
 # So much more than in the window before is rendered, in case this one is faster.
 RESERVE = 1.3
 # Time for the processes to get their requests and to connect.
@@ -74,13 +75,16 @@ class Asking:
     name: str
     requests: Sequence[bytes]
     connections: int
+    status: bytes = b"200"
 
     def __call__(self, seconds: float) -> Round:
         (outcome,), watch = self.lab.drive(self.load(seconds))
         return {self.name: self.lab.sample(outcome, watch, calls=False)}
 
     def load(self, seconds: float) -> Load:
-        return Load(self.lab.machine.port, self.requests, self.connections, seconds, repeat=True)
+        return Load(
+            self.lab.machine.port, self.requests, self.connections, seconds, repeat=True, status=self.status
+        )
 
 
 @dataclass(slots=True)
@@ -152,7 +156,13 @@ def _yardsticks(lab: Lab) -> list[Measure]:
 
         return measure
 
-    statement = after("statement", lambda: pgbench.prepare_statement(model), pgbench.statement)
+    def statement(name: str, title: str, *, waits: bool) -> Measure:
+        script = pgbench.script(name, waits=waits)
+        run = after(name, lambda: pgbench.prepare_statement(model), script)
+        return Measure(
+            name, {name: f"pgbench, authorize's statement, {title}, 8 clients, prepared: calls let in"}, run
+        )
+
     return [
         Measure(
             "tpcb",
@@ -162,22 +172,27 @@ def _yardsticks(lab: Lab) -> list[Measure]:
         Measure(
             "copy", {"copy": "COPY of calls, indexed, in months: rows"}, after("copy", copy.prepare, copy)
         ),
-        Measure(
-            "statement",
-            {"statement": "pgbench, authorize's statement, 8 clients, prepared: calls let in"},
-            statement,
-        ),
+        statement("statement", "waiting for the disk", waits=True),
+        statement("statement-as-is", "its commit as it is", waits=False),
     ]
 
 
 def _asking(lab: Lab) -> list[Measure]:
-    questions = traffic.authorize_requests(lab.population)
-    kinds = (("empty", [traffic.plain_request("/healthz")]), ("authorize", questions))
-    titles = {"empty": "Empty view, {} conn.: requests", "authorize": "Authorize, {} conn.: calls let in"}
+    """Authorize, and beside it an address of the metering API that nothing answers to: the same way in, and no work."""
+    questions, nothing = traffic.authorize_requests(lab.population), [traffic.plain_request(NOTHING)]
     return [
-        _measure(Asking(lab, f"{kind}-{number}", requests, number), titles[kind].format(number))
+        measure
         for number in CONNECTIONS
-        for kind, requests in kinds
+        for measure in (
+            _measure(
+                Asking(lab, f"empty-{number}", nothing, number, b"404"),
+                f"Empty view, {number} conn.: requests",
+            ),
+            _measure(
+                Asking(lab, f"authorize-{number}", questions, number),
+                f"Authorize, {number} conn.: calls let in",
+            ),
+        )
     ]
 
 

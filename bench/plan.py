@@ -5,13 +5,20 @@ SIZES = (1, 10, 100, 1000)
 CLIENTS = (1, 2, 8, 16)
 
 GROUPS = {
-    "yardsticks": ("tpcb", "copy", "statement", *(f"empty-{number}" for number in CONNECTIONS)),
+    "yardsticks": (
+        "tpcb",
+        "copy",
+        "statement",
+        "statement-as-is",
+        *(f"empty-{number}" for number in CONNECTIONS),
+    ),
     "record": ("tpcb", "copy", "spread", "hot", "single"),
     "sizes": ("spread", *(f"size-{size}" for size in SIZES)),
     "clients": ("spread", *(f"clients-{number}" for number in CLIENTS)),
     "authorize": (
         "tpcb",
         "statement",
+        "statement-as-is",
         *(f"{name}-{number}" for number in CONNECTIONS for name in ("empty", "authorize")),
     ),
     "together": ("spread", "authorize-8", "together"),

@@ -137,7 +137,7 @@ RATIOS = (
     Ratio("Recording, one wallet : COPY", ("hot", "copy"), _rate("hot", "copy")),
     Ratio("Recording one call a request : TPC-B", ("single", "tpcb"), _rate("single", "tpcb"), 0.6),
     Ratio(
-        "Authorize : the same statement in pgbench, 8 connections",
+        "Authorize : its statement in pgbench, waiting for the disk",
         ("authorize-8", "statement"),
         _rate("authorize-8", "statement"),
         0.25,

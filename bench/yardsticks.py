@@ -6,11 +6,12 @@ import re
 import resource
 import subprocess
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
 import psycopg
 
+from bench import Failed
 from bench.machine import Machine
 from bench.population import CREDIT_NANOUSD, Key, Population, SoldModel
 from bench.results import Sample
@@ -25,6 +26,8 @@ TPCB_DATABASE = "pgbench"
 TPCB_SCALE = 10
 CLIENTS = 8
 SPEED = re.compile(r"^tps = ([0-9.]+)", re.MULTILINE)
+# How authorize's statement has its commit not wait for the disk.
+HURRIED = "set_config('synchronous_commit', 'off', true)"
 COPY_ROWS_PER_SECOND = 60_000
 ROWS_PER_COPY = 10_000
 COLUMNS = (
@@ -39,6 +42,8 @@ class Pgbench:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
+        self._keys = 0
+        self._model = ""
 
     def prepare_tpcb(self) -> None:
         self.machine.cluster.create_database(TPCB_DATABASE)
@@ -49,15 +54,31 @@ class Pgbench:
         return self._measure(TPCB_DATABASE, seconds)
 
     def prepare_statement(self, model: SoldModel) -> None:
-        """Authorize's statement as a script. Its digests are made from a number, which pgbench can draw, so that no
-        lookup of ours is measured; the keys that they belong to are added beside the others, one for one."""
-        found = rows(
-            "WITH made AS (INSERT INTO tokens_apikey (wallet_id, name, prefix, last_four, digest)"
-            " SELECT wallet_id, 'pgbench', 'sk-pgbench', '0000',"
-            " sha256(('bench-' || row_number() OVER (ORDER BY id))::bytea) FROM tokens_apikey RETURNING id),"
-            " spent AS (INSERT INTO tokens_keyspend (key_id, spent_nanousd, calls) SELECT id, 0, 0 FROM made)"
-            " SELECT count(*) FROM made"
-        )
+        """Keys whose digests follow from a number, which pgbench can draw, so that no lookup of ours is measured.
+
+        They stand beside the others, one for one. Done once, however many scripts use them.
+        """
+        self._model = model.name
+        if not self._keys:
+            self._keys = rows(
+                "WITH made AS (INSERT INTO tokens_apikey (wallet_id, name, prefix, last_four, digest)"
+                " SELECT wallet_id, 'pgbench', 'sk-pgbench', '0000',"
+                " sha256(('bench-' || row_number() OVER (ORDER BY id))::bytea) FROM tokens_apikey RETURNING id)"
+                " SELECT count(*) FROM made"
+            )[0][0]
+
+    def script(self, name: str, *, waits: bool) -> Callable[[float], Sample]:
+        """Authorize's own statement, as it is or with a commit that waits for the disk as every other does."""
+
+        def measure(seconds: float) -> Sample:
+            file = self.machine.folder.path / f"{name}.sql"
+            file.write_text(self._statement(waits=waits))
+            options = ("-n", "-f", str(file), "-D", f"model={self._model}")
+            return self._measure(commands.DATABASE, seconds, *options)
+
+        return measure
+
+    def _statement(self, *, waits: bool) -> str:
         statement = ADMIT % {
             "digest": "sha256(('bench-' || :number::text)::bytea)",
             "call_id": "uuidv7()",
@@ -66,24 +87,16 @@ class Pgbench:
             "seconds": ":seconds",
             "is_sold": ":is_sold",
         }
+        if waits:
+            statement = statement.replace(HURRIED, HURRIED.replace("off", "on"))
+            assert "'off'" not in statement
         settings = (
-            f"\\set number random(1, {found[0][0]})",
+            f"\\set number random(1, {self._keys})",
             f"\\set amount {HELD_NANOUSD}",
             "\\set seconds 900",
             "\\set is_sold true",
         )
-        self._script.write_text("\n".join([*settings, statement.strip() + ";"]))
-        self._model = model.name
-
-    def statement(self, seconds: float) -> Sample:
-        """Calls let in."""
-        return self._measure(
-            commands.DATABASE, seconds, "-n", "-f", str(self._script), "-D", f"model={self._model}"
-        )
-
-    @property
-    def _script(self) -> Path:
-        return self.machine.folder.path / "authorize.sql"
+        return "\n".join([*settings, statement.strip() + ";"])
 
     def _measure(self, database: str, seconds: float, *options: str) -> Sample:
         load = ("-c", str(CLIENTS), "-j", "2", "-M", "prepared", "-T", str(max(1, round(seconds))))
@@ -92,7 +105,7 @@ class Pgbench:
         cores = watch.cores(_children_cpu_s() - own)
         found = SPEED.search(output)
         if found is None:
-            raise RuntimeError(f"pgbench says no speed:\n{output}")
+            raise Failed(f"pgbench says no speed:\n{output}")
         return Sample(float(found[1]), cores=cores)
 
     def _run(self, database: str, *options: str) -> str:
@@ -105,7 +118,7 @@ class Pgbench:
             check=False,
         )
         if done.returncode != 0:
-            raise RuntimeError(f"pgbench failed:\n{done.stdout}{done.stderr}")
+            raise Failed(f"pgbench failed:\n{done.stdout}{done.stderr}")
         return done.stdout
 
 
