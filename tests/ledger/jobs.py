@@ -28,6 +28,7 @@ from accounts.models import User
 from logs import authorizing, call_ids, estimating
 from logs.recording import record
 from pricing import catalogue
+from tests.ledger.postings import paid_top_up
 from tests.parallel import at_once
 from tokens import keys
 from wallet import acts, holds, invariants, ledger
@@ -172,6 +173,16 @@ def check_then_hold(*, number: int, wallet_id: int, amount: int) -> bool:
             [amount, wallet_id],
         )
     return available > 0
+
+
+def grant(*, number: int, wallet_id: int, staff_id: int, amount: int) -> int:
+    staff = User.objects.get(pk=staff_id)
+    by = Instruction(staff, "The line was bad.", uuid.uuid4())
+    return acts.give_credit(by, Wallet.objects.get(pk=wallet_id), amount).amount_nanousd
+
+
+def top_up(*, number: int, wallet_id: int, cents: int) -> None:
+    paid_top_up(Wallet.objects.get(pk=wallet_id), cents=cents)
 
 
 def drift(
