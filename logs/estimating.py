@@ -13,10 +13,10 @@ from datetime import timedelta
 from django.db.models import Sum
 from django.utils import timezone
 
-from logs.models import DailyUsage
 from pricing import rating
 from pricing.rating import PriceTable
 from pricing.units import UNITS, Family
+from tokens.models import DailyUsage
 
 REFRESH_SECONDS = 60.0
 DAYS = 7

@@ -5,7 +5,7 @@ from wallet.invariants import OF_WALLETS, Invariant, by_sql, register
 
 
 def add() -> None:
-    register(CHARGES, TRANSFERS, DAYS, KEYS)
+    register(CHARGES, TRANSFERS, DAYS)
     seals.keep(seals.SealedTable("logs_call", "recorded_at", "left(id::text, 9)", CALL_COLUMNS))
 
 
@@ -44,24 +44,13 @@ TRANSFERS = Invariant(
 
 DAYS = Invariant(
     "daily_usage",
-    "A wallet's daily usage is not the sum of its calls: charts and totals show something else than the log.",
+    "A key's daily usage is not the sum of its calls: charts and totals show something else than the log.",
     by_sql(f"""
-    WITH days AS (SELECT wallet_id, sum(charged_nanousd) AS amount, sum(calls) AS number, sum(failed) AS failed
-        FROM logs_dailyusage WHERE {OF_WALLETS} GROUP BY wallet_id),
-    calls AS (SELECT wallet_id, sum(charged_nanousd) AS amount, count(*) AS number,
-        count(*) FILTER (WHERE status = 'failed') AS failed FROM logs_call WHERE {OF_WALLETS} GROUP BY wallet_id)
-    SELECT wallet_id FROM days FULL JOIN calls USING (wallet_id)
+    WITH days AS (SELECT wallet_id, key_id, model_id, sum(charged_nanousd) AS amount, sum(calls) AS number,
+        sum(failed) AS failed FROM tokens_dailyusage WHERE {OF_WALLETS} GROUP BY wallet_id, key_id, model_id),
+    calls AS (SELECT wallet_id, key_id, model_id, sum(charged_nanousd) AS amount, count(*) AS number,
+        count(*) FILTER (WHERE status = 'failed') AS failed
+        FROM logs_call WHERE {OF_WALLETS} GROUP BY wallet_id, key_id, model_id)
+    SELECT DISTINCT key_id FROM days FULL JOIN calls USING (wallet_id, key_id, model_id)
     WHERE (days.amount, days.number, days.failed) IS DISTINCT FROM (calls.amount, calls.number, calls.failed)"""),  # noqa: S608
-)
-
-KEYS = Invariant(
-    "key_spend",
-    "What a key has spent is not the sum of its calls.",
-    by_sql(f"""
-    WITH keys AS (SELECT s.key_id, s.spent_nanousd, s.calls FROM tokens_keyspend s
-        JOIN (SELECT id FROM tokens_apikey WHERE {OF_WALLETS}) k ON k.id = s.key_id WHERE s.calls > 0),
-    sums AS (SELECT key_id, sum(charged_nanousd) AS amount, count(*) AS number FROM logs_call WHERE {OF_WALLETS}
-        GROUP BY key_id)
-    SELECT key_id FROM keys FULL JOIN sums USING (key_id)
-    WHERE (keys.spent_nanousd, keys.calls) IS DISTINCT FROM (sums.amount, sums.number)"""),  # noqa: S608
 )

@@ -13,13 +13,13 @@ from uuid import UUID
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from logs import call_ids
-from logs.models import Call, DailyUsage
+from logs.models import Call
 from pricing.models import Model
 from pricing.units import INPUT_UNITS, UNITS, Family
-from tokens.models import ApiKey
+from tokens.models import ApiKey, DailyUsage
 from wallet.models import Wallet
 
 PAGE_SIZE = 50
@@ -107,7 +107,8 @@ def models_of(wallet: Wallet) -> list[str]:
 
 def keys_of(wallet: Wallet) -> list[ApiKey]:
     """The keys that this wallet has called with, revoked ones too, and those in use."""
-    keys = ApiKey.objects.filter(wallet=wallet).exclude(revoked_at__isnull=False, spend__calls=0)
+    used = DailyUsage.objects.filter(wallet=wallet).values("key_id")
+    keys = ApiKey.objects.filter(Q(revoked_at=None) | Q(pk__in=used), wallet=wallet)
     return list(keys.order_by("-revoked_at", "name", "id"))
 
 

@@ -102,27 +102,3 @@ class RejectedCall(models.Model):
 
     def __str__(self) -> str:
         return f"{self.call_id}: {self.reason}"
-
-
-class DailyUsage(models.Model):
-    """Calls of a day (UTC, by the time in the id), counted in the transaction that records them."""
-
-    pk = models.CompositePrimaryKey("wallet_id", "day", "key_id", "model_id")
-    wallet = models.ForeignKey(
-        Wallet, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
-    )
-    day = models.DateField()
-    key = models.ForeignKey(
-        ApiKey, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
-    )
-    model = models.ForeignKey(
-        Model, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
-    )
-    calls = models.BigIntegerField(default=0)
-    failed = models.BigIntegerField(default=0)
-    input_tokens = models.BigIntegerField(default=0, help_text="All input, cached and not.")
-    output_tokens = models.BigIntegerField(default=0, help_text="All output, reasoning included.")
-    charged_nanousd = models.BigIntegerField(default=0)
-
-    class Meta:
-        verbose_name_plural = "daily usage"

@@ -11,7 +11,6 @@ else that it writes belongs to one of those wallets.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Any
 
 from django.db import IntegrityError
@@ -309,49 +308,29 @@ def _line(bill: Bill, entry: Entry) -> str:
     )
 
 
-COUNT_DAYS = """
-    INSERT INTO logs_dailyusage AS d (wallet_id, day, key_id, model_id, calls, failed, input_tokens, output_tokens,
-        charged_nanousd)
-    SELECT * FROM unnest(%s::bigint[], %s::date[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
-        %s::bigint[], %s::bigint[])
-    ON CONFLICT (wallet_id, day, key_id, model_id) DO UPDATE SET
-        calls = d.calls + excluded.calls, failed = d.failed + excluded.failed,
-        input_tokens = d.input_tokens + excluded.input_tokens, output_tokens = d.output_tokens + excluded.output_tokens,
-        charged_nanousd = d.charged_nanousd + excluded.charged_nanousd
-"""
-
-
 def _count(entries: list[Entry]) -> None:
-    days: dict[tuple[int, date, int, int], list[int]] = {}
-    spent: dict[int, spending.Spent] = {}
+    used: dict[spending.Place, spending.Used] = {}
     for entry in entries:
         report = entry.report
-        key = (entry.wallet_id, call_ids.day(report.call_id), report.key_id, entry.model_id)
-        counted = days.get(key)
-        if counted is None:
-            counted = days[key] = [0, 0, 0, 0, 0]
-        _add(entry, counted)
-        own = spent.get(report.key_id)
-        if own is None:
-            own = spent[report.key_id] = spending.Spent(report.started_at)
-        own.add(entry.charged_nanousd, report.started_at)
-    rows(
-        COUNT_DAYS,
-        [array(column) for column in zip(*((*key, *days[key]) for key in sorted(days)), strict=True)],
-    )
-    spending.add(spent)
+        place = (entry.wallet_id, call_ids.day(report.call_id), report.key_id, entry.model_id)
+        one = used.get(place)
+        if one is None:
+            one = used[place] = spending.Used(report.started_at)
+        _add(entry, one)
+    spending.add(used)
 
 
-def _add(entry: Entry, counted: list[int]) -> None:
+def _add(entry: Entry, used: spending.Used) -> None:
     """Tokens are those of calls that succeeded; what a failed call used was not paid for, and expects nothing."""
-    counted[0] += 1
-    if entry.report.status == "failed":
-        counted[1] += 1
+    report = entry.report
+    used.calls += 1
+    used.last_used_at = max(used.last_used_at, report.started_at)
+    if report.status == "failed":
+        used.failed += 1
         return
-    usage = entry.report.usage
-    counted[2] += rating.total_input_tokens(usage)
-    counted[3] += usage.get("output_tokens", 0) + usage.get("reasoning_tokens", 0)
-    counted[4] += entry.charged_nanousd
+    used.input_tokens += rating.total_input_tokens(report.usage)
+    used.output_tokens += report.usage.get("output_tokens", 0) + report.usage.get("reasoning_tokens", 0)
+    used.charged_nanousd += entry.charged_nanousd
 
 
 def _conflict(call_id: str) -> Result:

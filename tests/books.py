@@ -30,13 +30,15 @@ CHECKS = {
         WHERE sums.amount IS DISTINCT FROM t.amount_nanousd""",
     "daily usage is the sum of its calls": """
         SELECT * FROM
-            (SELECT wallet_id, sum(charged_nanousd) AS charged, sum(calls) AS n FROM logs_dailyusage GROUP BY wallet_id) d
+            (SELECT wallet_id, sum(charged_nanousd) AS charged, sum(calls) AS n FROM tokens_dailyusage GROUP BY wallet_id) d
             FULL JOIN (SELECT wallet_id, sum(charged_nanousd) AS charged, count(*) AS n FROM logs_call GROUP BY wallet_id) c
             USING (wallet_id) WHERE (d.charged, d.n) IS DISTINCT FROM (c.charged, c.n)""",
     "a key's spend is the sum of its calls": """
-        SELECT * FROM (SELECT key_id, spent_nanousd, calls FROM tokens_keyspend WHERE calls > 0) s
-            FULL JOIN (SELECT key_id, sum(charged_nanousd) AS charged, count(*) AS n FROM logs_call GROUP BY key_id) c
-            USING (key_id) WHERE (s.spent_nanousd, s.calls) IS DISTINCT FROM (c.charged, c.n)""",
+        SELECT * FROM (SELECT key_id, sum(charged_nanousd) AS charged, sum(calls) AS n, max(last_used_at) AS last
+                FROM tokens_dailyusage GROUP BY key_id) s
+            FULL JOIN (SELECT key_id, sum(charged_nanousd) AS charged, count(*) AS n, max(started_at) AS last
+                FROM logs_call GROUP BY key_id) c
+            USING (key_id) WHERE (s.charged, s.n, s.last) IS DISTINCT FROM (c.charged, c.n, c.last)""",
     "held totals equal open holds": """
         SELECT * FROM wallet_funds f
             LEFT JOIN (SELECT wallet_id, sum(amount_nanousd) AS amount FROM wallet_hold

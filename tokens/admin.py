@@ -1,12 +1,13 @@
 """Keys for staff: what they are recognised by and never more. A gateway's key can be revoked here."""
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from pricing.money import usd
 from staff.admin import ReadOnlyAdmin, column, link, list_link
-from tokens import gateways
+from tokens import gateways, spending
 from tokens.models import ApiKey, GatewayKey
 from wallet.admin_terms import wallets_for
 
@@ -19,7 +20,7 @@ def keys_for(term: str) -> list[int]:
 @admin.register(ApiKey)
 class ApiKeyAdmin(ReadOnlyAdmin):
     list_display = ("name", "hint", "wallet", "owner", "is_good", "spent", "created_at", "last_used")
-    list_select_related = ("wallet__owner", "spend")
+    list_select_related = ("wallet__owner",)
     linked_by = ("wallet__id__exact",)
     search_fields = ("prefix",)
     search_help_text = "Prefix (sk- and eight characters), owner's e-mail, or wallet number"
@@ -28,6 +29,20 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         "id", "name", "hint", "wallet_link", "owner", "is_good", "spent", "calls", "last_used", "created_at",
         "revoked_at",
     )  # fmt: skip
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        changelist: ChangeList = super().get_changelist_instance(request)
+        changelist.result_list = list(changelist.result_list)
+        spending.show(changelist.result_list)
+        return changelist
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> ApiKey | None:
+        key: ApiKey | None = super().get_object(request, object_id, from_field)
+        if key is not None:
+            spending.show([key])
+        return key
 
     def matching(self, term: str) -> Q:
         if term.startswith("sk-"):

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from tokens.models import ApiKey, GatewayKey, KeySpend
+from tokens.models import ApiKey, GatewayKey
 from wallet import ledger
 from wallet.models import Wallet
 from wallet.transactions import array, rows
@@ -54,7 +54,6 @@ def issue(wallet: Wallet, name: str) -> IssuedKey:
         key = ApiKey.objects.create(
             wallet=wallet, name=name, prefix=f"sk-{body[:VISIBLE]}", last_four=text[-4:], digest=digest(text)
         )
-        KeySpend.objects.create(key=key)
     return IssuedKey(key, text)
 
 

@@ -1,10 +1,15 @@
 """Keys are stored as a digest; the key itself is shown once and never written anywhere."""
 
+from typing import TYPE_CHECKING
+
 from django.db import models
-from django.db.models import Q
 from django.db.models.functions import Now
 
+from pricing.models import Model
 from wallet.models import Wallet
+
+if TYPE_CHECKING:
+    from tokens.spending import Spend
 
 
 class ApiKey(models.Model):
@@ -19,6 +24,7 @@ class ApiKey(models.Model):
     digest = models.BinaryField(max_length=32, unique=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     revoked_at = models.DateTimeField(null=True, editable=False)
+    spend: "Spend"  # Where tokens/spending.py put it.
 
     class Meta:
         ordering = ["-id"]
@@ -36,18 +42,29 @@ class ApiKey(models.Model):
         return self.revoked_at is not None
 
 
-class KeySpend(models.Model):
-    """What a key has spent so far; written in the transaction that records its calls."""
+class DailyUsage(models.Model):
+    """What a key used of a model on a day (UTC, by the time in the call's id). Owned by tokens/spending.py."""
 
-    key = models.OneToOneField(ApiKey, primary_key=True, on_delete=models.PROTECT, related_name="spend")
-    spent_nanousd = models.BigIntegerField(default=0)
+    pk = models.CompositePrimaryKey("wallet_id", "day", "key_id", "model_id")
+    wallet = models.ForeignKey(
+        Wallet, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    day = models.DateField()
+    key = models.ForeignKey(
+        ApiKey, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    model = models.ForeignKey(
+        Model, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    last_used_at = models.DateTimeField()
     calls = models.BigIntegerField(default=0)
-    last_used_at = models.DateTimeField(null=True)
+    failed = models.BigIntegerField(default=0)
+    input_tokens = models.BigIntegerField(default=0, help_text="All input, cached and not.")
+    output_tokens = models.BigIntegerField(default=0, help_text="All output, reasoning included.")
+    charged_nanousd = models.BigIntegerField(default=0)
 
     class Meta:
-        constraints = [
-            models.CheckConstraint(name="key_spend_not_negative", condition=Q(spent_nanousd__gte=0))
-        ]
+        verbose_name_plural = "daily usage"
 
 
 class GatewayKey(models.Model):

@@ -1,37 +1,81 @@
-"""What keys have spent: added up in the transaction that records their calls."""
+"""What keys have used, by day and model: the one roll-up that totals, estimates and charts are read from.
 
-from collections.abc import Mapping
+Owns tokens_dailyusage. Written in the transaction that records the calls, so that it always is the sum of them; an
+invariant proves it (logs/invariants.py).
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
+from django.db.models import Max, Sum
+
+from tokens.models import ApiKey, DailyUsage
 from wallet.transactions import array, rows
+
+type Place = tuple[int, date, int, int]
+"""Wallet, UTC day, key and model."""
 
 
 @dataclass(slots=True)
-class Spent:
-    """What one key spent in a batch."""
+class Used:
+    """What was used at one place. Tokens and charge are those of calls that succeeded."""
 
     last_used_at: datetime
-    amount_nanousd: int = 0
     calls: int = 0
+    failed: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    charged_nanousd: int = 0
 
-    def add(self, amount_nanousd: int, used_at: datetime) -> None:
-        self.amount_nanousd += amount_nanousd
-        self.calls += 1
-        self.last_used_at = max(self.last_used_at, used_at)
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """All that a key has used so far."""
+
+    spent_nanousd: int = 0
+    calls: int = 0
+    last_used_at: datetime | None = None
 
 
-def add(spent: Mapping[int, Spent]) -> None:
-    """Add to the totals of these keys. Their wallets must be locked (`ledger.lock`) in this transaction."""
-    rows(
-        "UPDATE tokens_keyspend k SET spent_nanousd = k.spent_nanousd + s.amount, calls = k.calls + s.calls,"
-        " last_used_at = greatest(k.last_used_at, s.used_at)"
-        " FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::timestamptz[]) AS s(key_id, amount, calls, used_at)"
-        " WHERE k.key_id = s.key_id",
-        [
-            array(spent),
-            array([one.amount_nanousd for one in spent.values()]),
-            array([one.calls for one in spent.values()]),
-            array([one.last_used_at.isoformat() for one in spent.values()]),
-        ],
+ADD = """
+    INSERT INTO tokens_dailyusage AS d (wallet_id, day, key_id, model_id, last_used_at, calls, failed, input_tokens,
+        output_tokens, charged_nanousd)
+    SELECT * FROM unnest(%s::bigint[], %s::date[], %s::bigint[], %s::bigint[], %s::timestamptz[], %s::bigint[],
+        %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+    ON CONFLICT (wallet_id, day, key_id, model_id) DO UPDATE SET
+        last_used_at = greatest(d.last_used_at, excluded.last_used_at), calls = d.calls + excluded.calls,
+        failed = d.failed + excluded.failed, input_tokens = d.input_tokens + excluded.input_tokens,
+        output_tokens = d.output_tokens + excluded.output_tokens,
+        charged_nanousd = d.charged_nanousd + excluded.charged_nanousd
+"""
+
+
+def add(used: Mapping[Place, Used]) -> None:
+    """Add to what was used before. The wallets must be locked (`ledger.lock`) in this transaction."""
+    found = [
+        (*place, one.last_used_at.isoformat(), one.calls, one.failed, one.input_tokens, one.output_tokens,
+         one.charged_nanousd)
+        for place, one in used.items()
+    ]  # fmt: skip
+    rows(ADD, [array(column) for column in zip(*found, strict=True)])
+
+
+def of_keys(keys: Iterable[ApiKey]) -> dict[int, Spend]:
+    """What each of these keys, by its id, has used."""
+    wanted = {key.pk: key.wallet_id for key in keys}
+    sums = (
+        DailyUsage.objects.filter(wallet__in=set(wanted.values()), key__in=wanted)
+        .values_list("key_id")
+        .annotate(Sum("charged_nanousd"), Sum("calls"), Max("last_used_at"))
     )
+    found = {key_id: Spend(int(spent), int(calls), last) for key_id, spent, calls, last in sums}
+    return {key_id: found.get(key_id, Spend()) for key_id in wanted}
+
+
+def show(keys: Iterable[ApiKey]) -> None:
+    """Put what they have used beside these keys, as `spend`, for a page that lists them."""
+    listed = list(keys)
+    found = of_keys(listed)
+    for key in listed:
+        key.spend = found[key.pk]

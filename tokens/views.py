@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.models import User
 from pricing import catalogue, examples
 from pricing.models import Kind
-from tokens import keys
+from tokens import keys, spending
 from tokens.forms import NameForm
 from tokens.models import ApiKey
 from wallet.models import Wallet
@@ -88,18 +88,20 @@ def _wallet(request: HttpRequest) -> Wallet:
 
 def _own(request: HttpRequest, key_id: int) -> ApiKey:
     """A key of this person's wallet; anybody else's is not found."""
-    return get_object_or_404(
-        ApiKey.objects.select_related("spend"), pk=key_id, wallet__owner=cast("User", request.user)
-    )
+    key = get_object_or_404(ApiKey, pk=key_id, wallet__owner=cast("User", request.user))
+    spending.show([key])
+    return key
 
 
 def _list(request: HttpRequest, wallet: Wallet, form: NameForm, *, status: int) -> HttpResponse:
-    own = ApiKey.objects.filter(wallet=wallet).select_related("spend")
+    own = ApiKey.objects.filter(wallet=wallet)
+    active = list(own.filter(revoked_at=None).order_by("-id"))
     revoked = list(own.exclude(revoked_at=None).order_by("-revoked_at", "-id")[: REVOKED_SHOWN + 1])
+    spending.show([*active, *revoked])
     context = {
         "form": form,
         "form_id": uuid.uuid4(),
-        "active": own.filter(revoked_at=None).order_by("-id"),
+        "active": active,
         "revoked": revoked[:REVOKED_SHOWN],
         "more_revoked": len(revoked) > REVOKED_SHOWN,
     }

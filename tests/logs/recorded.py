@@ -8,13 +8,13 @@ from django.db import transaction
 
 from accounts.models import User
 from logs import call_ids
-from logs.models import Call, DailyUsage
+from logs.models import Call
 from pricing.listings import UNDATED_FROM
 from pricing.models import Kind, Model, PriceVersion
 from pricing.publishing import publish, rates_of
 from pricing.rating import PriceTable, Rates, rate, total_input_tokens
 from tokens import keys
-from tokens.models import ApiKey, KeySpend
+from tokens.models import ApiKey, DailyUsage
 from wallet import ledger
 from wallet.models import Code
 from wallet.wallets import wallet_of
@@ -87,17 +87,18 @@ def _post(key: ApiKey, pk: UUID, charged: int) -> int:
 def _count(
     key: ApiKey, version: PriceVersion, pk: UUID, usage: dict[str, int], *, charged: int, is_failed: bool
 ) -> None:
+    at = call_ids.moment(pk)
     day, _ = DailyUsage.objects.get_or_create(
-        wallet_id=key.wallet_id, day=call_ids.moment(pk).date(), key_id=key.pk, model_id=version.model_id
+        wallet_id=key.wallet_id,
+        day=at.date(),
+        key_id=key.pk,
+        model_id=version.model_id,
+        defaults={"last_used_at": at},
     )
+    day.last_used_at = max(day.last_used_at, at)
     day.calls += 1
     day.failed += is_failed
     day.input_tokens += total_input_tokens(usage)
     day.output_tokens += usage.get("output_tokens", 0)
     day.charged_nanousd += charged
     day.save()
-    spend = KeySpend.objects.get(key=key)
-    spend.calls += 1
-    spend.spent_nanousd += charged
-    spend.last_used_at = call_ids.moment(pk)
-    spend.save()

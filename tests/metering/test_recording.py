@@ -9,11 +9,12 @@ import pytest
 
 from accounts.models import User
 from logs import call_ids, estimating, recording
-from logs.models import Call, CallDetails, DailyUsage, RejectedCall
+from logs.models import Call, CallDetails, RejectedCall
 from tests.books import assert_books
 from tests.metering.gateway import Gateway, call, give, sell
 from tokens import keys
 from tokens.keys import IssuedKey
+from tokens.models import DailyUsage
 from wallet import holds, ledger, transactions
 from wallet.models import Hold, Transfer
 

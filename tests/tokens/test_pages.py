@@ -193,7 +193,7 @@ def test_more_keys_need_no_more_queries(
 ) -> None:
     for number in range(12):
         keys.issue(wallet_of(owner), f"Key {number}")
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(8):
         signed_in.get("/tokens/")
 
 
