@@ -52,7 +52,8 @@ class Site:
 
     def web(self) -> Service:
         listen = ("--interface", "wsgi", "--host", self.host, "--port", str(self.port))
-        size = ("--workers", "2", "--blocking-threads", "4", "--no-ws", "--respawn-failed-workers")
+        # As many threads as connections in the database pool: most wait for the disk, and share the wait (logs/grouping.py).
+        size = ("--workers", "2", "--blocking-threads", "16", "--no-ws", "--respawn-failed-workers")
         return self.python("web", "-m", "granian", *listen, *size, "cometsite.wsgi:application")
 
 
