@@ -1,17 +1,16 @@
 """Real processes at the same moment: first that the race is there without the lock, then that all is exact with it."""
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.db import connection
-from pytest_django.plugin import DjangoDbBlocker
 
 from accounts.models import User
 from logs.models import Call
 from tests.books import assert_books
-from tests.ledger.crew import Crew, crew
+from tests.ledger.conftest import SIZE
+from tests.ledger.crew import Crew
 from tests.ledger.jobs import call
 from tests.metering.gateway import give, sell
 from tokens import keys
@@ -22,15 +21,8 @@ from wallet.models import Code, Funds, Transfer, Wallet
 from wallet.wallets import wallet_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
-SIZE = 5
 COST = 6_000_000
 RICH = 10**12
-
-
-@pytest.fixture(scope="module")
-def workers(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Crew]:
-    with django_db_blocker.unblock(), crew(SIZE) as working:
-        yield working
 
 
 @pytest.fixture
@@ -172,7 +164,7 @@ def test_nothing_drifts_under_mixed_work(workers: Crew, staff: User) -> None:
     texts = {str(each.key.pk): each.text for each in issued}
     before = deadlocks()
     told: list[dict[str, Any]] = workers.all_at_once(
-        "drift", keys_of=texts, hot=str(hot.pk), staff_id=staff.pk, seconds=8
+        "drift", keys_of=texts, hot=str(hot.pk), staff_id=staff.pk, seconds=6
     )
     assert deadlocks() == before
     assert told[0]["runs"][""] > 0
