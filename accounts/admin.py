@@ -124,20 +124,20 @@ class UserAdmin(ActingAdmin, DjangoUserAdmin):  # type: ignore[misc, type-arg]  
 
     @column("Elsewhere")
     def more(self, user: User) -> str:
-        password = reverse("admin:auth_user_password_change", args=[user.pk])
-        return lines(
-            [
-                list_link("wallet_wallet", "Wallet", owner__id__exact=user.pk),
-                list_link(
-                    "accounts_auditentry",
-                    "What staff did to them",
-                    target_type="accounts.user",
-                    target_id=user.pk,
-                ),
-                list_link("accounts_auditentry", "What they did as staff", actor__id__exact=user.pk),
-                format_html('<a class="staff-link" href="{}">Set a password (superusers)</a>', password),
-            ]
-        )
+        found = [
+            list_link("wallet_wallet", "Wallet", owner__id__exact=user.pk),
+            list_link(
+                "accounts_auditentry",
+                "What was done to them",
+                target_type="accounts.user",
+                target_id=user.pk,
+            ),
+            list_link("accounts_auditentry", "What they did", actor__id__exact=user.pk),
+        ]
+        if user.closed_at is None:
+            page = reverse("admin:auth_user_password_change", args=[user.pk])
+            found.append(format_html('<a class="staff-link" href="{}">Set a password (superusers)</a>', page))
+        return lines(found)
 
 
 @admin.register(Group)
