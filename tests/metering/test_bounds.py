@@ -11,12 +11,13 @@ from django.utils import timezone
 
 from accounts.models import User
 from logs import call_ids
-from logs.models import Call, DailyUsage, RejectedCall
+from logs.models import Call, RejectedCall
 from logs.reports import read_call
 from pricing.units import UNITS
 from tests.books import assert_books
 from tests.metering.gateway import Gateway, call, sell
 from tokens.keys import IssuedKey
+from tokens.models import DailyUsage
 from wallet import invariants, ledger
 from wallet.models import Code, Hold, HouseBalance, Transfer
 from wallet.wallets import wallet_of
