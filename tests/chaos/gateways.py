@@ -56,7 +56,6 @@ class Gateway(threading.Thread):
                 time.sleep(self.random.uniform(0, LONGEST_PAUSE_S))
         except Exception as error:
             self.journal.wrong(f"{self.name} broke off: {error!r}")
-            raise
         finally:
             self.connection.close()
 

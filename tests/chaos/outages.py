@@ -173,6 +173,8 @@ def without_broker(trial: Trial, seconds: float) -> list[str]:
             found[connection.post("authorize", {"key": key, "model": "gpt-4o"}).status] += 1
             gateway.report(gateway.batch())
             time.sleep(0.1)
+    connection.close()
+    gateway.connection.close()
     return [] if set(found) == {200} else [f"without the broker authorize answered {dict(found)}"]
 
 

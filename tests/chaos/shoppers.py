@@ -70,6 +70,7 @@ class Shopper(threading.Thread):
         self, name: str, base_url: str, control: Callable[[str, str], None], journal: Journal, seed: str
     ) -> None:
         super().__init__(name=name, daemon=True)
+        assert " " not in name, "it is also the name in an e-mail address"
         self.random = random.Random(f"{seed}:{name}")
         self.base_url, self.control, self.journal = base_url, control, journal
         self.stopping = threading.Event()
@@ -82,7 +83,6 @@ class Shopper(threading.Thread):
                 number += 1
         except Exception as error:
             self.journal.wrong(f"{self.name} broke off: {error!r}")
-            raise
 
     def _live(self, email: str) -> None:
         browser = self.arrive(email)

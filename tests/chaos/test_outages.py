@@ -20,7 +20,7 @@ PERIODIC_JOB = "from wallet.tasks import handle_pending_events; handle_pending_e
 def test_without_the_database_everything_is_refused_soon_and_comes_back_soon(
     trial: Trial, how: Callable[[Stack], AbstractContextManager[None]]
 ) -> None:
-    trial.load(f"database {how.__name__}")
+    trial.load(how.__name__)
     outage = outages.without_database(trial, how(trial.stack), SECONDS)
     trial.unload()
     assert outage.findings == [], outage
