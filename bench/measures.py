@@ -159,9 +159,7 @@ def _yardsticks(lab: Lab) -> list[Measure]:
     def statement(name: str, title: str, *, waits: bool) -> Measure:
         script = pgbench.script(name, waits=waits)
         run = after(name, lambda: pgbench.prepare_statement(model), script)
-        return Measure(
-            name, {name: f"pgbench, authorize's statement, {title}, 8 clients, prepared: calls let in"}, run
-        )
+        return Measure(name, {name: f"pgbench, authorize's statement, {title}: calls let in"}, run)
 
     return [
         Measure(
