@@ -31,6 +31,7 @@ class Programs:
         request.get_host()  # Raises for a host that is not ours.
         match = resolve(request.path_info.removeprefix(self.PREFIX[:-1]), "logs.metering_urls")
         response: HttpResponse = match.func(request, *match.args, **match.kwargs)
+        response["Content-Length"] = str(len(response.content))
         response["Cache-Control"] = "private, no-store"
         response["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
         return response

@@ -106,6 +106,8 @@ _options["pool"] = {
     "connection_class": PatientConnection,
 }
 _options.setdefault("connect_timeout", 5)
+# Prepared statements are those of the paths where every call passes (wallet/transactions.py): planned once a connection.
+_options["options"] = f"{_options.get('options', '')} -c plan_cache_mode=force_generic_plan".strip()
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = False
 # Only for tests and trials: lets processes start on a database that may forget what it acknowledged.
 DATABASE_MAY_LOSE_DATA = env.flag("DATABASE_MAY_LOSE_DATA", default=False)

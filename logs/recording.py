@@ -16,11 +16,12 @@ from typing import Any
 from django.db import IntegrityError
 from django.utils import timezone
 
-from logs import call_ids, rejections
+from logs import call_ids, partitions, rejections
 from logs.reports import UUID_FORM, BadCall, CallReport, read_call
 from pricing import catalogue, rating
 from tokens import keys, spending
 from wallet import holds, ledger
+from wallet.holds import ClosedHold
 from wallet.ledger import Balances
 from wallet.transactions import again_if_lost, array, cell, copy, rows
 
@@ -151,7 +152,9 @@ def _charge_again_if_raced(entries: list[Entry]) -> dict[int, Result]:
     try:
         return again_if_lost(lambda: _charge(entries))
     except IntegrityError:
-        # Another batch recorded one of these ids for another wallet in between; the second look finds it.
+        # Another batch recorded one of these ids for another wallet in between, which the second look finds; or the
+        # month that an id belongs to is not there yet.
+        partitions.make_partitions()
         return again_if_lost(lambda: _charge(entries))
 
 
@@ -161,13 +164,17 @@ def _charge(entries: list[Entry]) -> dict[int, Result]:
         return {}
     funds = ledger.lock(entry.wallet_id for entry in entries)
     results: dict[int, Result] = {}
-    known = _close_holds(entries, results)
+    closed = holds.remove([(entry.report.call_id, str(entry.report.key_id)) for entry in entries])
+    known = _match(entries, closed, results)
     fresh = _first_of_each(entries, known, funds, results)
-    bills = _bills(fresh)
-    if bills:
-        _post(bills)
+    if fresh:
+        bills = _bills(fresh)
+        usage = _usage(bills)
         _write_calls(bills)
         _count(fresh)
+        # The rows that authorize waits for are written last.
+        ledger.post_usage(usage)
+    holds.lower(closed.values())
     return results
 
 
@@ -185,13 +192,12 @@ def _recorded(call_ids: Sequence[str]) -> Recorded:
     return {row[0]: (tuple(row[1:4]), json.loads(row[4]), row[5]) for row in found}
 
 
-def _close_holds(entries: list[Entry], results: dict[int, Result]) -> Recorded:
-    """Close the holds; refuse calls whose id was given to another key; return what was recorded before.
+def _match(entries: list[Entry], closed: dict[str, ClosedHold], results: dict[int, Result]) -> Recorded:
+    """Refuse calls whose id was given to another key; return what was recorded before.
 
-    Recording a call removes its hold and no id gets a second one, so a call with a hold was not recorded yet: only the
-    others are looked for, which are few.
+    Recording a call removes its hold and no id gets a second one, so a call that had a hold was not recorded yet: only
+    the others are looked for, which are few.
     """
-    closed = holds.close([(entry.report.call_id, str(entry.report.key_id)) for entry in entries])
     without = [entry.report.call_id for entry in entries if entry.report.call_id not in closed]
     others = holds.references(without) if without else {}
     for entry in entries:
@@ -256,18 +262,20 @@ def _bills(entries: list[Entry]) -> list[Bill]:
     return list(bills.values())
 
 
-def _post(bills: list[Bill]) -> None:
-    """One `usage` transfer per wallet and account, named after the first call that it pays for."""
+def _usage(bills: list[Bill]) -> list[ledger.Usage]:
+    """One transfer per wallet and account, named after the first call that it pays for. Their ids go into the calls."""
+    parts = [
+        (bill, kind, amount)
+        for bill in bills
+        for kind, amount in (("promotional", bill.promotional_nanousd), ("paid", bill.paid_nanousd))
+        if amount
+    ]
     usage: list[ledger.Usage] = []
-    targets: list[tuple[Bill, str]] = []
-    for bill in bills:
-        first, count = bill.entries[0].report.call_id, len(bill.entries)
-        for kind, amount in (("promotional", bill.promotional_nanousd), ("paid", bill.paid_nanousd)):
-            if amount:
-                usage.append(ledger.Usage(f"usage:{first}:{kind}", bill.wallet_id, kind, amount, count))
-                targets.append((bill, f"{kind}_transfer_id"))
-    for (bill, attribute), transfer_id in zip(targets, ledger.post_usage(usage), strict=True):
-        setattr(bill, attribute, transfer_id)
+    for (bill, kind, amount), transfer_id in zip(parts, ledger.reserve(len(parts)), strict=True):
+        setattr(bill, f"{kind}_transfer_id", transfer_id)
+        reference = f"usage:{bill.entries[0].report.call_id}:{kind}"
+        usage.append(ledger.Usage(transfer_id, reference, bill.wallet_id, kind, amount, len(bill.entries)))
+    return usage
 
 
 WRITE_CALLS = (

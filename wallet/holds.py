@@ -5,7 +5,7 @@ with any number of parallel calls a balance falls below zero by no more than wha
 holds, plus the cost of the last one admitted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -36,35 +36,38 @@ PLACE = """
 @dataclass(slots=True)
 class ClosedHold:
     reference: str
+    wallet_id: int
     amount_nanousd: int
+    was_open: bool
 
 
-CLOSE = """
-    WITH gone AS (
-        DELETE FROM wallet_hold h USING unnest(%s::uuid[], %s::text[]) AS c(id, reference)
-        WHERE h.id = c.id AND h.reference = c.reference
-        RETURNING h.id, h.reference, h.wallet_id, h.amount_nanousd, h.state
-    ),
-    lowered AS (
-        UPDATE wallet_funds f SET held_nanousd = f.held_nanousd - r.amount
-        FROM (
-            SELECT wallet_id, sum(amount_nanousd)::bigint AS amount FROM gone WHERE state = 'open' GROUP BY wallet_id
-        ) r
-        WHERE f.wallet_id = r.wallet_id
-    )
-    SELECT id::text, reference, amount_nanousd FROM gone
-"""
+def remove(calls: Sequence[tuple[str, str]]) -> dict[str, ClosedHold]:
+    """Remove the holds of these (call id, reference), by call id. Unknown ones are no error.
 
-
-def close(calls: Sequence[tuple[str, str]]) -> dict[str, ClosedHold]:
-    """Remove the holds of these (call id, reference) and take them off the held totals. Unknown ones are no error.
-
-    A hold with another reference stays as it is. The wallets must be locked (`ledger.lock`) in this transaction.
+    A hold with another reference stays as it is. The wallets must be locked (`ledger.lock`) in this transaction, and
+    `lower` has to follow in it.
     """
     gone = rows(
-        CLOSE, [array([call_id for call_id, _ in calls]), array([reference for _, reference in calls])]
+        "DELETE FROM wallet_hold h USING unnest(%s::uuid[], %s::text[]) AS c(id, reference)"
+        " WHERE h.id = c.id AND h.reference = c.reference"
+        " RETURNING h.id::text, h.reference, h.wallet_id, h.amount_nanousd, h.state = 'open'",
+        [array([call_id for call_id, _ in calls]), array([reference for _, reference in calls])],
     )
     return {row[0]: ClosedHold(*row[1:]) for row in gone}
+
+
+def lower(closed: Iterable[ClosedHold]) -> None:
+    """Take removed holds off the held totals. Last in a transaction: authorize waits for these rows."""
+    released: dict[int, int] = {}
+    for hold in closed:
+        if hold.was_open:
+            released[hold.wallet_id] = released.get(hold.wallet_id, 0) + hold.amount_nanousd
+    if released:
+        rows(
+            "UPDATE wallet_funds f SET held_nanousd = f.held_nanousd - r.amount"
+            " FROM unnest(%s::bigint[], %s::bigint[]) AS r(wallet_id, amount) WHERE f.wallet_id = r.wallet_id",
+            [array(released), array(released.values())],
+        )
 
 
 def references(call_ids: Sequence[str]) -> dict[str, str]:
@@ -80,9 +83,16 @@ def release(call_id: UUID) -> bool:
         if hold is None:
             return False
         ledger.lock([hold.wallet_id])
-        return bool(close([(str(call_id), hold.reference)]))
+        closed = remove([(str(call_id), hold.reference)])
+        lower(closed.values())
+        return bool(closed)
 
 
+OVERDUE = """
+    SELECT DISTINCT wallet_id FROM (
+        SELECT wallet_id FROM wallet_hold WHERE state = 'open' AND expires_at <= now() LIMIT %s::int
+    ) AS overdue
+"""
 EXPIRE = """
     WITH expired AS (
         UPDATE wallet_hold SET state = 'expired'
@@ -102,14 +112,7 @@ def expire_overdue(wallet: Wallet | int | None = None, limit: int = 10_000) -> i
     """Stop counting holds whose time is over, of one wallet or of all; returns how many. They stay as evidence."""
     wallet_id = wallet.pk if isinstance(wallet, Wallet) else wallet
     with transaction.atomic():
-        overdue = rows(
-            "SELECT DISTINCT wallet_id FROM (SELECT wallet_id FROM wallet_hold WHERE state = 'open' AND expires_at <= now()"
-            " AND (%(wallet)s::bigint IS NULL OR wallet_id = %(wallet)s::bigint) LIMIT %(limit)s) AS overdue",
-            {"wallet": wallet_id, "limit": limit},
-        )
+        overdue = rows(OVERDUE, [limit]) if wallet_id is None else [(wallet_id,)]
         ledger.lock(row[0] for row in overdue)
-        expired = rows(
-            EXPIRE,
-            [array([row[0] for row in overdue])],
-        )
+        expired = rows(EXPIRE, [array([row[0] for row in overdue])])
     return int(expired[0][0])

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from wallet import seals
 from wallet.models import CheckRun
-from wallet.transactions import rows
+from wallet.transactions import report_rows, rows
 
 MOST_IDS = 20
 
@@ -34,7 +34,7 @@ class Invariant:
 def by_sql(sql: str) -> Find:
     """An invariant as a statement whose first column is what breaks it; `%(wallets)s` is an array, or null for all."""
     limited = f"SELECT * FROM ({sql}) AS broken LIMIT {MOST_IDS}"  # noqa: S608 (a constant of ours)
-    return lambda wallet_ids: [str(row[0]) for row in rows(limited, {"wallets": wallet_ids})]
+    return lambda wallet_ids: [str(row[0]) for row in report_rows(limited, {"wallets": wallet_ids})]
 
 
 _registered: dict[str, Invariant] = {}

@@ -7,7 +7,7 @@ account's credits − debits; a reference moves money once. Amounts are integer 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from django.db import transaction
 from psycopg.types.json import Jsonb
@@ -24,8 +24,9 @@ class ReferenceConflict(Exception):
 
 @dataclass(slots=True)
 class Usage:
-    """What one account of a wallet pays for a number of calls."""
+    """What one account of a wallet pays for a number of calls. The id of its transfer is reserved (`reserve`)."""
 
+    transfer_id: int
     reference: str
     wallet_id: int
     kind: str
@@ -72,12 +73,26 @@ def balances(wallet: Wallet) -> Funds:
     return Funds.objects.get(wallet=wallet)
 
 
+# The lock is the row of the paid account, which nobody ever writes. Authorize writes the funds at the same time; it would
+# wait for a whole batch otherwise.
+LOCK = """
+    SELECT count(*) FROM (
+        SELECT FROM wallet_account WHERE wallet_id = ANY(%s::bigint[]) AND kind = 'paid' ORDER BY wallet_id FOR UPDATE
+    ) AS locked
+"""
+
+
 def lock(wallet_ids: Iterable[int]) -> dict[int, Balances]:
-    """Lock these wallets' funds until the transaction ends, in the order of their ids, and return them."""
+    """Lock these wallets until the transaction ends, in the order of their ids, and return their balances.
+
+    Whoever moves a wallet's money, or closes its holds, has this lock.
+    """
+    ids = array(set(wallet_ids))
+    rows(LOCK, [ids])
+    # Only a statement of its own sees what those committed that had the lock before.
     found = rows(
-        "SELECT wallet_id, promotional_nanousd, paid_nanousd FROM wallet_funds"
-        " WHERE wallet_id = ANY(%s::bigint[]) ORDER BY wallet_id FOR UPDATE",
-        [array(set(wallet_ids))],
+        "SELECT wallet_id, promotional_nanousd, paid_nanousd FROM wallet_funds WHERE wallet_id = ANY(%s::bigint[])",
+        [ids],
     )
     return {row[0]: Balances(*row[1:]) for row in found}
 
@@ -126,19 +141,34 @@ def post(
     return transfer
 
 
-def post_usage(usage: Sequence[Usage]) -> list[int]:
-    """Charge wallets for calls: one transfer each, in one statement; ids in the order given.
+def reserve(count: int) -> list[int]:
+    """Ids for transfers to come. Those that are not used leave a gap."""
+    sql = "SELECT nextval(pg_get_serial_sequence('wallet_transfer', 'id')) FROM generate_series(1, %s::int)"
+    return [row[0] for row in rows(sql, [count])]
+
+
+POST_USAGE = """
+    INSERT INTO wallet_transfer (id, code, reference, debit_account_id, credit_account_id, wallet_id, amount_nanousd,
+        details)
+    SELECT u.id, 'usage', u.reference, a.id, %s::bigint, u.wallet_id, u.amount, jsonb_build_object('calls', u.calls)
+    FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[])
+        AS u(id, reference, wallet_id, kind, amount, calls)
+        JOIN wallet_account a ON a.wallet_id = u.wallet_id AND a.kind = u.kind
+"""
+
+
+def post_usage(usage: Sequence[Usage]) -> None:
+    """Charge wallets for calls: one transfer for each of these, in one statement.
 
     The wallets must be locked (`lock`) in this transaction. A reference that exists raises IntegrityError.
     """
-    if not usage:
-        return []
     for one in usage:
         _check_amount(one.amount_nanousd)
-    made = rows(
+    rows(
         POST_USAGE,
         [
             house_id("revenue"),
+            array([one.transfer_id for one in usage]),
             array([one.reference for one in usage]),
             array([one.wallet_id for one in usage]),
             array([one.kind for one in usage]),
@@ -146,19 +176,6 @@ def post_usage(usage: Sequence[Usage]) -> list[int]:
             array([one.calls for one in usage]),
         ],
     )
-    ids = cast("dict[str, int]", {reference: pk for pk, reference in made})
-    return [ids[one.reference] for one in usage]
-
-
-POST_USAGE = """
-    INSERT INTO wallet_transfer (code, reference, debit_account_id, credit_account_id, wallet_id, amount_nanousd, details)
-    SELECT 'usage', u.reference, a.id, %s::bigint, u.wallet_id, u.amount, jsonb_build_object('calls', u.calls)
-    FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[]) WITH ORDINALITY
-        AS u(reference, wallet_id, kind, amount, calls, place)
-        JOIN wallet_account a ON a.wallet_id = u.wallet_id AND a.kind = u.kind
-    ORDER BY u.place
-    RETURNING id, reference
-"""
 
 
 def _check_amount(amount_nanousd: int) -> None:

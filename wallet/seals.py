@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from wallet.models import DaySeal
-from wallet.transactions import rows
+from wallet.transactions import report_rows, rows
 
 CLOSED_AFTER = datetime.timedelta(hours=1)
 
@@ -97,7 +97,7 @@ def _broken_days(table: SealedTable) -> list[str]:
 
 def _contents(table: SealedTable, first: datetime.date, last: datetime.date) -> list[Content]:
     """The hash of each day's rows, in the order of their ids: of pieces first, then of the pieces' hashes."""
-    found = rows(
+    found = report_rows(
         f"""
         WITH dated AS (
             SELECT ({table.time_column} AT TIME ZONE 'UTC')::date AS day, {table.bucket} AS bucket, id,

@@ -57,18 +57,26 @@ def _drop_broken_connection() -> None:
 
 
 def rows(sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
-    """Rows of a statement that the server keeps prepared: for the paths where every call passes.
+    """Rows of a statement that the server keeps prepared, and plans once: for the paths where every call passes.
 
+    Planning would take longer than running, so its plan must not depend on the parameters (plan_cache_mode in the settings).
     Runs on Django's own connection, inside its transaction. Errors are Django's; JSON comes as text.
     """
-    with _cursor() as cursor:
+    with _cursor(psycopg.Cursor) as cursor:
         cursor.execute(sql, parameters, prepare=True)
+        return cursor.fetchall() if cursor.description else []
+
+
+def report_rows(sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
+    """The same of a statement that reads much, and is planned for its very parameters."""
+    with _cursor(psycopg.ClientCursor) as cursor:
+        cursor.execute(sql, parameters)
         return cursor.fetchall() if cursor.description else []
 
 
 def copy(statement: "LiteralString", lines: Iterable[str]) -> None:
     """Send lines in COPY's text format, each with its line feed; the fastest way into a table for many rows."""
-    with _cursor() as cursor, cursor.copy(statement) as sink:
+    with _cursor(psycopg.Cursor) as cursor, cursor.copy(statement) as sink:
         sink.write("".join(lines))
 
 
@@ -93,10 +101,10 @@ def cell(value: object) -> str:
 
 
 @contextmanager
-def _cursor() -> "Iterator[psycopg.Cursor[Any]]":
+def _cursor(kind: type[psycopg.Cursor[Any]]) -> Iterator[psycopg.Cursor[Any]]:
     connection.ensure_connection()
     with (
         connection.wrap_database_errors,
-        psycopg.Cursor(cast("psycopg.Connection", connection.connection)) as cursor,
+        kind(cast("psycopg.Connection", connection.connection)) as cursor,
     ):
         yield cursor
