@@ -107,6 +107,7 @@ _options["pool"] = {
 }
 _options.setdefault("connect_timeout", 5)
 # Prepared statements are those of the paths where every call passes (wallet/transactions.py): planned once a connection.
+_options["prepare_threshold"] = 5  # Not None, with which Django's connections prepare nothing at all.
 _options["options"] = f"{_options.get('options', '')} -c plan_cache_mode=force_generic_plan".strip()
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = False
 # Only for tests and trials: lets processes start on a database that may forget what it acknowledged.

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
@@ -166,3 +167,17 @@ def test_only_a_gateway_may_ask(gateway: Gateway, issued: IssuedKey, header: str
 def test_get_is_not_allowed(gateway: Gateway) -> None:
     response = gateway.client.get("/metering/v1/authorize")
     assert (response.status_code, response["Allow"]) == (405, "POST")
+
+
+def test_the_statement_is_planned_once(gateway: Gateway, issued: IssuedKey) -> None:
+    """Planning it takes longer than running it."""
+    for _ in range(3):
+        gateway.authorize(issued.text)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT sum(custom_plans), sum(generic_plans) FROM pg_prepared_statements"
+            " WHERE statement LIKE '%%INTO wallet_hold%%' AND statement NOT LIKE '%%pg_prepared%%'"
+        )
+        custom, generic = cursor.fetchone()
+    assert custom == 0
+    assert generic >= 3
