@@ -57,8 +57,10 @@ class Entry:
     place: int
     wallet_id: int
     model_id: int
-    version_id: int
     charged_nanousd: int
+    line_start: str
+    """Of its row, together with `line_end`: written before the wallets are locked."""
+    line_end: str
     promotional_nanousd: int = 0
     balance_after_nanousd: int = 0
     held_nanousd: int | None = None
@@ -145,7 +147,8 @@ def _priced(report: CallReport, place: int, wallets: dict[int, int]) -> Entry:
             charged = rating.charge(report.usage, version.table)
         except rating.RatingError as error:
             raise BadCall(error.code, str(error)) from None
-    return Entry(report, place, wallet_id, model.id, version.table.version_id, charged)
+    start = _line_start(report, wallet_id, model.id, version.table.version_id, charged)
+    return Entry(report, place, wallet_id, model.id, charged, start, _line_end(report))
 
 
 def _charge_again_if_raced(entries: list[Entry]) -> dict[int, Result]:
@@ -302,17 +305,29 @@ def _write_calls(bills: list[Bill]) -> None:
 
 def _line(bill: Bill, entry: Entry) -> str:
     """A row in COPY's text format."""
-    report = entry.report
-    usage = ",".join([f'"{unit}":{quantity}' for unit, quantity in report.usage.items()])
     promotional_transfer = bill.promotional_transfer_id if entry.promotional_nanousd else None
     paid_transfer = bill.paid_transfer_id if entry.paid_nanousd else None
-    # What is always there and never free text stands as it is; it is most of the row.
     return (
-        f"{report.call_id}\t{entry.wallet_id}\t{report.key_id}\t{entry.model_id}\t{entry.version_id}\t{report.status}\t"
-        f"{report.started_at}\t{{{usage}}}\t{entry.charged_nanousd}\t{entry.promotional_nanousd}\t"
-        f"{cell(promotional_transfer)}\t{cell(paid_transfer)}\t{cell(entry.held_nanousd)}\t"
-        f"{entry.balance_after_nanousd}\t{cell(report.stream)}\t{cell(report.latency_ms)}\t{cell(report.first_token_ms)}\t"
-        f"{cell(report.endpoint)}\t{cell(report.upstream_id)}\t{cell(report.upstream_cost_nanousd)}\n"
+        f"{entry.line_start}{entry.promotional_nanousd}\t{cell(promotional_transfer)}\t{cell(paid_transfer)}\t"
+        f"{cell(entry.held_nanousd)}\t{entry.balance_after_nanousd}\t{entry.line_end}"
+    )
+
+
+def _line_start(
+    report: CallReport, wallet_id: int, model_id: int, version_id: int, charged_nanousd: int
+) -> str:
+    # None of this is free text, so nothing needs to be escaped.
+    usage = ",".join([f'"{unit}":{quantity}' for unit, quantity in report.usage.items()])
+    return (
+        f"{report.call_id}\t{wallet_id}\t{report.key_id}\t{model_id}\t{version_id}\t{report.status}\t"
+        f"{report.started_at}\t{{{usage}}}\t{charged_nanousd}\t"
+    )
+
+
+def _line_end(report: CallReport) -> str:
+    return (
+        f"{cell(report.stream)}\t{cell(report.latency_ms)}\t{cell(report.first_token_ms)}\t{cell(report.endpoint)}\t"
+        f"{cell(report.upstream_id)}\t{cell(report.upstream_cost_nanousd)}\n"
     )
 
 

@@ -74,9 +74,10 @@ def balances(wallet: Wallet) -> Funds:
 
 
 # The lock is the row of the paid account, which nobody ever writes. Authorize writes the funds at the same time; it would
-# wait for a whole batch otherwise.
+# wait for a whole batch otherwise. What follows in the transaction is planned to use indexes: plans are kept, and one that
+# was made while a table was empty would read all of it when it is not.
 LOCK = """
-    SELECT count(*) FROM (
+    SELECT count(*), set_config('enable_seqscan', 'off', true) FROM (
         SELECT FROM wallet_account WHERE wallet_id = ANY(%s::bigint[]) AND kind = 'paid' ORDER BY wallet_id FOR UPDATE
     ) AS locked
 """
@@ -143,7 +144,7 @@ def post(
 
 def reserve(count: int) -> list[int]:
     """Ids for transfers to come. Those that are not used leave a gap."""
-    sql = "SELECT nextval(pg_get_serial_sequence('wallet_transfer', 'id')) FROM generate_series(1, %s::int)"
+    sql = "SELECT nextval('wallet_transfer_id_seq') FROM generate_series(1, %s::int)"
     return [row[0] for row in rows(sql, [count])]
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from cometsite.quickstart import leftovers
 from cometsite.quickstart.folder import DataFolder
+from cometsite.quickstart.postgres import Cluster
 from tests.stack import START_TIMEOUT_S, Stack
 
 pytestmark = pytest.mark.stack
@@ -44,6 +45,13 @@ def test_postgres_takes_no_port_and_no_other_user_passes_to_its_socket(stack: St
 def test_no_service_runs_postgres_as_root(stack: Stack) -> None:
     pid = stack.pid("postgres")
     assert Path(f"/proc/{pid}").stat().st_uid != 0
+
+
+def test_postgres_has_no_io_workers_to_wait_for(stack: Stack) -> None:
+    cluster = Cluster(stack.data_dir / "postgres", stack.data_dir)
+    titles = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in cluster.processes()]
+    assert any(title.startswith(b"postgres: checkpointer") for title in titles)
+    assert not [title for title in titles if title.startswith(b"postgres: io worker")]
 
 
 @pytest.mark.parametrize("name", SERVICES)
