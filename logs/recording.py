@@ -23,7 +23,7 @@ from tokens import keys, spending
 from wallet import holds, ledger
 from wallet.holds import ClosedHold
 from wallet.ledger import Balances
-from wallet.transactions import again_if_lost, array, cell, copy, rows
+from wallet.transactions import again_if_lost, array, cell, copy, rows, together
 
 # No wallet owes ten million dollars: beyond it a report is taken for a mistake, and no sum can leave 64 bits.
 LOWEST_BALANCE_NANOUSD = -(10**16)
@@ -165,19 +165,21 @@ def _charge(entries: list[Entry]) -> dict[int, Result]:
     """The transaction. Results by the place of the call in the batch."""
     if not entries:
         return {}
-    funds = ledger.lock(entry.wallet_id for entry in entries)
+    wallet_ids = {entry.wallet_id for entry in entries}
+    funds, closed, transfer_ids = together(
+        ledger.locking(wallet_ids),
+        holds.removing([(entry.report.call_id, str(entry.report.key_id)) for entry in entries]),
+        ledger.reserving(2 * len(wallet_ids)),
+    )
     results: dict[int, Result] = {}
-    closed = holds.remove([(entry.report.call_id, str(entry.report.key_id)) for entry in entries])
     known = _match(entries, closed, results)
     fresh = _first_of_each(entries, known, funds, results)
+    bills = _bills(fresh)
+    usage = _usage(bills, transfer_ids)
     if fresh:
-        bills = _bills(fresh)
-        usage = _usage(bills)
         _write_calls(bills)
-        _count(fresh)
-        # The rows that authorize waits for are written last.
-        ledger.post_usage(usage)
-    holds.lower(closed.values())
+    # The rows that authorize waits for are written last.
+    together(spending.adding(_used(fresh)), ledger.posting(usage), holds.lowering(closed.values()))
     return results
 
 
@@ -265,7 +267,7 @@ def _bills(entries: list[Entry]) -> list[Bill]:
     return list(bills.values())
 
 
-def _usage(bills: list[Bill]) -> list[ledger.Usage]:
+def _usage(bills: list[Bill], transfer_ids: list[int]) -> list[ledger.Usage]:
     """One transfer per wallet and account, named after the first call that it pays for. Their ids go into the calls."""
     parts = [
         (bill, kind, amount)
@@ -274,7 +276,7 @@ def _usage(bills: list[Bill]) -> list[ledger.Usage]:
         if amount
     ]
     usage: list[ledger.Usage] = []
-    for (bill, kind, amount), transfer_id in zip(parts, ledger.reserve(len(parts)), strict=True):
+    for (bill, kind, amount), transfer_id in zip(parts, transfer_ids, strict=False):
         setattr(bill, f"{kind}_transfer_id", transfer_id)
         reference = f"usage:{bill.entries[0].report.call_id}:{kind}"
         usage.append(ledger.Usage(transfer_id, reference, bill.wallet_id, kind, amount, len(bill.entries)))
@@ -331,7 +333,7 @@ def _line_end(report: CallReport) -> str:
     )
 
 
-def _count(entries: list[Entry]) -> None:
+def _used(entries: list[Entry]) -> dict[spending.Place, spending.Used]:
     used: dict[spending.Place, spending.Used] = {}
     for entry in entries:
         report = entry.report
@@ -340,7 +342,7 @@ def _count(entries: list[Entry]) -> None:
         if one is None:
             one = used[place] = spending.Used(report.started_at)
         _add(entry, one)
-    spending.add(used)
+    return used
 
 
 def _add(entry: Entry, used: spending.Used) -> None:

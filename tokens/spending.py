@@ -11,7 +11,7 @@ from datetime import date, datetime
 from django.db.models import Max, Sum
 
 from tokens.models import ApiKey, DailyUsage
-from wallet.transactions import array, rows
+from wallet.transactions import Ask, array
 
 type Place = tuple[int, date, int, int]
 """Wallet, UTC day, key and model."""
@@ -51,14 +51,16 @@ ADD = """
 """
 
 
-def add(used: Mapping[Place, Used]) -> None:
+def adding(used: Mapping[Place, Used]) -> Ask[None]:
     """Add to what was used before. The wallets must be locked (`ledger.lock`) in this transaction."""
     found = [
         (*place, one.last_used_at.isoformat(), one.calls, one.failed, one.input_tokens, one.output_tokens,
          one.charged_nanousd)
         for place, one in used.items()
     ]  # fmt: skip
-    rows(ADD, [array(column) for column in zip(*found, strict=True)])
+    return Ask(
+        [(ADD, [array(column) for column in zip(*found, strict=True)])] if found else [], lambda _: None
+    )
 
 
 def of_keys(keys: Iterable[ApiKey]) -> dict[int, Spend]:

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from wallet import ledger
 from wallet.models import Hold, Wallet
-from wallet.transactions import array, rows
+from wallet.transactions import Ask, array, rows
 
 # For the statement that admits a call: a common table expression that locks the funds of the wallet in `admitted`
 # (wallet_id, and the columns of the hold), checks them as last committed, and holds the amount. Of several statements
@@ -41,33 +41,35 @@ class ClosedHold:
     was_open: bool
 
 
-def remove(calls: Sequence[tuple[str, str]]) -> dict[str, ClosedHold]:
-    """Remove the holds of these (call id, reference), by call id. Unknown ones are no error.
+REMOVE = """
+    DELETE FROM wallet_hold h USING unnest(%s::uuid[], %s::text[]) AS c(id, reference)
+    WHERE h.id = c.id AND h.reference = c.reference
+    RETURNING h.id::text, h.reference, h.wallet_id, h.amount_nanousd, h.state = 'open'
+"""
+LOWER = """
+    UPDATE wallet_funds f SET held_nanousd = f.held_nanousd - r.amount
+    FROM unnest(%s::bigint[], %s::bigint[]) AS r(wallet_id, amount) WHERE f.wallet_id = r.wallet_id
+"""
+
+
+def removing(calls: Sequence[tuple[str, str]]) -> Ask[dict[str, ClosedHold]]:
+    """Remove the holds of these (call id, reference); they come back by call id. Unknown ones are no error.
 
     A hold with another reference stays as it is. The wallets must be locked (`ledger.lock`) in this transaction, and
-    `lower` has to follow in it.
+    `lowering` has to follow in it.
     """
-    gone = rows(
-        "DELETE FROM wallet_hold h USING unnest(%s::uuid[], %s::text[]) AS c(id, reference)"
-        " WHERE h.id = c.id AND h.reference = c.reference"
-        " RETURNING h.id::text, h.reference, h.wallet_id, h.amount_nanousd, h.state = 'open'",
-        [array([call_id for call_id, _ in calls]), array([reference for _, reference in calls])],
-    )
-    return {row[0]: ClosedHold(*row[1:]) for row in gone}
+    columns = [array([call_id for call_id, _ in calls]), array([reference for _, reference in calls])]
+    return Ask([(REMOVE, columns)], lambda found: {row[0]: ClosedHold(*row[1:]) for row in found[0]})
 
 
-def lower(closed: Iterable[ClosedHold]) -> None:
+def lowering(closed: Iterable[ClosedHold]) -> Ask[None]:
     """Take removed holds off the held totals. Last in a transaction: authorize waits for these rows."""
     released: dict[int, int] = {}
     for hold in closed:
         if hold.was_open:
             released[hold.wallet_id] = released.get(hold.wallet_id, 0) + hold.amount_nanousd
-    if released:
-        rows(
-            "UPDATE wallet_funds f SET held_nanousd = f.held_nanousd - r.amount"
-            " FROM unnest(%s::bigint[], %s::bigint[]) AS r(wallet_id, amount) WHERE f.wallet_id = r.wallet_id",
-            [array(released), array(released.values())],
-        )
+    columns = [array(released), array(released.values())]
+    return Ask([(LOWER, columns)] if released else [], lambda _: None)
 
 
 def references(call_ids: Sequence[str]) -> dict[str, str]:
@@ -83,8 +85,8 @@ def release(call_id: UUID) -> bool:
         if hold is None:
             return False
         ledger.lock([hold.wallet_id])
-        closed = remove([(str(call_id), hold.reference)])
-        lower(closed.values())
+        closed = removing([(str(call_id), hold.reference)]).now()
+        lowering(closed.values()).now()
         return bool(closed)
 
 

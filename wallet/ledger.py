@@ -13,7 +13,7 @@ from django.db import transaction
 from psycopg.types.json import Jsonb
 
 from wallet.models import Account, Code, Funds, Transfer, Wallet
-from wallet.transactions import array, rows
+from wallet.transactions import Ask, array, rows
 
 LARGEST_AMOUNT_NANOUSD = 10**18  # a thousand million dollars; far below BIGINT, so that sums can't wrap
 
@@ -24,7 +24,7 @@ class ReferenceConflict(Exception):
 
 @dataclass(slots=True)
 class Usage:
-    """What one account of a wallet pays for a number of calls. The id of its transfer is reserved (`reserve`)."""
+    """What one account of a wallet pays for a number of calls. The id of its transfer is reserved (`reserving`)."""
 
     transfer_id: int
     reference: str
@@ -83,19 +83,23 @@ LOCK = """
 """
 
 
+# A statement of its own, so that it sees what those committed that had the lock before.
+BALANCES = "SELECT wallet_id, promotional_nanousd, paid_nanousd FROM wallet_funds WHERE wallet_id = ANY(%s::bigint[])"
+
+
 def lock(wallet_ids: Iterable[int]) -> dict[int, Balances]:
     """Lock these wallets until the transaction ends, in the order of their ids, and return their balances.
 
     Whoever moves a wallet's money, or closes its holds, has this lock.
     """
+    return locking(wallet_ids).now()
+
+
+def locking(wallet_ids: Iterable[int]) -> Ask[dict[int, Balances]]:
     ids = array(set(wallet_ids))
-    rows(LOCK, [ids])
-    # Only a statement of its own sees what those committed that had the lock before.
-    found = rows(
-        "SELECT wallet_id, promotional_nanousd, paid_nanousd FROM wallet_funds WHERE wallet_id = ANY(%s::bigint[])",
-        [ids],
+    return Ask(
+        [(LOCK, [ids]), (BALANCES, [ids])], lambda found: {row[0]: Balances(*row[1:]) for row in found[1]}
     )
-    return {row[0]: Balances(*row[1:]) for row in found}
 
 
 def post(
@@ -142,10 +146,10 @@ def post(
     return transfer
 
 
-def reserve(count: int) -> list[int]:
+def reserving(count: int) -> Ask[list[int]]:
     """Ids for transfers to come. Those that are not used leave a gap."""
     sql = "SELECT nextval('wallet_transfer_id_seq') FROM generate_series(1, %s::int)"
-    return [row[0] for row in rows(sql, [count])]
+    return Ask([(sql, [count])], lambda found: [row[0] for row in found[0]])
 
 
 POST_USAGE = """
@@ -158,25 +162,23 @@ POST_USAGE = """
 """
 
 
-def post_usage(usage: Sequence[Usage]) -> None:
+def posting(usage: Sequence[Usage]) -> Ask[None]:
     """Charge wallets for calls: one transfer for each of these, in one statement.
 
     The wallets must be locked (`lock`) in this transaction. A reference that exists raises IntegrityError.
     """
     for one in usage:
         _check_amount(one.amount_nanousd)
-    rows(
-        POST_USAGE,
-        [
-            house_id("revenue"),
-            array([one.transfer_id for one in usage]),
-            array([one.reference for one in usage]),
-            array([one.wallet_id for one in usage]),
-            array([one.kind for one in usage]),
-            array([one.amount_nanousd for one in usage]),
-            array([one.calls for one in usage]),
-        ],
-    )
+    columns = [
+        house_id("revenue"),
+        array([one.transfer_id for one in usage]),
+        array([one.reference for one in usage]),
+        array([one.wallet_id for one in usage]),
+        array([one.kind for one in usage]),
+        array([one.amount_nanousd for one in usage]),
+        array([one.calls for one in usage]),
+    ]
+    return Ask([(POST_USAGE, columns)] if usage else [], lambda _: None)
 
 
 def _check_amount(amount_nanousd: int) -> None:

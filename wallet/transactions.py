@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
@@ -65,6 +66,38 @@ def rows(sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[tupl
     with _cursor(psycopg.Cursor) as cursor:
         cursor.execute(sql, parameters, prepare=True)
         return cursor.fetchall() if cursor.description else []
+
+
+type Rows = list[tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask[T]:
+    """Statements to be sent, with their parameters, and what to make of the rows of each."""
+
+    statements: Sequence[tuple[str, Sequence[Any]]]
+    read: Callable[[list[Rows]], T]
+
+    def now(self) -> T:
+        return self.read(_send(self.statements))
+
+
+def together[A, B, C](first: Ask[A], second: Ask[B], third: Ask[C]) -> tuple[A, B, C]:
+    """Send all of them at once and wait once; they run one after the other. Waiting costs more than small statements."""
+    asks: tuple[Ask[Any], ...] = (first, second, third)
+    answers = iter(_send([statement for ask in asks for statement in ask.statements]))
+    a, b, c = (ask.read([next(answers) for _ in ask.statements]) for ask in asks)
+    return a, b, c
+
+
+def _send(statements: Sequence[tuple[str, Sequence[Any]]]) -> list[Rows]:
+    """The rows of each, as `rows` gives them. After an error in one, those behind it do not run."""
+    connection.ensure_connection()
+    raw = cast("psycopg.Connection", connection.connection)
+    with connection.wrap_database_errors:
+        with raw.pipeline():
+            cursors = [psycopg.Cursor(raw).execute(sql, given, prepare=True) for sql, given in statements]
+        return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
 
 
 def report_rows(sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:

@@ -5,17 +5,18 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
 from accounts.models import User
-from logs import call_ids, estimating, recording
+from logs import call_ids, estimating
 from logs.models import Call, CallDetails, RejectedCall
 from tests.books import assert_books
 from tests.metering.gateway import Gateway, call, give, sell
 from tokens import keys
 from tokens.keys import IssuedKey
 from tokens.models import DailyUsage
-from wallet import holds, ledger, transactions
+from wallet import ledger
 from wallet.models import Hold, Transfer
 
 pytestmark = pytest.mark.django_db
@@ -317,14 +318,13 @@ def test_the_wallets_are_locked_in_order_before_anything_is_charged(
     gateway: Gateway, issued: IssuedKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    real = transactions.rows
+    real = psycopg.Cursor.execute
 
-    def watched(sql: str, parameters: Any = ()) -> Any:
-        asked.append(sql)
-        return real(sql, parameters)
+    def watched(self: Any, query: Any, *rest: Any, **more: Any) -> Any:
+        asked.append(str(query))
+        return real(self, query, *rest, **more)
 
-    for module in (ledger, holds, recording):
-        monkeypatch.setattr(module, "rows", watched)
+    monkeypatch.setattr(psycopg.Cursor, "execute", watched)
     gateway.record(call(issued.key))
     locks = [number for number, sql in enumerate(asked) if "FOR UPDATE" in sql]
     writes = [
