@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cometsite.quickstart import ports, postgres
+from cometsite.quickstart import ports, postgres, stalls
 from cometsite.quickstart.environment import MARKER
 from cometsite.quickstart.folder import DataFolder
 from cometsite.quickstart.processes import Service
@@ -85,6 +85,7 @@ def postgres_service(cluster: postgres.Cluster) -> Service:
         Path("/"),
         ready=cluster.accepts_connections,
         prepare=cluster.prepare,
+        stalled=stalls.of(cluster),
         account=cluster.account,
         stop_signal=postgres.FAST,
         stop_timeout_s=30.0,

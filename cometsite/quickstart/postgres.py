@@ -143,8 +143,16 @@ class Cluster:
             )
 
     def accepts_connections(self) -> bool:
+        return self._is_ready(timeout_s=3) == 0
+
+    def refuses_connections(self) -> bool:
+        """It answers, and lets nobody in: it starts, stops or recovers."""
+        return self._is_ready(timeout_s=1) == 1
+
+    def _is_ready(self, *, timeout_s: int) -> int:
         check = [str(binary("pg_isready")), "-q", "-h", str(self.sockets), "-U", ROLE, "-d", "postgres"]
-        return subprocess.run(check, check=False, stdin=subprocess.DEVNULL).returncode == 0
+        command = [*check, "-t", str(timeout_s)]
+        return subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode
 
     def wait_until_ready(self, server: "subprocess.Popen[bytes]", log: Path) -> None:
         """Raises StartError with the end of the server's log if it exits, or is not ready within a minute."""

@@ -16,7 +16,8 @@ LOG_LIMIT_BYTES = 10 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Service:
-    """What to run. `ready` says whether it can be used; `prepare` runs before every start."""
+    """What to run. `ready` says whether it can be used; `prepare` runs before every start; `stalled`, asked again and
+    again while it runs, says that it must be killed to be of use again."""
 
     name: str
     command: list[str]
@@ -24,6 +25,7 @@ class Service:
     folder: Path
     ready: Callable[[], bool] = lambda: True
     prepare: Callable[[], None] = lambda: None
+    stalled: Callable[[], bool] = lambda: False
     account: Account | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     stop_timeout_s: float = 10.0

@@ -47,12 +47,18 @@ class Watched:
             self.deaths, self.start_at = 0, 0.0
             return None
         if self.child.running:
-            return None
+            return self._kill_if_stalled()
         if self.child.process is not None:
             return self._died(self.child.process.returncode)
         if time.monotonic() >= self.start_at:
             self.spawn()
         return None
+
+    def _kill_if_stalled(self) -> str | None:
+        if self.child.process is None or not self.child.service.stalled():
+            return None
+        self.child.process.kill()
+        return f"{self.name} runs and does nothing, so it is killed; its log is {self.child.log.path}"
 
     def _died(self, returncode: int) -> str:
         self.child.clean_up()
