@@ -109,6 +109,8 @@ def _snapshot() -> Iterator[None]:
         if not is_nested:
             with connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                # Sums over millions of rows, in memory rather than in files.
+                cursor.execute("SET LOCAL work_mem = '64MB'")
         yield
 
 

@@ -101,14 +101,13 @@ def _contents(table: SealedTable, first: datetime.date, last: datetime.date) -> 
         f"""
         WITH dated AS (
             SELECT ({table.time_column} AT TIME ZONE 'UTC')::date AS day, {table.bucket} AS bucket, id,
-                jsonb_build_array({table.columns})::text AS content
+                convert_to(ROW({table.columns})::text, 'UTF8') AS content
             FROM {table.name}
             WHERE {table.time_column} >= %(first)s::date::timestamp AT TIME ZONE 'UTC'
                 AND {table.time_column} < (%(last)s::date + 1)::timestamp AT TIME ZONE 'UTC'
         ), pieces AS (
-            SELECT day, bucket, count(*) AS number, sha256(string_agg(content, E'\\n' ORDER BY id)::bytea) AS digest
-            FROM (SELECT day, bucket, id, replace(content, '\\', '\\\\') AS content FROM dated) AS escaped
-            GROUP BY day, bucket
+            SELECT day, bucket, count(*) AS number, sha256(string_agg(content, '\n'::bytea ORDER BY id)) AS digest
+            FROM dated GROUP BY day, bucket
         )
         SELECT day, sum(number)::bigint, sha256(string_agg(digest, ''::bytea ORDER BY bucket)) FROM pieces
         GROUP BY day ORDER BY day""",  # noqa: S608 (the table's own constants)
