@@ -90,6 +90,9 @@ def apply(top_up_id: UUID, session: Session) -> TopUp:
     if top_up.is_settled and verdict.state not in FINAL:
         # Given up before: only money that came all the same changes that.
         return top_up
+    if _is_of_another(session.payment_intent_id, top_up):
+        problem = f"Payment {session.payment_intent_id} belongs to another top-up."
+        verdict = Verdict(TopUp.State.PARKED, problem=problem)
     if verdict.state == TopUp.State.PAID:
         verdict = _credit(top_up, session, verdict)
     if verdict.state == TopUp.State.PARKED:
@@ -220,11 +223,14 @@ def _customer_of(wallet: Wallet) -> str:
     return known.customer_id
 
 
+def _is_of_another(payment: str | None, top_up: TopUp) -> bool:
+    """One payment is one top-up. Stripe would never say otherwise, so staff look at it."""
+    return bool(payment) and TopUp.objects.filter(payment_intent_id=payment).exclude(pk=top_up.pk).exists()
+
+
 def _credit(top_up: TopUp, session: Session, verdict: Verdict) -> Verdict:
-    """Post what was received, once per payment. A payment that another top-up has is parked."""
+    """Post what was received, once per payment."""
     payment = session.payment_intent_id
-    if payment and TopUp.objects.filter(payment_intent_id=payment).exclude(pk=top_up.pk).exists():
-        return Verdict(TopUp.State.PARKED, problem=f"Payment {payment} belongs to another top-up.")
     details = {"top_up": str(top_up.pk), "session": session.id, "payment_intent": payment}
     try:
         with transaction.atomic():

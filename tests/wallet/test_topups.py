@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -182,6 +183,18 @@ def test_one_payment_is_not_credited_to_two_top_ups(
     assert "another top-up" in caplog.text
     TopUp.objects.filter(pk=first.pk).update(payment_intent_id=paid.payment_intent_id)
     assert balance_cents(alices) == 100
+
+
+def test_an_unpaid_page_that_names_the_payment_of_another_is_parked(
+    alices: Wallet, stripe_at_hand: Sandbox
+) -> None:
+    first, second = started(alices), started(alices)
+    pay(stripe_at_hand, first)
+    paid = topups.settle(first.pk).top_up
+    told = replace(stripe_api.session(str(second.session_id)), payment_intent_id=paid.payment_intent_id)
+    found = topups.record(second.pk, told).top_up
+    assert found.state == State.PARKED
+    assert "another top-up" in found.problem
 
 
 def test_two_pages_that_are_both_paid_are_two_credits(alices: Wallet, stripe_at_hand: Sandbox) -> None:
