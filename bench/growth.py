@@ -1,7 +1,7 @@
 """What recording and checking cost as the books grow: fills them with calls of the last 30 days, as batches would have.
 
 The rows are written by SQL, chunk by chunk in the order of their time, with all that belongs to them: a transfer for each
-wallet of a batch of 500 (which moves the balances), daily usage, what each key spent. So every invariant holds over them.
+wallet of a batch of 500 (which moves the balances), daily usage. So every invariant holds over them.
 """
 
 import time

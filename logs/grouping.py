@@ -25,6 +25,7 @@ class Request:
     turn: threading.Event = field(default_factory=threading.Event)
     results: list[Result] | None = None
     error: BaseException | None = None
+    was_shared: bool = False
 
 
 class Group:
@@ -37,7 +38,7 @@ class Group:
         self._is_busy = False
 
     def record(self, calls: Sequence[object]) -> list[Result]:
-        """Results for these calls, in order. Raises what the transaction raised; then nothing of it was recorded."""
+        """Results for these calls, in order. Raises what recording them alone raised; sent again, nothing counts twice."""
         if len(calls) > MOST_TO_SHARE:
             return self._record(calls)
         mine = Request(calls)
@@ -49,13 +50,18 @@ class Group:
         if mine.results is None and mine.error is None:
             self._lead()
         if mine.error is not None:
-            raise mine.error
+            if not mine.was_shared:
+                raise mine.error
+            # It may have been another's call that failed, or the leader that had no time left.
+            return self._record(calls)
         assert mine.results is not None
         return mine.results
 
     def _lead(self) -> None:
         """Record for all that wait, then pass the lead to the first that came meanwhile."""
         together = self._take()
+        for request in together:
+            request.was_shared = len(together) > 1
         try:
             results = self._record([call for request in together for call in request.calls])
             for request in together:

@@ -4,8 +4,10 @@ Owns logs_call and what is counted from it. Never refuses a finished call for la
 twice: the same id again answers with the first charge. Invariants: the sum of a wallet's calls is the sum of its `usage`
 transfers; a call's lines add up to its charge; daily usage is the sum of its calls.
 
-Batches never wait for each other in a circle: each locks its wallets first, in the order of their ids, and everything
-else that it writes belongs to one of those wallets.
+Batches never wait for each other in a circle: each locks its wallets first, in the order of their ids, and writes its calls
+in the order of theirs; everything else that it writes belongs to one of those wallets.
+
+A batch may be tried again with the same entries (`_charge`), so each try sets anew whatever it writes into them.
 """
 
 import json
@@ -25,6 +27,8 @@ from wallet.holds import ClosedHold
 from wallet.ledger import Balances
 from wallet.transactions import again_if_lost, array, cell, copy, rows, together
 
+# The check violation of a row whose month has no partition yet.
+NO_PARTITION = "23514"
 # No wallet owes ten million dollars: beyond it a report is taken for a mistake, and no sum can leave 64 bits.
 LOWEST_BALANCE_NANOUSD = -(10**16)
 
@@ -154,10 +158,10 @@ def _priced(report: CallReport, place: int, wallets: dict[int, int]) -> Entry:
 def _charge_again_if_raced(entries: list[Entry]) -> dict[int, Result]:
     try:
         return again_if_lost(lambda: _charge(entries))
-    except IntegrityError:
-        # Another batch recorded one of these ids for another wallet in between, which the second look finds; or the
-        # month that an id belongs to is not there yet.
-        partitions.make_partitions()
+    except IntegrityError as error:
+        # Another batch recorded one of these ids for another wallet in between, which the second look finds.
+        if getattr(error.__cause__, "sqlstate", None) == NO_PARTITION:
+            partitions.make_partitions()
         return again_if_lost(lambda: _charge(entries))
 
 
@@ -200,6 +204,8 @@ def _recorded(call_ids: Sequence[str]) -> Recorded:
 def _match(entries: list[Entry], closed: dict[str, ClosedHold], results: dict[int, Result]) -> Recorded:
     """Refuse calls whose id was given to another key; return what was recorded before.
 
+    A call that is refused later on has no hold any more: it was answered, and staff rate it.
+
     Recording a call removes its hold and no id gets a second one, so a call that had a hold was not recorded yet: only
     the others are looked for, which are few.
     """
@@ -210,8 +216,8 @@ def _match(entries: list[Entry], closed: dict[str, ClosedHold], results: dict[in
         hold = closed.get(call_id)
         if (hold.reference if hold else others.get(call_id, reference)) != reference:
             results[entry.place] = _refused(entry, "token_mismatch", "This call_id was given to another key.")
-        elif hold:
-            entry.held_nanousd = hold.amount_nanousd
+        else:
+            entry.held_nanousd = hold.amount_nanousd if hold else None
     return _recorded(without) if without else {}
 
 
@@ -247,9 +253,8 @@ def _split(entry: Entry, own: Balances) -> Result:
     balance = own.promotional_nanousd + own.paid_nanousd - charged
     if balance < LOWEST_BALANCE_NANOUSD:
         return _refused(entry, "balance_out_of_bounds", "No wallet can owe that much.")
-    if own.promotional_nanousd > 0:
-        entry.promotional_nanousd = min(charged, own.promotional_nanousd)
-        own.promotional_nanousd -= entry.promotional_nanousd
+    entry.promotional_nanousd = min(charged, max(own.promotional_nanousd, 0))
+    own.promotional_nanousd -= entry.promotional_nanousd
     own.paid_nanousd -= entry.paid_nanousd
     entry.balance_after_nanousd = balance
     return Result(entry.report.call_id, "accepted", charged)
@@ -294,7 +299,8 @@ WRITE_DETAILS = "COPY logs_calldetails (call_id, wallet_id, client_ip, error) FR
 
 
 def _write_calls(bills: list[Bill]) -> None:
-    copy(WRITE_CALLS, [_line(bill, entry) for bill in bills for entry in bill.entries])
+    # Lines begin with the id: in its order, batches with the same ids for two wallets never wait in a circle.
+    copy(WRITE_CALLS, sorted([_line(bill, entry) for bill in bills for entry in bill.entries]))
     details = [
         f"{entry.report.call_id}\t{entry.wallet_id}\t{cell(entry.report.client_ip)}\t{cell(entry.report.error)}\n"
         for bill in bills

@@ -19,7 +19,7 @@ from pricing import catalogue
 from tests import plugin
 from tests.postgres import Snapshot, running
 from tests.stack import Stack
-from tokens import gateways, keys
+from tokens import gateways
 
 # Files as they lie in the source tree, without a collectstatic before each run; a quick hash; a cache of this
 # process.
@@ -81,7 +81,6 @@ def _forget() -> None:
     cache.clear()
     catalogue.forget()
     gateways.forget()
-    keys.forget()
     estimating.forget()
 
 

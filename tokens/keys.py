@@ -25,9 +25,6 @@ ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 VISIBLE, SECRET, CHECKSUM = 8, 40, 6
 FORM = re.compile(rf"sk-[0-9A-Za-z]{{{VISIBLE + SECRET + CHECKSUM}}}")
 LONGEST_NAME = 80
-MOST_REMEMBERED = 100_000
-
-_wallets: dict[int, int] = {}
 
 
 class KeyLimitReached(Exception):
@@ -68,22 +65,11 @@ def revoke(key: ApiKey) -> None:
 
 
 def wallets_of(key_ids: Iterable[int]) -> dict[int, int]:
-    """The wallets that these keys belong to, of those that exist; remembered, since a key never changes its wallet."""
-    wanted = set(key_ids)
-    found = {key_id: wallet_id for key_id in wanted if (wallet_id := _wallets.get(key_id))}
-    if len(found) < len(wanted):
-        sql = "SELECT id, wallet_id FROM tokens_apikey WHERE id = ANY(%s::bigint[])"
-        looked_up = dict(rows(sql, [array(wanted - found.keys())]))
-        if len(_wallets) > MOST_REMEMBERED:
-            _wallets.clear()
-        _wallets.update(looked_up)
-        found |= looked_up
-    return found
-
-
-def forget() -> None:
-    """Look every key's wallet up again."""
-    _wallets.clear()
+    """The wallets that these keys belong to, of those that exist. A key never changes its wallet."""
+    found = rows(
+        "SELECT id, wallet_id FROM tokens_apikey WHERE id = ANY(%s::bigint[])", [array(set(key_ids))]
+    )
+    return dict(found)
 
 
 def clean_name(name: str) -> str:

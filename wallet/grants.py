@@ -77,7 +77,7 @@ def give(wallet: Wallet, amount_nanousd: int, *, reference: str, details: Mappin
 def check_void(grant: Transfer, amount_nanousd: int) -> None:
     """Raises Refused unless this much of this grant can be withdrawn; it then can until the transaction ends.
 
-    Locks the grant and the wallet's funds.
+    Locks the grant and the wallet (`ledger.lock`).
     """
     corrections.check(grant)
     is_given = grant.code in GRANTS and grant.credit_account.kind == Account.Kind.PROMOTIONAL

@@ -74,7 +74,9 @@ def run(*, full: bool) -> CheckRun:
     """A recorded run: over all wallets, or over those whose money moved since the run before."""
     last = CheckRun.objects.filter(finished_at__isnull=False).first()
     newest = rows("SELECT coalesce(max(id), 0) FROM wallet_transfer")[0][0]
-    wallet_ids = None if full or last is None else _moved_since(last.last_transfer_id)
+    # What was found before stays found until it is mended, so all wallets are looked at again.
+    is_full = full or last is None or bool(last.failures)
+    wallet_ids = None if is_full or last is None else _moved_since(last.last_transfer_id)
     started = CheckRun.objects.create(is_full=wallet_ids is None, last_transfer_id=newest)
     findings = check(wallet_ids)
     started.failures = {finding.invariant.name: finding.ids for finding in findings}
@@ -93,7 +95,7 @@ def last_good() -> CheckRun | None:
 
 
 def _moved_since(transfer_id: int) -> list[int]:
-    """Wallets with younger transfers, with open holds, or with a finding of before, which stays until it is mended."""
+    """Wallets with younger transfers or with open holds."""
     found = rows(
         "SELECT wallet_id FROM wallet_transfer WHERE id > %s - 10000 AND wallet_id IS NOT NULL"
         " UNION SELECT wallet_id FROM wallet_funds WHERE held_nanousd <> 0",

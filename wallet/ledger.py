@@ -115,7 +115,7 @@ def post(
     """Move `amount_nanousd` from `debit` to `credit`, once per `reference`.
 
     Posting the same again returns the first transfer; the same reference with other content raises ReferenceConflict.
-    Must run inside a transaction; locks the wallet's funds until it ends.
+    Must run inside a transaction; locks the wallet (`lock`) until it ends.
     """
     _check_amount(amount_nanousd)
     if not transaction.get_connection().in_atomic_block:

@@ -82,7 +82,7 @@ def record(top_up_id: UUID, session: Session) -> Checkout:
 
 
 def apply(top_up_id: UUID, session: Session) -> TopUp:
-    """The same inside the caller's transaction. Locks the top-up, then the wallet's funds."""
+    """The same inside the caller's transaction. Locks the top-up, then the wallet (`ledger.lock`)."""
     top_up = TopUp.objects.select_for_update().get(pk=top_up_id)
     if top_up.state in FINAL:
         return top_up
