@@ -2,7 +2,8 @@
 
 `account_closing` (person, lock) asks what closing an account would mean. A receiver answers with a Standing, or None. With
 `lock` it is asked inside the transaction that closes the account, and its answer must hold until that ends; then it locks
-what its answer rests on, but never a wallet's funds, for which calls wait.
+what its answer rests on, but never what calls wait for: a wallet's funds, which admitting one writes, and the row of its
+paid account, under which calls are recorded (`ledger.lock`).
 
 `account_closed` (person, addresses) tells, inside that transaction, that the account is closed. A receiver stops what goes
 on by itself and deletes what identifies the person; the addresses are those that they had. It is told again, without

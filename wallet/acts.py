@@ -2,7 +2,10 @@
 
 Owns proposals. Never posts by itself: grants and corrections do, through the ledger. Invariants: the effect, its audit
 entry and the decision of its proposal are one transaction; nothing above STAFF_LIMIT_CENTS moves on one person's word;
-an id moves money once, since it is the audit entry's request id and part of the transfer's reference.
+an id moves money once, since it is the audit entry's request id and part of the transfer's reference; nothing is paid
+into the wallet of a closed account, though what is in it can be taken out.
+
+Locks, in this order: the proposal, the wallet's row where something is paid in, the transfer that is undone, the ledger's.
 """
 
 import dataclasses
@@ -15,7 +18,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.audit import Instruction, Refused
 from pricing.money import NANO_PER_CENT, usd
-from wallet import corrections, grants
+from wallet import corrections, grants, leaving
 from wallet.models import Code, Proposal, Transfer, Wallet
 from wallet.transactions import again_if_lost
 
@@ -55,6 +58,7 @@ def approve(by: Instruction, proposal: Proposal) -> Transfer:
             if not audit.may(found.asked_by, PERMISSION):
                 raise Refused(f"{found.asked_by} may no longer act on the books. Decline it.")
             _decide(by, found, Proposal.State.APPROVED)
+            _check_open(found)
             return _carry_out(found, by=found.asked_by_id, approved_by=by.actor.pk)
         return Transfer.objects.get(reference=found.reference)
 
@@ -89,6 +93,7 @@ def _ask(by: Instruction, wanted: Proposal) -> Transfer | Proposal:
         if not audit.record(by, action, _target(wanted), _details(wanted)):
             earlier = Proposal.objects.filter(pk=by.request_id).first()
             return earlier or Transfer.objects.get(reference=wanted.reference)
+        _check_open(wanted)
         if not waits:
             return _carry_out(wanted, by=by.actor.pk)
         _check(wanted)
@@ -117,6 +122,14 @@ def _decide(by: Instruction, proposal: Proposal, state: Proposal.State) -> None:
     audit.record(once, f"wallet.{action}_{proposal.code}", _target(proposal), details)
     proposal.state, proposal.decided_by, proposal.decided_at = state, by.actor, timezone.now()
     proposal.save(update_fields=["state", "decided_by", "decided_at"])
+
+
+def _check_open(wanted: Proposal) -> None:
+    """Raises Refused where it would pay into the wallet of a closed account, which nobody can reach."""
+    undone = wanted.corrects if wanted.code == Code.CORRECTION else None
+    pays_in = wanted.code == Code.GRANT if undone is None else corrections.pays_in(undone)
+    if pays_in and wanted.wallet is not None:
+        leaving.check_open(wanted.wallet)
 
 
 def _check(wanted: Proposal) -> None:

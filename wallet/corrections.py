@@ -23,6 +23,11 @@ def check(transfer: Transfer) -> None:
         raise Refused(f"{earlier.get_code_display()} {earlier.pk} has undone this transfer already.")
 
 
+def pays_in(transfer: Transfer) -> bool:
+    """Whether undoing this transfer pays into a wallet: it took something out of one."""
+    return transfer.debit_account.wallet_id is not None
+
+
 def reverse(transfer: Transfer, *, reference: str, details: Mapping[str, Any]) -> Transfer:
     """Post the correction inside the caller's transaction. Raises Refused. Who may is decided in wallet/acts.py."""
     check(transfer)

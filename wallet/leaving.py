@@ -1,12 +1,14 @@
 """What a wallet has to say when its owner closes their account. Moves no money: whatever is left stays where it is.
 
-Never locks funds, so that calls go on being admitted and recorded meanwhile: usage only lowers what is left. A payment
-page is opened under the lock of the wallet's row (topups.py), so none is opened once the account is being closed.
+Never takes `ledger.lock`, nor the row of funds, so that calls go on being admitted and recorded meanwhile: usage only
+lowers what is left. What raises it takes the lock of the wallet's row first, as closing does: a payment page is opened
+under it (topups.py), and staff pay in under it (acts.py). So neither happens once the account is being closed.
 """
 
 from django.db.models import Value
 from django.db.models.functions import Replace
 
+from accounts.audit import Refused
 from accounts.models import User
 from accounts.signals import Standing
 from pricing.money import NANO_PER_CENT, usd
@@ -28,6 +30,17 @@ def standing(owner: User, *, lock: bool) -> Standing | None:
         ("Given, lost with the account", usd(max(funds.promotional_nanousd, 0))),
     )
     return Standing(facts, (*_unused(funds.paid_nanousd), *_unfinished(wallet)))
+
+
+def check_open(wallet: Wallet) -> None:
+    """Raises Refused if the owner's account is closed; nobody else can close it until the transaction ends.
+
+    Locks the wallet's row. Must run inside a transaction, before `ledger.lock`.
+    """
+    locked = Wallet.objects.select_for_update(no_key=True).get(pk=wallet.pk)
+    # Read after the lock, by a statement of its own: it sees what the closing wrote that had the lock before.
+    if locked.owner.closed_at is not None:
+        raise Refused("The account of this wallet is closed, so nothing is paid into it any more.")
 
 
 def forget(owner: User, addresses: tuple[str, ...]) -> None:

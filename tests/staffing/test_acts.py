@@ -173,20 +173,20 @@ def test_bought_money_never_pays_for_a_withdrawn_grant(alice: User, keeper: User
     give(alice, 9 * DOLLAR)
     acts.void_grant(by(keeper), Transfer.objects.get(code=Code.STARTER_GRANT), STARTER)
     acts.void_grant(by(keeper), moved(acts.give_credit(by(keeper), wallet, DOLLAR)), DOLLAR)
-    _use(wallet, 4 * DOLLAR)
+    use(wallet, 4 * DOLLAR)
     before = state()
     with pytest.raises(Refused, match=r"Only \$1.00 of promotional credit is left"):
         acts.void_grant(by(keeper), grant, 2 * DOLLAR)
     assert state() == before
 
 
-def _use(wallet: Wallet, amount: int) -> None:
-    """Promotional credit goes, as a correction of the house would take it."""
+def use(wallet: Wallet, amount: int, kind: str = "promotional") -> Transfer:
+    """Credit goes, as a correction of the house would take it."""
     with transaction.atomic():
-        ledger.post(
+        return ledger.post(
             code=Code.CORRECTION,
-            reference="used",
-            debit=ledger.promotional(wallet),
+            reference=f"used:{uuid.uuid4()}",
+            debit=ledger.paid(wallet) if kind == "paid" else ledger.promotional(wallet),
             credit=ledger.house("adjustments"),
             amount_nanousd=amount,
         )
