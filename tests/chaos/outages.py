@@ -126,7 +126,7 @@ class Probe(threading.Thread):
 def without_database(trial: Trial, how: AbstractContextManager[None], seconds: float) -> Outage:
     """The database away for some seconds under load. Ends with the first good answer to each kind of question."""
     # What was killed before may still be starting.
-    trial.stack.wait_for(lambda: trial.stack.get("/readyz")[0] == 200, 60)
+    trial.stack.wait_for(lambda: trial.stack.get("/readyz")[0] == 200, victims.PATIENCE_S)
     probes = [Probe(trial, reports=number == 0) for number in range(PROBES)]
     for probe in probes:
         probe.start()
