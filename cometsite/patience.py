@@ -45,6 +45,7 @@ class PatientConnection(psycopg.Connection[Any]):
             return super().wait(gen, interval, timeout)
         try:
             return super().wait(gen, interval, mine.left_s)
+        # A private name, because psycopg has no public one for what `wait` raises when its time is over.
         except errors._WaitTimeout:
             # What the server may still answer belongs to nobody: this connection is of no more use.
             self.pgconn.finish()
