@@ -1,35 +1,45 @@
 """What staff do to money: who may, what needs a second person, and that it happens once.
 
 Owns proposals. Never posts by itself: grants and corrections do, through the ledger. Invariants: the effect, its audit
-entry and the decision of its proposal are one transaction; nothing above STAFF_LIMIT_CENTS moves on one person's word;
-an id moves money once, since it is the audit entry's request id and part of the transfer's reference; nothing is paid
-into the wallet of a closed account, though what is in it can be taken out.
+entry and the decision of its proposal are one transaction; within 24 hours no more than STAFF_LIMIT_CENTS moves on one
+person's word, and nothing of their own wallet; an id moves money once, since it is the audit entry's request id and part
+of the transfer's reference; nothing is paid into the wallet of a closed account, though what is in it can be taken out.
 
-Locks, in this order: the proposal, the wallet's row where something is paid in, the transfer that is undone, the ledger's.
+Locks, in this order: the proposal, or the row of who asks; the wallet's row where something is paid in; the transfer that
+is undone; the ledger's.
 """
 
 import dataclasses
 import uuid
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db.models import BigIntegerField, Sum
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast, Now
 from django.utils import timezone
 
 from accounts import audit
 from accounts.audit import Instruction, Refused
+from accounts.models import AuditEntry, User
 from pricing.money import NANO_PER_CENT, usd
 from wallet import corrections, grants, leaving
 from wallet.models import Code, Proposal, Transfer, Wallet
 from wallet.transactions import again_if_lost
 
 PERMISSION = "wallet.act_on_books"
+ALONE = [f"wallet.{code}" for code in (Code.GRANT, Code.GRANT_VOID, Code.CORRECTION)]
+PROPOSED = "wallet.propose_"
+LIMIT_HOLDS_FOR = timedelta(hours=24)
 LARGEST_CENTS = 100_000_00  # of one grant or withdrawal; a correction undoes whatever the transfer moved
 
 
 def give_credit(by: Instruction, wallet: Wallet, amount_nanousd: int) -> Transfer | Proposal:
-    """Grant promotional credit: the transfer, or above the limit the proposal that waits for a second person.
+    """Grant promotional credit: the transfer, or the proposal that waits for a second person.
 
-    The same instruction again has no effect and returns the same. Raises Refused, or PermissionDenied.
+    It waits where this person would have moved more than the limit alone within 24 hours, and where the wallet is their
+    own. The same instruction again has no effect and returns the same. Raises Refused, or PermissionDenied.
     """
     return _ask(by, Proposal(code=Code.GRANT, wallet=wallet, amount_nanousd=_bounded(amount_nanousd)))
 
@@ -77,10 +87,6 @@ def decline(by: Instruction, proposal: Proposal) -> Proposal:
     return again_if_lost(work)
 
 
-def needs_second_person(amount_nanousd: int) -> bool:
-    return amount_nanousd > int(settings.STAFF_LIMIT_CENTS) * NANO_PER_CENT
-
-
 def _ask(by: Instruction, wanted: Proposal) -> Transfer | Proposal:
     audit.allow(by.actor, PERMISSION)
     if wanted.corrects is not None:
@@ -88,8 +94,8 @@ def _ask(by: Instruction, wanted: Proposal) -> Transfer | Proposal:
     wanted.id, wanted.reason, wanted.asked_by = by.request_id, by.reason, by.actor
 
     def work() -> Transfer | Proposal:
-        waits = needs_second_person(wanted.amount_nanousd)
-        action = f"wallet.{'propose_' if waits else ''}{wanted.code}"
+        waits = _waits(by, wanted)
+        action = f"{PROPOSED if waits else 'wallet.'}{wanted.code}"
         if not audit.record(by, action, _target(wanted), _details(wanted)):
             earlier = Proposal.objects.filter(pk=by.request_id).first()
             return earlier or Transfer.objects.get(reference=wanted.reference)
@@ -101,6 +107,29 @@ def _ask(by: Instruction, wanted: Proposal) -> Transfer | Proposal:
         return wanted
 
     return again_if_lost(work)
+
+
+def _waits(by: Instruction, wanted: Proposal) -> bool:
+    """Whether a second person has to decide; of what was asked for before, what was said then.
+
+    Locks the actor's row, so that acts of one person are counted one after the other.
+    """
+    User.objects.select_for_update(no_key=True).get(pk=by.actor.pk)
+    # By statements of their own: they see what was committed while this one waited for the lock.
+    said = AuditEntry.objects.filter(request_id=by.request_id).first()
+    if said is not None:
+        return said.action.startswith(PROPOSED)
+    if wanted.wallet is not None and wanted.wallet.owner_id == by.actor.pk:
+        return True
+    limit = int(settings.STAFF_LIMIT_CENTS) * NANO_PER_CENT
+    return _moved_alone(by.actor) + wanted.amount_nanousd > limit
+
+
+def _moved_alone(actor: User) -> int:
+    """Nano-dollars that this person moved without a second one within the last 24 hours, in whatever direction."""
+    found = AuditEntry.objects.filter(actor=actor, action__in=ALONE, at__gt=Now() - LIMIT_HOLDS_FOR)
+    amount = Cast(KT("details__amount_nanousd"), BigIntegerField())
+    return int(found.aggregate(total=Sum(amount, default=0))["total"])
 
 
 def _to_decide(by: Instruction, proposal: Proposal, to: Proposal.State) -> Proposal:

@@ -57,7 +57,8 @@ def _told(verb: str, answer: Transfer | Proposal) -> str:
 def _explained(what: str) -> Callable[[], str]:
     """The limit is read when the page is shown."""
     return lambda: (
-        f"{what} Above {usd(settings.STAFF_LIMIT_CENTS * NANO_PER_CENT)} a second person has to approve it."
+        f"{what} A second person has to approve it where you would move more than"
+        f" {usd(settings.STAFF_LIMIT_CENTS * NANO_PER_CENT)} alone within 24 hours, or where the wallet is yours."
     )
 
 

@@ -32,7 +32,7 @@ PRICES = {
     "dear": [(LONG_AGO, {"calls": 7 * 10**11})],
 }
 DOLLAR = 10**9
-STAFF_LIMIT = 5 * DOLLAR
+STAFF_LIMIT = 20 * DOLLAR
 SEEN: Counter[str] = Counter()
 """What came about in all examples together."""
 
@@ -58,6 +58,7 @@ class Wallets(RuleBasedStateMachine):
         self.keys: dict[int, IssuedKey] = {}
         self.owners: dict[int, User] = {}
         self.proposals: list[tuple[Proposal, Movement | None, int]] = []
+        self.moved_alone = 0
         self.house_before = house()
 
     @initialize()
@@ -83,6 +84,7 @@ class Wallets(RuleBasedStateMachine):
             self.books.move(
                 Movement(wallet_id, "promotional", "promotions", 3 * DOLLAR, is_grant=True, pk=given.pk)
             )
+            self.moved_alone += 3 * DOLLAR
 
     # What is compared after every step
 

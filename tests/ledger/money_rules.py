@@ -110,7 +110,7 @@ class MoneyRules(Wallets):
         wallet_id: int = 0,
         is_void: bool = False,
     ) -> None:
-        """Staff act on the books, and send the form twice; above the limit it waits for a second person."""
+        """Staff act on the books, and send the form twice; beyond the limit of all they did alone it waits for another."""
         by = Instruction(self.keeper, "The machine wants it.", uuid.uuid4())
         if movement is not None and not self.may(movement, amount, is_void):
             SEEN["refused to staff"] += 1
@@ -120,10 +120,11 @@ class MoneyRules(Wallets):
         done, again = act(by), act(by)
         assert done.pk == again.pk
         if isinstance(done, Proposal):
-            assert amount > STAFF_LIMIT
+            assert self.moved_alone + amount > STAFF_LIMIT
             self.proposals.append((done, movement, amount))
         else:
-            assert amount <= STAFF_LIMIT
+            self.moved_alone += amount
+            assert self.moved_alone <= STAFF_LIMIT
             self.act_was_done(movement, amount, wallet_id, done)
 
     def may(self, movement: Movement, amount: int, is_void: bool) -> bool:

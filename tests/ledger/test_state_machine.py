@@ -193,7 +193,7 @@ PROFILE = settings(
 @pytest.mark.timeout(0 if ASKED else 300)
 @pytest.mark.django_db(transaction=True)
 def test_whatever_happens_the_books_are_the_models(settings: Any, caplog: pytest.LogCaptureFixture) -> None:
-    settings.STARTER_CREDIT_DAILY_LIMIT, settings.STAFF_LIMIT_CENTS = 10**9, 500
+    settings.STARTER_CREDIT_DAILY_LIMIT, settings.STAFF_LIMIT_CENTS = 10**9, 2000
     caplog.set_level(logging.CRITICAL, "wallet.topups")
     sell_all()
     run_state_machine_as_test(Machine, settings=PROFILE)
