@@ -99,6 +99,7 @@ def _list(request: HttpRequest, wallet: Wallet, form: NameForm, *, status: int) 
     revoked = list(own.exclude(revoked_at=None).order_by("-revoked_at", "-id")[: REVOKED_SHOWN + 1])
     spending.show([*active, *revoked])
     context = {
+        "is_suspended": wallet.suspended_at is not None,
         "form": form,
         "form_id": uuid.uuid4(),
         "active": active,

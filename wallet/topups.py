@@ -38,6 +38,10 @@ PAYABLE = {TopUp.State.CREATED, TopUp.State.OPEN}
 FORMS = UUID("6f0c1c4e-7d5f-4f0e-9a57-6c2d6f6b2f11")
 
 
+class Suspended(Exception):
+    """The wallet is suspended, so it takes no new top-up; what is paid already is credited all the same."""
+
+
 class TooManyTopUps(Exception):
     """This wallet started as many top-ups within an hour as it may."""
 
@@ -53,8 +57,9 @@ class Checkout:
 def start(wallet: Wallet, amount_cents: int, form_id: str = "") -> Checkout:
     """Open a page to pay `amount_cents` on. The same form sent twice leads to the same page while that can be paid.
 
-    Raises TooManyTopUps; StripeUnavailable, after which the row waits and can be resumed; StripeRefused, after which it
-    is over. The row exists before Stripe is asked, so nothing that happens at Stripe is unknown here.
+    Raises Suspended and TooManyTopUps, before Stripe hears of it; StripeUnavailable, after which the row waits and can be
+    resumed; StripeRefused, after which it is over. The row exists before Stripe is asked, so nothing that happens
+    at Stripe is unknown here.
     """
     checkout = _page(_row(wallet, amount_cents, form_id))
     return checkout if checkout.page_url else _page(_row(wallet, amount_cents, ""))
@@ -154,6 +159,8 @@ def _row(wallet: Wallet, amount_cents: int, form_id: str) -> TopUp:
         locked = Wallet.objects.select_for_update(no_key=True).get(pk=wallet.pk)
         if not locked.owner.is_active:
             raise PermissionDenied("The account was closed, or its owner locked out, in this moment.")
+        if locked.suspended_at is not None:
+            raise Suspended
         before = TopUp.objects.filter(pk=key).first()
         if before and before.amount_cents == amount_cents and before.state in PAYABLE:
             return before

@@ -59,6 +59,9 @@ def top_up_create(request: HttpRequest) -> HttpResponse:
     amount_cents, form_id = form.cleaned_data["amount"], form.cleaned_data["form_id"]
     try:
         checkout = topups.start(_my_wallet(request), amount_cents, form_id)
+    except topups.Suspended:
+        form.add_error(None, "Your wallet is suspended, so no payment was started. Nothing was charged.")
+        return _wallet_page(request, form, status=403)
     except topups.TooManyTopUps:
         form.add_error(None, "That were many top-ups within an hour. Wait a while, then try again.")
         return _wallet_page(request, form, status=429)
@@ -80,7 +83,8 @@ def top_up_create(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_safe
 def top_up(request: HttpRequest, top_up_id: uuid.UUID) -> HttpResponse:
-    mine = get_object_or_404(TopUp, pk=top_up_id, wallet=_my_wallet(request))
+    own = _my_wallet(request)
+    mine = get_object_or_404(TopUp, pk=top_up_id, wallet=own)
     is_away = False
     was_asked = mine.checked_at is not None and mine.checked_at > timezone.now() - FRESH
     is_fresh = mine.state == TopUp.State.PENDING and was_asked
@@ -91,10 +95,11 @@ def top_up(request: HttpRequest, top_up_id: uuid.UUID) -> HttpResponse:
         checkout, is_away = topups.Checkout(mine), True
     context = {
         "top_up": checkout.top_up,
-        "page_url": checkout.page_url,
+        "page_url": None if own.suspended_at else checkout.page_url,
+        "is_suspended": own.suspended_at is not None,
         "is_away": is_away,
         "was_cancelled": "cancelled" in request.GET,
-        "balances": ledger.balances(_my_wallet(request)),
+        "balances": ledger.balances(own),
     }
     response = render(request, f"wallet/top_up.html{'#status' if is_poll else ''}", context)
     if is_poll and checkout.top_up.is_settled:
@@ -139,6 +144,7 @@ def _wallet_page(request: HttpRequest, form: TopUpForm, status: int = 200) -> Ht
         "presets": presets(),
         "smallest": dollars(settings.TOP_UP_MINIMUM_CENTS),
         "largest": dollars(settings.TOP_UP_MAXIMUM_CENTS),
+        "is_suspended": mine.suspended_at is not None,
         "balances": ledger.balances(mine),
         "holds": Hold.objects.filter(
             wallet=mine, state=Hold.State.OPEN, expires_at__gt=timezone.now()
