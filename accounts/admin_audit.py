@@ -23,7 +23,8 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     linked_by = ("target_type", "target_id", "actor__id__exact")
     search_fields = ("target_id",)
     search_help_text = (
-        "E-mail of who did it or whom it was done to; or as in: wallet 12, transfer 7, user 3, wallet.grant"
+        "E-mail of who did it, or of whose account or wallet it was done to;"
+        " or as in: wallet 12, transfer 7, user 3, wallet.grant"
     )
     ordering = ("-id",)
     fields = ("id", "at", "actor_link", "action", "target", "reason_text", "request_text", "explained")
@@ -35,11 +36,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
             found = Q(target_type=_TYPES[named[1]], target_id=named[2])
             return found | Q(details__transfer=int(named[2])) if named[1] == "transfer" else found
         if "@" in term:
-            people = list(
-                User.objects.filter(email__startswith=term.lower()).values_list("pk", flat=True)[:50]
-            )
-            ids = [str(pk) for pk in people]
-            return Q(actor__in=people) | Q(target_type="accounts.user", target_id__in=ids)
+            return _of_people(term.lower())
         try:
             return Q(request_id=uuid.UUID(term))
         except ValueError:
@@ -69,3 +66,15 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     @column("Details")
     def explained(self, entry: AuditEntry) -> str:
         return pretty(entry.details)
+
+
+def _of_people(address: str) -> Q:
+    """What people with such an address did, and what was done to their accounts or wallets.
+
+    What is done to a transfer of a wallet is written down as done to the wallet, so that is all.
+    """
+    rows = list(User.objects.filter(email__startswith=address).values_list("pk", "wallets")[:50])
+    people = {person for person, _ in rows}
+    wallets = [str(wallet) for _, wallet in rows if wallet is not None]
+    found = Q(actor__in=people) | Q(target_type="accounts.user", target_id__in=[str(pk) for pk in people])
+    return found | Q(target_type="wallet.wallet", target_id__in=wallets)

@@ -8,12 +8,14 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from accounts import lockouts
 from accounts.models import AuditEntry, User
 from tests.books import assert_books
 from tests.staffing.conftest import REASON, browser, by
 from tests.staffing.test_acts import DOLLAR, STARTER, moved, state, waiting
-from wallet import acts, ledger
+from wallet import acts, ledger, suspensions
 from wallet.models import Code, Proposal, Transfer, Wallet
+from wallet.wallets import wallet_of
 
 
 def page(name: str, row: object) -> str:
@@ -233,6 +235,7 @@ def test_the_trail_is_found_by_who_and_what(
 
     corrected = Transfer.objects.get(code=Code.CORRECTION).corrects
     assert corrected is not None
+    assert found("alice@example.com") == found(f"wallet {wallet.pk}")
     assert found("keeper@example.com") == {"wallet.propose_grant", "wallet.grant"}
     assert found("second@") == {"wallet.approve_grant", "wallet.correction"}
     assert found(f"wallet {wallet.pk}") == {
@@ -248,3 +251,21 @@ def test_the_trail_is_found_by_who_and_what(
     )
     assert client.get(linked).status_code == 200
     assert transfer.wallet == wallet
+
+
+def test_the_trail_is_found_by_the_address_of_whose_account_or_wallet_it_was(
+    keeper: User, second: User, wallet: Wallet, alice: User, charlie: User
+) -> None:
+    suspensions.suspend(by(keeper), wallet)
+    lockouts.lock_out(by(keeper), alice)
+    suspensions.suspend(by(keeper), wallet_of(charlie))
+    client, listed = browser(second), reverse("admin:accounts_auditentry_changelist")
+
+    def found(term: str) -> set[tuple[str, str]]:
+        context: Any = client.get(listed, {"q": term}).context
+        return {(entry.action, entry.target_id) for entry in context["cl"].result_list}
+
+    locked_out = AuditEntry.objects.get(target_type="accounts.user").action
+    assert found("Alice@example.com") == {("wallet.suspend", str(wallet.pk)), (locked_out, str(alice.pk))}
+    assert found("charlie@example.com") == {("wallet.suspend", str(wallet_of(charlie).pk))}
+    assert found("second@example.com") == set()
