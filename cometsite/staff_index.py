@@ -21,6 +21,7 @@ from accounts.models import User
 from logs import call_ids
 from logs.models import Call, RejectedCall
 from pricing.money import NANO_PER_CENT, usd
+from wallet import invariants
 from wallet.models import Hold, Proposal, StripeEvent, TopUp
 
 REFRESH_SECONDS = 30.0
@@ -107,6 +108,7 @@ def _waiting(now: datetime) -> tuple[Number, ...]:
     rejected = sum(received_at >= day_ago for received_at in newest)
     proposals = Proposal.objects.filter(state=Proposal.State.WAITING).count()
     return (
+        _books(now),
         Number(
             "Proposals",
             f"{proposals:,}",
@@ -131,6 +133,19 @@ def _waiting(now: datetime) -> tuple[Number, ...]:
         _alarm("Expired holds", expired, "in 24 hours", _list("wallet_hold", state__exact="expired")),
         _alarm("Rejected calls", rejected, "in 24 hours", _list("logs_rejectedcall")),
     )
+
+
+def _books(now: datetime) -> Number:
+    """What the last check found. One that has not come for an hour is as bad as one that found something."""
+    run = invariants.last()
+    address = _list("wallet_checkrun")
+    if run is None or run.finished_at is None:
+        return Number("Books", "–", "not checked yet", address)
+    if run.failures:
+        found = reverse("admin:wallet_checkrun_change", args=[run.pk])
+        return Number("Books", f"{len(run.failures)} wrong", "checks failed", found, is_alarming=True)
+    minutes = int((now - run.finished_at).total_seconds() // 60)
+    return Number("Books", "Right", f"checked {minutes} min ago", address, is_alarming=minutes > 60)
 
 
 def _in(count: int, what: str) -> str:

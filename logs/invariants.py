@@ -24,7 +24,9 @@ CHARGES = Invariant(
     WITH calls AS (SELECT wallet_id, sum(charged_nanousd) AS amount FROM logs_call WHERE {OF_WALLETS} GROUP BY wallet_id),
     taken AS (SELECT wallet_id, sum(amount_nanousd) AS amount FROM wallet_transfer
         WHERE code = 'usage' AND {OF_WALLETS} GROUP BY wallet_id)
-    SELECT wallet_id FROM calls FULL JOIN taken USING (wallet_id)
+    SELECT format('wallet %%s: its calls cost %%s nano-dollars, usage took %%s', wallet_id, coalesce(calls.amount, 0),
+        coalesce(taken.amount, 0))
+    FROM calls FULL JOIN taken USING (wallet_id)
     WHERE coalesce(calls.amount, 0) <> coalesce(taken.amount, 0)"""),  # noqa: S608
 )
 
@@ -37,7 +39,9 @@ TRANSFERS = Invariant(
         UNION ALL
         SELECT paid_transfer_id, charged_nanousd - promotional_nanousd FROM logs_call WHERE {OF_WALLETS}
     ), sums AS (SELECT id, sum(amount) AS amount FROM parts WHERE id IS NOT NULL GROUP BY id)
-    SELECT id FROM sums FULL JOIN (
+    SELECT format('transfer %%s: moved %%s nano-dollars, its calls cost %%s', id, coalesce(t.amount_nanousd, 0),
+        coalesce(sums.amount, 0))
+    FROM sums FULL JOIN (
         SELECT id, amount_nanousd FROM wallet_transfer WHERE code = 'usage' AND {OF_WALLETS}) t USING (id)
     WHERE sums.amount IS DISTINCT FROM t.amount_nanousd"""),  # noqa: S608
 )
@@ -51,6 +55,7 @@ DAYS = Invariant(
     calls AS (SELECT wallet_id, key_id, model_id, sum(charged_nanousd) AS amount, count(*) AS number,
         count(*) FILTER (WHERE status = 'failed') AS failed
         FROM logs_call WHERE {OF_WALLETS} GROUP BY wallet_id, key_id, model_id)
-    SELECT DISTINCT key_id FROM days FULL JOIN calls USING (wallet_id, key_id, model_id)
+    SELECT DISTINCT format('key %%s of wallet %%s', key_id, wallet_id)
+    FROM days FULL JOIN calls USING (wallet_id, key_id, model_id)
     WHERE (days.amount, days.number, days.failed) IS DISTINCT FROM (calls.amount, calls.number, calls.failed)"""),  # noqa: S608
 )

@@ -13,7 +13,7 @@ A batch may be tried again with the same entries (`_charge`), so each try sets a
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from django.db import IntegrityError
 from django.utils import timezone
@@ -108,6 +108,9 @@ def record(calls: Sequence[object]) -> list[Result]:
         results[place] = result
     complete = _with_conflicts([result for result in results if result is not None])
     rejections.keep(calls, complete, wallets)
+    for place, _ in reports:
+        # As it was sent: a gateway may look for its own spelling.
+        complete[place].call_id = cast("dict[str, str]", calls[place])["call_id"]
     return complete
 
 

@@ -72,9 +72,7 @@ class CallReport:
 def parse(body: bytes) -> dict[str, Any]:
     """The JSON object in `body`. Refused: bad UTF-8, duplicate names, NaN and Infinity, endless numbers, deep nesting."""
     try:
-        value = json.loads(
-            body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_inexact
-        )
+        value = _load(body.decode("utf-8"))
     except RecursionError:
         raise MalformedBody("The JSON is nested too deeply.") from None
     except UnicodeDecodeError:
@@ -84,6 +82,22 @@ def parse(body: bytes) -> dict[str, Any]:
     if type(value) is not dict:
         raise MalformedBody("The body must be a JSON object.")
     return value
+
+
+def _load(text: str) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_inexact)
+    except ValueError as error:
+        if "digits" not in str(error):
+            raise
+        # Python reads no number of thousands of digits; its call is refused, and the others are not.
+        return json.loads(
+            text,
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_float=_inexact,
+            parse_int=lambda digits: int(digits) if len(digits) < 30 else _inexact(digits),
+        )
 
 
 class Inexact(float):

@@ -1,17 +1,20 @@
 """The wallet's books for staff: everything is shown, nothing can be edited. What staff may do is in wallet/admin_acts.py."""
 
+import re
 from collections.abc import Callable
 
 from django.contrib import admin
 from django.db.models import BigIntegerField, OuterRef, Q, QuerySet, Subquery, Sum, TextField
 from django.db.models.functions import Cast
 from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 
 import wallet.admin_checks  # noqa: F401 (registers its pages)
 from accounts.acting import ActingAdmin, button
 from pricing.money import NANO_PER_CENT, usd
 from staff.admin import ReadOnlyAdmin, code, column, lines, link, list_link, pretty
-from wallet import admin_acts
+from wallet import admin_acts, invariants
 from wallet.admin_terms import as_number, as_uuid, wallets_for
 from wallet.models import (
     Account,
@@ -54,7 +57,7 @@ class WalletAdmin(ActingAdmin, ReadOnlyAdmin):
     ordering = ("-id",)
     fieldsets = (
         (None, {"fields": ("id", "owner_link", "customer", "created_at", "suspended_at")}),
-        ("Balance", {"fields": ("promotional", "paid", "balance", "held", "available")}),
+        ("Balance", {"fields": ("promotional", "paid", "balance", "held", "available", "books")}),
         ("More of it", {"fields": ("more",)}),
     )
 
@@ -76,6 +79,17 @@ class WalletAdmin(ActingAdmin, ReadOnlyAdmin):
     @column("Paid")
     def paid(self, wallet: Wallet) -> str:
         return usd(wallet.funds.paid_nanousd)
+
+    @column("Books")
+    def books(self, wallet: Wallet) -> SafeString | str:
+        run = invariants.last()
+        if run is None:
+            return "Not checked yet."
+        of_it = re.compile(rf"\bwallet {wallet.pk}\b")
+        found = [what for ids in run.failures.values() for what in ids if of_it.search(what)]
+        if found:
+            return format_html_join("", "<p><strong>Wrong: {}</strong></p>", ((what,) for what in found))
+        return f"Checked {run.finished_at:%Y-%m-%d %H:%M:%S} UTC, nothing found about this wallet."
 
     @column("Balance")
     def balance(self, wallet: Wallet) -> str:

@@ -1,12 +1,34 @@
 """The checks of the books for staff: when they ran, and what they found, with the ids to look at."""
 
+import re
+
 from django.contrib import admin
-from django.utils.html import format_html_join
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from staff.admin import ReadOnlyAdmin, column
 from wallet import invariants
 from wallet.models import CheckRun, DaySeal
+
+# What a finding begins with, and the list that has it.
+ROWS = {
+    "wallet": "wallet_wallet",
+    "transfer": "wallet_transfer",
+    "top-up": "wallet_topup",
+    "hold": "wallet_hold",
+    "key": "tokens_apikey",
+}
+NAMED = re.compile(rf"({'|'.join(ROWS)}) ([0-9a-f-]+)")
+
+
+def linked(finding: str) -> SafeString:
+    """A finding of an invariant, with a link to the row that it begins with."""
+    named = NAMED.match(finding)
+    if named is None:
+        return format_html("{}", finding)
+    address = reverse(f"admin:{ROWS[named[1]]}_change", args=[named[2]])
+    return format_html('<a href="{}">{}</a>{}', address, named[0], finding[named.end() :])
 
 
 @admin.register(CheckRun)
@@ -26,8 +48,15 @@ class CheckRunAdmin(ReadOnlyAdmin):
     @column("Findings")
     def findings(self, run: CheckRun) -> SafeString | str:
         meaning = {invariant.name: invariant.failure for invariant in invariants.every()}
-        found = [(name, meaning.get(name, ""), ", ".join(ids)) for name, ids in run.failures.items()]
-        return format_html_join("", "<p><strong>{}</strong>: {} <code>{}</code></p>", found) or "-"
+        found = [
+            (
+                name,
+                meaning.get(name, ""),
+                format_html_join("", "<li>{}</li>", ((linked(what),) for what in ids)),
+            )
+            for name, ids in run.failures.items()
+        ]
+        return format_html_join("", "<p><strong>{}</strong>: {}</p><ul>{}</ul>", found) or "-"
 
 
 @admin.register(DaySeal)

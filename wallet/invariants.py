@@ -32,7 +32,10 @@ class Invariant:
 
 
 def by_sql(sql: str) -> Find:
-    """An invariant as a statement whose first column is what breaks it; `%(wallets)s` is an array, or null for all."""
+    """An invariant as a statement whose first column says what breaks it: "wallet 4: …", with both numbers.
+
+    `%(wallets)s` is an array, or null for all.
+    """
     limited = f"SELECT * FROM ({sql}) AS broken LIMIT {MOST_IDS}"  # noqa: S608 (a constant of ours)
     return lambda wallet_ids: [str(row[0]) for row in report_rows(limited, {"wallets": wallet_ids})]
 
@@ -72,11 +75,11 @@ def check(
 
 def run(*, full: bool) -> CheckRun:
     """A recorded run: over all wallets, or over those whose money moved since the run before."""
-    last = CheckRun.objects.filter(finished_at__isnull=False).first()
+    before = last()
     newest = rows("SELECT coalesce(max(id), 0) FROM wallet_transfer")[0][0]
     # What was found before stays found until it is mended, so all wallets are looked at again.
-    is_full = full or last is None or bool(last.failures)
-    wallet_ids = None if is_full or last is None else _moved_since(last.last_transfer_id)
+    is_full = full or before is None or bool(before.failures)
+    wallet_ids = None if is_full or before is None else _moved_since(before.last_transfer_id)
     started = CheckRun.objects.create(is_full=wallet_ids is None, last_transfer_id=newest)
     findings = check(wallet_ids)
     started.failures = {finding.invariant.name: finding.ids for finding in findings}
@@ -88,9 +91,14 @@ def run(*, full: bool) -> CheckRun:
     return started
 
 
+def last() -> CheckRun | None:
+    """The newest run that was finished."""
+    return CheckRun.objects.filter(finished_at__isnull=False).first()
+
+
 def last_good() -> CheckRun | None:
     """The newest finished run if it found nothing; None where it found something, or none was ever finished."""
-    newest = CheckRun.objects.filter(finished_at__isnull=False).first()
+    newest = last()
     return newest if newest is not None and newest.is_good else None
 
 
@@ -134,7 +142,9 @@ register(
                 JOIN wallet_account a ON a.id = s.account_id
             WHERE a.wallet_id IS NOT NULL GROUP BY a.wallet_id
         )
-        SELECT wallet_id FROM (SELECT * FROM wallet_funds WHERE {OF_WALLETS}) f FULL JOIN moved m USING (wallet_id)
+        SELECT format('wallet %%s: promotional %%s and paid %%s nano-dollars, its transfers sum to %%s and %%s', wallet_id,
+            f.promotional_nanousd, f.paid_nanousd, coalesce(m.promotional, 0), coalesce(m.paid, 0))
+        FROM (SELECT * FROM wallet_funds WHERE {OF_WALLETS}) f FULL JOIN moved m USING (wallet_id)
         WHERE f.promotional_nanousd IS DISTINCT FROM coalesce(m.promotional, 0)
             OR f.paid_nanousd IS DISTINCT FROM coalesce(m.paid, 0)"""),  # noqa: S608
     ),
@@ -142,7 +152,8 @@ register(
         "house_balances",
         "A house account's cached balance is not the sum of its transfers. Only a run over all wallets looks at this.",
         by_sql("""
-        SELECT a.kind FROM wallet_account a
+        SELECT format('%%s: %%s nano-dollars, its transfers sum to %%s', a.kind, h.cached, coalesce(m.moved, 0))
+        FROM wallet_account a
             JOIN (SELECT account_id, sum(balance_nanousd) AS cached FROM wallet_housebalance GROUP BY account_id) h
                 ON h.account_id = a.id
             LEFT JOIN (
@@ -165,9 +176,10 @@ register(
         "wallet_accounts",
         "A wallet lacks one of its two accounts or its funds.",
         by_sql("""
-        SELECT w.id FROM wallet_wallet w WHERE (SELECT count(*) FROM wallet_account a WHERE a.wallet_id = w.id) <> 2
+        SELECT 'wallet ' || w.id FROM wallet_wallet w
+        WHERE (SELECT count(*) FROM wallet_account a WHERE a.wallet_id = w.id) <> 2
             AND (%(wallets)s::bigint[] IS NULL OR w.id = ANY(%(wallets)s::bigint[]))
-        UNION ALL SELECT w.id FROM wallet_wallet w LEFT JOIN wallet_funds f ON f.wallet_id = w.id
+        UNION ALL SELECT 'wallet ' || w.id FROM wallet_wallet w LEFT JOIN wallet_funds f ON f.wallet_id = w.id
             WHERE f.wallet_id IS NULL AND (%(wallets)s::bigint[] IS NULL OR w.id = ANY(%(wallets)s::bigint[]))"""),
     ),
     Invariant(
@@ -194,7 +206,9 @@ register(
         "held_totals",
         "What a wallet has held is not the sum of its open holds: its calls are let in or refused on a wrong number.",
         by_sql(f"""
-        SELECT wallet_id FROM (SELECT * FROM wallet_funds WHERE {OF_WALLETS}) f LEFT JOIN (
+        SELECT format('wallet %%s: holds %%s nano-dollars, its open holds sum to %%s', wallet_id, f.held_nanousd,
+            coalesce(h.amount, 0))
+        FROM (SELECT * FROM wallet_funds WHERE {OF_WALLETS}) f LEFT JOIN (
             SELECT wallet_id, sum(amount_nanousd) AS amount FROM wallet_hold WHERE state = 'open' AND {OF_WALLETS}
             GROUP BY wallet_id) h USING (wallet_id)
         WHERE f.held_nanousd <> coalesce(h.amount, 0)"""),  # noqa: S608
@@ -209,7 +223,7 @@ register(
         "leaked_holds",
         "A hold is neither closed nor expired an hour after its time: the periodic job does not run.",
         by_sql(f"""
-        SELECT id FROM wallet_hold
+        SELECT format('hold %%s of wallet %%s', id, wallet_id) FROM wallet_hold
         WHERE (state NOT IN ('open', 'expired') OR (state = 'open' AND expires_at < now() - interval '1 hour'))
             AND {OF_WALLETS}"""),  # noqa: S608
     ),

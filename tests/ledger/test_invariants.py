@@ -8,11 +8,13 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test import Client
 
 from accounts.models import User
+from cometsite import staff_index
 from tests.metering.gateway import Gateway, call, give, sell
 from tokens import keys
-from wallet import invariants, seals
+from wallet import invariants, ledger, seals
 from wallet.models import CheckRun, DaySeal, TopUp, Transfer, Wallet
 
 pytestmark = pytest.mark.django_db
@@ -117,13 +119,19 @@ def test_the_command_names_what_is_wrong_and_exits_with_1(wallet: Wallet) -> Non
     call_command("check_invariants", "--wallet", str(wallet.pk), stdout=out)
     call_command("check_invariants", "--since", "2020-01-01", stdout=out)
     assert "invariants hold over all wallets" in out.getvalue()
-    assert "over 1 wallets" in out.getvalue()
+    assert "over 1 of the wallets" in out.getvalue()
     write("UPDATE wallet_funds SET paid_nanousd = paid_nanousd + 1")
     errors = StringIO()
     with pytest.raises(SystemExit) as ended:
         call_command("check_invariants", stderr=errors)
     assert ended.value.code == 1
-    assert f"FAILED wallet_balances: {wallet.pk}" in errors.getvalue()
+    assert "FAILED wallet_balances: A wallet's cached balance is not" in errors.getvalue()
+    funds = ledger.balances(wallet)
+    told = (
+        f"wallet {wallet.pk}: promotional {funds.promotional_nanousd} and paid {funds.paid_nanousd} nano-dollars,"
+        f" its transfers sum to {funds.promotional_nanousd} and {funds.paid_nanousd - 1}\n"
+    )
+    assert told in errors.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -142,9 +150,40 @@ def test_a_run_looks_at_what_moved_and_is_remembered(wallet: Wallet) -> None:
     assert invariants.last_good() == second
     write("UPDATE wallet_funds SET paid_nanousd = paid_nanousd + 1")
     third = invariants.run(full=False)
-    assert third.failures["wallet_balances"] == [str(wallet.pk)]
+    [found] = third.failures["wallet_balances"]
+    assert found.startswith(f"wallet {wallet.pk}: ")
     assert invariants.last_good() is None
     assert CheckRun.objects.count() == 3
+
+
+def test_a_finding_stays_until_it_is_mended(wallet: Wallet, charlie: User) -> None:
+    """A run over what moved would pass it by; so long as something is wrong, all wallets are looked at."""
+    invariants.run(full=True)
+    write("UPDATE wallet_funds SET paid_nanousd = paid_nanousd + 1")
+    assert invariants.run(full=True).failures
+    run = invariants.run(full=False)
+    assert (run.is_full, bool(run.failures)) == (True, True)
+    write("UPDATE wallet_funds SET paid_nanousd = paid_nanousd - 1")
+    assert invariants.run(full=False).is_good
+    assert not invariants.run(full=False).is_full
+
+
+def test_staff_see_what_is_wrong_and_where(wallet: Wallet, staff: User, client: Client) -> None:
+    client.force_login(staff)
+    invariants.run(full=True)
+    staff_index.forget()
+    assert "Right" in client.get("/admin/").text
+    page = f"/admin/wallet/wallet/{wallet.pk}/change/"
+    assert "nothing found about this wallet" in client.get(page).text
+    write("UPDATE wallet_funds SET paid_nanousd = paid_nanousd + 1")
+    run = invariants.run(full=True)
+    staff_index.forget()
+    first = client.get("/admin/").text
+    assert "2 wrong" in first
+    assert f"/admin/wallet/checkrun/{run.pk}/change/" in first
+    found = client.get(f"/admin/wallet/checkrun/{run.pk}/change/").text
+    assert f'<a href="{page}">wallet {wallet.pk}</a>: promotional' in found
+    assert "Wrong: wallet" in client.get(page).text
 
 
 def yesterday(sql: str) -> None:

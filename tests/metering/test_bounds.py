@@ -365,3 +365,21 @@ def test_a_signed_in_browser_is_no_gateway(gateway: Gateway, staff: User) -> Non
     for name in ("authorize", "calls", "release"):
         answer = gateway.post(name, {}, Authorization="")
         assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_gateway_key")
+
+
+def test_a_number_of_thousands_of_digits_refuses_its_own_call_only(
+    gateway: Gateway, issued: IssuedKey
+) -> None:
+    endless = call(issued.key, usage={"input_tokens": 0})
+    body = json.dumps({"calls": [call(issued.key), endless]}).replace(
+        '"input_tokens": 0', '"input_tokens": ' + "9" * 5001
+    )
+    good, bad = gateway.post("calls", body.encode()).json()["results"]
+    assert good["result"] == "accepted"
+    assert bad["error"]["code"] == "quantity_out_of_bounds"
+
+
+def test_an_id_comes_back_as_it_was_sent(gateway: Gateway, issued: IssuedKey) -> None:
+    report = call(issued.key)
+    report["call_id"] = report["call_id"].upper()
+    assert [result["call_id"] for result in gateway.record(report, report)] == [report["call_id"]] * 2

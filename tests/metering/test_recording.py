@@ -215,7 +215,6 @@ def test_hostile_text_is_stored_harmlessly(gateway: Gateway, issued: IssuedKey) 
         b'{"calls": [1], "calls": [2]}',
         b'{"calls": [NaN]}',
         b'{"calls": [Infinity]}',
-        b'{"calls": [' + b"9" * 5000 + b"]}",
         b"[" * 100_000 + b"]" * 100_000,
         b'{"a":' * 100_000,
         b"a=b&c=d",

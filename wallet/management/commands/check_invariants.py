@@ -25,12 +25,19 @@ class Command(BaseCommand):
         wallet_ids = self._wallets(options["wallet"], options["since"])
         findings = invariants.check(wallet_ids, self._progress)
         for finding in findings:
-            ids = ", ".join(finding.ids)
-            self.stderr.write(f"FAILED {finding.invariant.name}: {ids}\n    {finding.invariant.failure}")
+            found = "".join(f"\n    {what}" for what in finding.ids)
+            self.stderr.write(f"FAILED {finding.invariant.name}: {finding.invariant.failure}{found}")
         if findings:
             sys.exit(1)
-        scope = "all wallets" if wallet_ids is None else f"{len(wallet_ids)} wallets"
-        self.stdout.write(f"{len(invariants.every())} invariants hold over {scope}.")
+        if wallet_ids is None:
+            self.stdout.write(f"{len(invariants.every())} invariants hold over all wallets.")
+        elif wallet_ids:
+            self.stdout.write(
+                f"The invariants hold over {len(wallet_ids)} of the wallets. House accounts, their sum and the sealed days"
+                " are only looked at together with all wallets."
+            )
+        else:
+            self.stdout.write("No wallet's money moved since then: nothing was checked.")
 
     def _progress(self, name: str) -> None:
         if sys.stderr.isatty():
