@@ -39,7 +39,7 @@ def give_starter_credit(user: User) -> Transfer | None:
         ledger.lock([wallet.pk])
         if Transfer.objects.filter(wallet=wallet, code=Code.STARTER_GRANT).exists():
             return None
-        reference = f"starter:{identity_hash(user.email)}"
+        reference = _starter_reference(user)
         # The lock that the budget takes also puts other accounts of the same inbox in line.
         if _budget_is_spent() or Transfer.objects.filter(reference=reference).exists():
             return None
@@ -50,6 +50,16 @@ def give_starter_credit(user: User) -> Transfer | None:
             credit=ledger.promotional(wallet),
             amount_nanousd=settings.STARTER_CREDIT_NANOUSD,
         )
+
+
+def had_starter_credit_elsewhere(user: User) -> bool:
+    """Whether this person's inbox had its starter credit under another account.
+
+    Told of a verified address only: to anybody else it would say who has an account here.
+    """
+    if not _is_verified(user):
+        return False
+    return Transfer.objects.filter(reference=_starter_reference(user)).exclude(wallet__owner=user).exists()
 
 
 def give_missing_starter_credit(limit: int = 500) -> int:
@@ -104,9 +114,15 @@ def void(grant: Transfer, amount_nanousd: int, *, reference: str, details: Mappi
     )
 
 
+def _starter_reference(user: User) -> str:
+    return f"starter:{identity_hash(user.email)}"
+
+
 def _address_counts(user: User) -> bool:
-    if not settings.EMAIL_VERIFICATION_REQUIRED:
-        return True
+    return not settings.EMAIL_VERIFICATION_REQUIRED or _is_verified(user)
+
+
+def _is_verified(user: User) -> bool:
     return bool(EmailAddress.objects.filter(user=user, email__iexact=user.email, verified=True).exists())
 
 

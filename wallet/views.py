@@ -18,7 +18,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.models import User
-from wallet import events, history, invariants, ledger, stripe_api, tasks, topups
+from wallet import events, grants, history, invariants, ledger, stripe_api, tasks, topups
 from wallet.forms import TopUpForm, dollars, presets
 from wallet.models import Code, Hold, TopUp, Transfer, Wallet
 from wallet.stripe_api import NotStripe, StripeRefused, StripeUnavailable
@@ -153,7 +153,7 @@ def _wallet_page(request: HttpRequest, form: TopUpForm, status: int = 200) -> Ht
         "history": history.page(mine, before),
         "is_first_page": before is None,
         "checked": invariants.last_good(),
-        "awaits_starter_credit": _awaits_starter_credit(mine),
+        "starter_credit": _starter_credit(mine),
     }
     return render(request, "wallet/wallet.html", context, status=status)
 
@@ -171,10 +171,15 @@ def _top_ups_to_see(mine: Wallet) -> QuerySet[TopUp]:
     return TopUp.objects.filter(shown | refused, wallet=mine).order_by(waits, "-created_at")[:TOP_UPS_SHOWN]
 
 
-def _awaits_starter_credit(mine: Wallet) -> bool:
-    if not (settings.EMAIL_VERIFICATION_REQUIRED and settings.STARTER_CREDIT_NANOUSD):
-        return False
-    return not Transfer.objects.filter(wallet=mine, code=Code.STARTER_GRANT).exists()
+def _starter_credit(mine: Wallet) -> str:
+    """What to say of starter credit that this wallet has not: "elsewhere", "awaited", or nothing."""
+    if not settings.STARTER_CREDIT_NANOUSD:
+        return ""
+    if Transfer.objects.filter(wallet=mine, code=Code.STARTER_GRANT).exists():
+        return ""
+    if grants.had_starter_credit_elsewhere(mine.owner):
+        return "elsewhere"
+    return "awaited" if settings.EMAIL_VERIFICATION_REQUIRED else ""
 
 
 def _id(text: str) -> int | None:

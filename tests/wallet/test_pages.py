@@ -7,15 +7,19 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
+from accounts.identity import identity_hash
+from accounts.models import User
 from tests.stripe_sandbox.process import Sandbox
 from tests.wallet.books import CENT, balance_cents
 from tests.wallet.test_topups import pay, started
 from wallet import history, ledger
 from wallet.models import Code, Hold, TopUp, Wallet
+from wallet.wallets import wallet_of
 
 TOP_UPS = "/wallet/top-ups/"
 
@@ -307,3 +311,31 @@ def test_starter_credit_is_announced_until_it_came(alices: Wallet, as_alice: Cli
     assert "Starter credit arrives when" in as_alice.get("/wallet/").content.decode()
     move(alices, Code.STARTER_GRANT, 10, "starter:1")
     assert "Starter credit arrives when" not in as_alice.get("/wallet/").content.decode()
+
+
+def test_an_inbox_that_had_its_starter_credit_is_told_so_once_it_is_verified(
+    alices: Wallet, as_alice: Client, charlie: User, settings: Any
+) -> None:
+    settings.EMAIL_VERIFICATION_REQUIRED, settings.STARTER_CREDIT_NANOUSD = True, 10 * CENT
+    owner, sentence = alices.owner, "This inbox had its starter credit before."
+    verified = EmailAddress.objects.create(user=owner, email=owner.email, verified=True, primary=True)
+    assert sentence not in as_alice.get("/wallet/").text
+    move(wallet_of(charlie), Code.STARTER_GRANT, 10, f"starter:{identity_hash(owner.email)}")
+    page = as_alice.get("/wallet/").text
+    assert sentence in page
+    assert "Starter credit arrives when" not in page
+    verified.verified = False
+    verified.save()
+    for is_required in (True, False):
+        settings.EMAIL_VERIFICATION_REQUIRED = is_required
+        assert sentence not in as_alice.get("/wallet/").text
+
+
+def test_who_has_starter_credit_is_not_told_that_the_inbox_had_it(
+    alices: Wallet, as_alice: Client, settings: Any
+) -> None:
+    settings.EMAIL_VERIFICATION_REQUIRED, settings.STARTER_CREDIT_NANOUSD = True, 10 * CENT
+    owner = alices.owner
+    EmailAddress.objects.create(user=owner, email=owner.email, verified=True, primary=True)
+    move(alices, Code.STARTER_GRANT, 10, f"starter:{identity_hash(owner.email)}")
+    assert "had its starter credit" not in as_alice.get("/wallet/").text
