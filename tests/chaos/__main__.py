@@ -32,8 +32,10 @@ def main() -> int:
         print(f"WRONG: {finding}")
     if found:
         print(f"Seed {options.seed}; the data is kept in {folder}")
-    elif not options.data:
-        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        print("Right: nothing that was acknowledged is lost or counted twice, and the books balance.")
+        if not options.data:
+            shutil.rmtree(folder, ignore_errors=True)
     return 1 if found else 0
 
 
