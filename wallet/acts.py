@@ -135,9 +135,15 @@ def _moved_alone(actor: User) -> int:
 def _to_decide(by: Instruction, proposal: Proposal, to: Proposal.State) -> Proposal:
     """The proposal, locked: it waits for this person, or was decided so by them."""
     audit.allow(by.actor, PERMISSION)
-    found = Proposal.objects.select_for_update(of=("self",)).select_related("asked_by").get(pk=proposal.pk)
+    found = (
+        Proposal.objects.select_for_update(of=("self",))
+        .select_related("asked_by", "wallet")
+        .get(pk=proposal.pk)
+    )
     if found.asked_by_id == by.actor.pk:
         raise Refused("You asked for it, so another person has to decide.")
+    if to == Proposal.State.APPROVED and found.wallet is not None and found.wallet.owner_id == by.actor.pk:
+        raise Refused("It is your own wallet, so somebody else has to approve it.")
     if found.state != Proposal.State.WAITING and (found.state, found.decided_by_id) != (to, by.actor.pk):
         raise Refused(f"{found.decided_by} has {found.state} it already.")
     return found

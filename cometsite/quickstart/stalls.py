@@ -4,7 +4,8 @@ Where the process that recovers from a crash is killed itself, PostgreSQL 18 sta
 the death for a part of the crash before, and its other processes live on and wait. A recovery that only takes long has
 somebody who works: the startup process replays, and sleeps while the checkpointer writes all of it to the disk. Such a
 process uses the processor, moves data or waits for the disk. A disk that takes its time moves no counter, which is why
-a process that waits for it counts as one that works, and why there is more patience while one is there that might.
+a process that waits for it counts as one that works, and why there is more patience while the startup process lives, as
+it does until a recovery has ended.
 """
 
 import time
@@ -16,7 +17,7 @@ from cometsite.quickstart.postgres import Cluster
 
 CHECK_S = 2.0
 PATIENCE_S = 8.0
-# While a process lives that may have to end a recovery.
+# While the process lives that recovers.
 RECOVERY_PATIENCE_S = 30.0
 STARTUP, CHECKPOINTER, WRITER = (
     b"postgres: startup",
@@ -78,7 +79,7 @@ def work_of(pids: list[int]) -> Work:
         except OSError:
             # It ended meanwhile.
             continue
-        if title.startswith((STARTUP, CHECKPOINTER)):
+        if title.startswith(STARTUP):
             patience_s = RECOVERY_PATIENCE_S
     return Work(tuple(used), patience_s)
 

@@ -128,6 +128,14 @@ def test_nobody_acts_on_their_own_wallet_alone(keeper: User, second: User, own: 
     moved(acts.give_credit(by(second), own, DOLLAR))
 
 
+def test_nobody_approves_what_goes_into_their_own_wallet(keeper: User, second: User, own: Wallet) -> None:
+    proposal = waiting(acts.give_credit(by(second), own, 150 * DOLLAR))
+    with pytest.raises(Refused, match="your own wallet"):
+        acts.approve(by(keeper), proposal)
+    assert acts.decline(by(keeper), proposal).state == Proposal.State.DECLINED
+    assert ledger.balances(own).balance_nanousd == STARTER
+
+
 def test_superusers_do_not_either(staff: User, keeper: User) -> None:
     wallet = wallet_of(staff)
     proposal = waiting(acts.give_credit(by(staff), wallet, DOLLAR))
