@@ -1,7 +1,6 @@
 """Who makes the calls: wallets with keys, with money that the ledger itself gave them, and the models that are called."""
 
 import random
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -96,24 +95,9 @@ def _fund(wallets: Iterable[Wallet]) -> None:
 
 def _keys(wallets: Iterable[Wallet]) -> Iterable[Key]:
     """Keys in bulk; issued one by one they would take longer than a round."""
-    texts = [(wallet, _key_text()) for wallet in wallets for _ in range(KEYS_PER_WALLET)]
-    assert all(keys.is_well_formed(text) for _, text in texts)
-    rows = [
-        ApiKey(wallet=wallet, name="Bench", prefix=text[:11], last_four=text[-4:], digest=keys.digest(text))
-        for wallet, text in texts
-    ]
-    with transaction.atomic():
-        made = ApiKey.objects.bulk_create(rows)
-    return [Key(key.pk, wallet.pk, text) for key, (wallet, text) in zip(made, texts, strict=True)]
-
-
-def _key_text() -> str:
-    """A key of the form that tokens/keys.py describes; a secret of nobody."""
-    body = "".join(random.choices(keys.ALPHABET, k=keys.VISIBLE + keys.SECRET))
-    number, base = zlib.crc32(body.encode()), len(keys.ALPHABET)
-    return f"sk-{body}" + "".join(
-        keys.ALPHABET[number // base**place % base] for place in reversed(range(keys.CHECKSUM))
-    )
+    drawn = [keys.draw(wallet, "Bench") for wallet in wallets for _ in range(KEYS_PER_WALLET)]
+    ApiKey.objects.bulk_create([issued.key for issued in drawn])
+    return [Key(issued.key.pk, issued.key.wallet_id, issued.text) for issued in drawn]
 
 
 def _models() -> Iterable[SoldModel]:

@@ -85,19 +85,16 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def _load(text: str) -> Any:
+    read = functools.partial(
+        json.loads, text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_inexact
+    )
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_inexact)
+        return read()
     except ValueError as error:
         if "digits" not in str(error):
             raise
         # Python reads no number of thousands of digits; its call is refused, and the others are not.
-        return json.loads(
-            text,
-            object_pairs_hook=_unique,
-            parse_constant=_no_constant,
-            parse_float=_inexact,
-            parse_int=lambda digits: int(digits) if len(digits) < 30 else _inexact(digits),
-        )
+        return read(parse_int=lambda digits: int(digits) if len(digits) < 30 else _inexact(digits))
 
 
 class Inexact(float):

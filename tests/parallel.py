@@ -1,11 +1,11 @@
-"""The same work on many threads that start together."""
+"""The same work on many threads that start together, and whether any waited for one another in a circle."""
 
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from django.db import connections
+from django.db import connection, connections
 
 
 def at_once(count: int, work: Callable[[int], Any]) -> list[Any]:
@@ -21,3 +21,11 @@ def at_once(count: int, work: Callable[[int], Any]) -> list[Any]:
 
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(run, range(count)))
+
+
+def deadlocks() -> int:
+    """How many PostgreSQL has counted in this database, as far as its processes have told."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+        return int(cursor.fetchone()[0])

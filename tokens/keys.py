@@ -41,16 +41,22 @@ class IssuedKey:
 
 def issue(wallet: Wallet, name: str) -> IssuedKey:
     """Make a key. Raises ValueError for a bad name, KeyLimitReached at the cap (which holds under parallel calls)."""
-    name = clean_name(name)
-    body = _random(VISIBLE + SECRET)
-    text = f"sk-{body}{_checksum(body)}"
+    issued = draw(wallet, clean_name(name))
     with transaction.atomic():
         ledger.lock([wallet.pk])
         if ApiKey.objects.filter(wallet=wallet, revoked_at=None).count() >= settings.KEYS_PER_WALLET:
             raise KeyLimitReached(f"A wallet can have {settings.KEYS_PER_WALLET} keys. Revoke one first.")
-        key = ApiKey.objects.create(
-            wallet=wallet, name=name, prefix=f"sk-{body[:VISIBLE]}", last_four=text[-4:], digest=digest(text)
-        )
+        issued.key.save(force_insert=True)
+    return issued
+
+
+def draw(wallet: Wallet, name: str) -> IssuedKey:
+    """A new key that is not stored yet."""
+    body = _random(VISIBLE + SECRET)
+    text = f"sk-{body}{_checksum(body)}"
+    key = ApiKey(
+        wallet=wallet, name=name, prefix=f"sk-{body[:VISIBLE]}", last_four=text[-4:], digest=digest(text)
+    )
     return IssuedKey(key, text)
 
 

@@ -13,6 +13,7 @@ from tests.ledger.conftest import SIZE
 from tests.ledger.crew import Crew
 from tests.ledger.jobs import call
 from tests.metering.gateway import give, sell
+from tests.parallel import deadlocks
 from tokens import keys
 from tokens.keys import IssuedKey
 from tokens.models import ApiKey
@@ -34,13 +35,6 @@ def rich(alice: User) -> IssuedKey:
 def many_keys(count: int) -> list[IssuedKey]:
     people = [User.objects.create_user(f"person{number}@example.com", "x") for number in range(count)]
     return [keys.issue(give(person, RICH), "key") for person in people]
-
-
-def deadlocks() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_stat_clear_snapshot()")
-        cursor.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
-        return int(cursor.fetchone()[0])
 
 
 def split_of(workers: Crew, user: User, *, is_locked: bool) -> tuple[Wallet, list[int]]:

@@ -17,7 +17,7 @@ from logs.recording import record
 from tests.books import assert_books
 from tests.ledger.test_lost_commits import faults
 from tests.metering.gateway import Gateway, call, give, sell
-from tests.parallel import at_once
+from tests.parallel import at_once, deadlocks
 from tests.plugin import CLUSTER
 from tokens import keys
 from tokens.keys import IssuedKey
@@ -80,13 +80,6 @@ def test_opposite_ids_of_two_wallets_never_deadlock(rich: IssuedKey, charlie: Us
     time.sleep(1.2)  # Statistics are told with a delay.
     assert deadlocks() == before
     assert_books()
-
-
-def deadlocks() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_stat_clear_snapshot()")
-        cursor.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
-        return int(cursor.fetchone()[0])
 
 
 def test_a_lock_that_does_not_come_undoes_all_and_the_next_try_is_good(
