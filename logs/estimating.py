@@ -72,7 +72,7 @@ def forget() -> None:
 
 def _rated(usage: dict[str, int], table: PriceTable) -> int:
     try:
-        return rating.rate(usage, table).charged_nanousd
+        return rating.charge(usage, table)
     except rating.ChargeOutOfBounds:
         return rating.MAX_CHARGE_NANOUSD
 

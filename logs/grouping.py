@@ -1,47 +1,42 @@
-"""Calls that come one at a time are recorded together: one transaction, one wait for the disk, for all that are there.
+"""What comes while a transaction runs shares the next one: one set of locks, one wait for the disk, for all that are there.
 
-Nobody waits for company. While one request's transaction runs, those that come after it gather; when it is done, the
-first of them takes all along. A lone call goes straight through.
+Nobody waits for company. While one request's work runs, those that come after it gather; when it is done, the first of
+them takes all along. A lone request goes straight through.
 """
 
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from logs.recording import Result, record
-
-# Larger requests are worth a transaction of their own.
-MOST_TO_SHARE = 20
-MOST_TOGETHER = 500
-
-type Record = Callable[[Sequence[object]], list[Result]]
-
 
 @dataclass(slots=True)
-class Request:
-    """What one thread wants recorded, and what came of it."""
+class Request[T, R]:
+    """What one thread wants done, and what came of it."""
 
-    calls: Sequence[object]
+    items: Sequence[T]
     turn: threading.Event = field(default_factory=threading.Event)
-    results: list[Result] | None = None
+    results: list[R] | None = None
     error: BaseException | None = None
     was_shared: bool = False
 
 
-class Group:
-    """The requests of one process. At most one of them records at a time; the others are on the list."""
+class Group[T, R]:
+    """The requests of one process. At most one of them works at a time; the others are on the list.
 
-    def __init__(self, record: Record) -> None:
-        self._record = record
+    `work` gives a result for each item, in order; `most` is how many items it gets at once, unless one request has more.
+    What it does for an item must be safe to do again.
+    """
+
+    def __init__(self, work: Callable[[Sequence[T]], list[R]], most: int) -> None:
+        self._work = work
+        self._most = most
         self._lock = threading.Lock()
-        self._waiting: list[Request] = []
+        self._waiting: list[Request[T, R]] = []
         self._is_busy = False
 
-    def record(self, calls: Sequence[object]) -> list[Result]:
-        """Results for these calls, in order. Raises what recording them alone raised; sent again, nothing counts twice."""
-        if len(calls) > MOST_TO_SHARE:
-            return self._record(calls)
-        mine = Request(calls)
+    def run(self, items: Sequence[T]) -> list[R]:
+        """Results for these items, in order. Raises what working on them alone raised."""
+        mine = Request[T, R](items)
         with self._lock:
             self._waiting.append(mine)
             leads, self._is_busy = not self._is_busy, True
@@ -52,20 +47,20 @@ class Group:
         if mine.error is not None:
             if not mine.was_shared:
                 raise mine.error
-            # It may have been another's call that failed, or the leader that had no time left.
-            return self._record(calls)
+            # It may have been another's item that failed, or the leader that had no time left.
+            return self._work(items)
         assert mine.results is not None
         return mine.results
 
     def _lead(self) -> None:
-        """Record for all that wait, then pass the lead to the first that came meanwhile."""
+        """Work for all that wait, then pass the lead to the first that came meanwhile."""
         together = self._take()
         for request in together:
             request.was_shared = len(together) > 1
         try:
-            results = self._record([call for request in together for call in request.calls])
+            results = self._work([item for request in together for item in request.items])
             for request in together:
-                request.results, results = results[: len(request.calls)], results[len(request.calls) :]
+                request.results, results = results[: len(request.items)], results[len(request.items) :]
         except BaseException as error:
             for request in together:
                 request.error = error
@@ -78,15 +73,12 @@ class Group:
             if following is not None:
                 following.turn.set()
 
-    def _take(self) -> list[Request]:
+    def _take(self) -> list[Request[T, R]]:
         """The requests at the head of the list, the leader's first among them, up to the bound."""
         with self._lock:
-            size = count = 0
-            while count < len(self._waiting) and size + len(self._waiting[count].calls) <= MOST_TOGETHER:
-                size += len(self._waiting[count].calls)
+            count, size = 1, len(self._waiting[0].items)
+            while count < len(self._waiting) and size + len(self._waiting[count].items) <= self._most:
+                size += len(self._waiting[count].items)
                 count += 1
             together, self._waiting = self._waiting[:count], self._waiting[count:]
         return together
-
-
-group = Group(lambda calls: record(calls))

@@ -15,7 +15,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from logs import authorizing
 from logs.authorizing import Question, Refused
-from logs.grouping import group
+from logs.recording import record
 from logs.reports import LONGEST_MODEL, UUID_FORM, BadCall, MalformedBody, is_storable, parse, read_ip
 from pricing.units import BOUNDS, Family
 from tokens.gateways import is_gateway_key
@@ -93,7 +93,7 @@ def calls(body: dict[str, Any]) -> HttpResponse:
     batch = body.get("calls")
     if type(batch) is not list or not 1 <= len(batch) <= MOST_CALLS:
         raise MalformedBody(f"calls must be a list of 1 to {MOST_CALLS} calls.")
-    results = group.record(batch)
+    results = record(batch)
     counted = [result.result for result in results]
     return JsonResponse(
         {
@@ -114,7 +114,7 @@ def release(body: dict[str, Any]) -> HttpResponse:
 
 
 def _bearer(request: HttpRequest) -> str:
-    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+    scheme, _, text = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     return text.strip() if scheme.lower() == "bearer" else ""
 
 
@@ -127,7 +127,7 @@ def _body(request: HttpRequest) -> bytes:
         return bytes(LARGEST_BODY + 1)
     if (
         "CONTENT_LENGTH" not in request.META
-        and request.headers.get("Transfer-Encoding", "").lower() == "chunked"
+        and request.META.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked"
     ):
         return bytes(request.META["wsgi.input"].read(LARGEST_BODY + 1))
     return request.read(LARGEST_BODY + 1)

@@ -7,7 +7,8 @@ transfers; a call's lines add up to its charge; daily usage is the sum of its ca
 Batches never wait for each other in a circle: each locks its wallets first, in the order of their ids, and writes its calls
 in the order of theirs; everything else that it writes belongs to one of those wallets.
 
-A batch may be tried again with the same entries (`_charge`), so each try sets anew whatever it writes into them.
+Requests that come while a transaction runs share the next one (logs/grouping.py); reading and rating they do for themselves,
+before. A batch may be tried again with the same entries (`_charge`), so each try sets anew whatever it writes into them.
 """
 
 import json
@@ -19,6 +20,7 @@ from django.db import IntegrityError
 from django.utils import timezone
 
 from logs import call_ids, partitions, rejections
+from logs.grouping import Group
 from logs.reports import UUID_FORM, BadCall, CallReport, read_call
 from pricing import catalogue, rating
 from tokens import keys, spending
@@ -31,6 +33,10 @@ from wallet.transactions import again_if_lost, array, cell, copy, rows, together
 NO_PARTITION = "23514"
 # No wallet owes ten million dollars: beyond it a report is taken for a mistake, and no sum can leave 64 bits.
 LOWEST_BALANCE_NANOUSD = -(10**16)
+# Requests of few calls don't wait for large ones. A large transaction touches each wallet once for many calls, but holds
+# its locks longer.
+FEW_CALLS, FEW_TOGETHER = 20, 500
+MOST_TOGETHER = 2000
 
 
 @dataclass(slots=True)
@@ -59,15 +65,16 @@ class Entry:
 
     report: CallReport
     place: int
-    wallet_id: int
     model_id: int
     charged_nanousd: int
     line_start: str
     """Of its row, together with `line_end`: written before the wallets are locked."""
     line_end: str
+    wallet_id: int = 0
     promotional_nanousd: int = 0
     balance_after_nanousd: int = 0
     held_nanousd: int | None = None
+    result: Result | None = None
 
     @property
     def paid_nanousd(self) -> int:
@@ -91,26 +98,21 @@ def record(calls: Sequence[object]) -> list[Result]:
     now_ms = timezone.now().timestamp() * 1000
     results: list[Result | None] = [None] * len(calls)
     entries: list[Entry] = []
-    reports: list[tuple[int, CallReport]] = []
     for place, raw in enumerate(calls):
         try:
-            reports.append((place, read_call(raw, now_ms)))
+            report = read_call(raw, now_ms)
+            entries.append(_priced(report, place))
         except BadCall as error:
             results[place] = _rejected(raw, error)
-    wallets = keys.wallets_of(report.key_id for _, report in reports)
-    for place, report in reports:
-        try:
-            entries.append(_priced(report, place, wallets))
-        except BadCall as error:
-            results[place] = _rejected(calls[place], error)
-    outcome = _charge_again_if_raced(entries)
-    for place, result in outcome.items():
-        results[place] = result
+    if entries:
+        group = few if len(entries) <= FEW_CALLS else many
+        for entry, result in zip(entries, group.run(entries), strict=True):
+            results[entry.place] = result
     complete = _with_conflicts([result for result in results if result is not None])
-    rejections.keep(calls, complete, wallets)
-    for place, _ in reports:
+    rejections.keep(calls, complete)
+    for entry in entries:
         # As it was sent: a gateway may look for its own spelling.
-        complete[place].call_id = cast("dict[str, str]", calls[place])["call_id"]
+        complete[entry.place].call_id = cast("dict[str, str]", calls[entry.place])["call_id"]
     return complete
 
 
@@ -138,10 +140,7 @@ def _with_conflicts(results: list[Result]) -> list[Result]:
     return [_conflict(str(result.call_id)) if id(result) in conflicts else result for result in results]
 
 
-def _priced(report: CallReport, place: int, wallets: dict[int, int]) -> Entry:
-    wallet_id = wallets.get(report.key_id)
-    if wallet_id is None:
-        raise BadCall("token_not_found", f"There is no key with token_id {report.key_id}.")
+def _priced(report: CallReport, place: int) -> Entry:
     model = catalogue.priced(report.model) or catalogue.priced(report.model, fresh=True)
     if model is None:
         raise BadCall("model_not_found", "There is no model of that name.")
@@ -154,40 +153,60 @@ def _priced(report: CallReport, place: int, wallets: dict[int, int]) -> Entry:
             charged = rating.charge(report.usage, version.table)
         except rating.RatingError as error:
             raise BadCall(error.code, str(error)) from None
-    start = _line_start(report, wallet_id, model.id, version.table.version_id, charged)
-    return Entry(report, place, wallet_id, model.id, charged, start, _line_end(report))
+    start = _line_start(report, model.id, version.table.version_id, charged)
+    return Entry(report, place, model.id, charged, start, _line_end(report))
 
 
-def _charge_again_if_raced(entries: list[Entry]) -> dict[int, Result]:
+def _charge_who_pays(entries: Sequence[Entry]) -> list[Result]:
+    """A result for each entry, in order: of those whose key exists, from the books."""
+    wallets = keys.wallets_of(entry.report.key_id for entry in entries)
+    payable: list[Entry] = []
+    for entry in entries:
+        key_id = entry.report.key_id
+        wallet_id = wallets.get(key_id)
+        if wallet_id is None:
+            entry.result = _refused(entry, "token_not_found", f"There is no key with token_id {key_id}.")
+        else:
+            entry.wallet_id = wallet_id
+            payable.append(entry)
+    if payable:
+        _charge_again_if_raced(payable)
+    return [cast("Result", entry.result) for entry in entries]
+
+
+few = Group(_charge_who_pays, FEW_TOGETHER)
+many = Group(_charge_who_pays, MOST_TOGETHER)
+
+
+def _charge_again_if_raced(entries: Sequence[Entry]) -> None:
     try:
-        return again_if_lost(lambda: _charge(entries))
+        again_if_lost(lambda: _charge(entries))
     except IntegrityError as error:
         # Another batch recorded one of these ids for another wallet in between, which the second look finds.
         if getattr(error.__cause__, "sqlstate", None) == NO_PARTITION:
             partitions.make_partitions()
-        return again_if_lost(lambda: _charge(entries))
+        again_if_lost(lambda: _charge(entries))
 
 
-def _charge(entries: list[Entry]) -> dict[int, Result]:
-    """The transaction. Results by the place of the call in the batch."""
-    if not entries:
-        return {}
+def _charge(entries: Sequence[Entry]) -> None:
+    """The transaction. Each entry gets its result."""
     wallet_ids = {entry.wallet_id for entry in entries}
+    # Nearly always all of them are new; so little as possible is left to do while the wallets are locked.
+    usage_of_all = spending.adding(_used(entries))
     funds, closed, transfer_ids = together(
         ledger.locking(wallet_ids),
         holds.removing([(entry.report.call_id, str(entry.report.key_id)) for entry in entries]),
         ledger.reserving(2 * len(wallet_ids)),
     )
-    results: dict[int, Result] = {}
-    known = _match(entries, closed, results)
-    fresh = _first_of_each(entries, known, funds, results)
+    known = _match(entries, closed)
+    fresh = _first_of_each(entries, known, funds)
     bills = _bills(fresh)
-    usage = _usage(bills, transfer_ids)
+    transfers = _transfers(bills, transfer_ids)
     if fresh:
         _write_calls(bills)
+    usage = usage_of_all if len(fresh) == len(entries) else spending.adding(_used(fresh))
     # The rows that authorize waits for are written last.
-    together(spending.adding(_used(fresh)), ledger.posting(usage), holds.lowering(closed.values()))
-    return results
+    together(usage, ledger.posting(transfers), holds.lowering(closed.values()))
 
 
 type Recorded = dict[str, tuple[tuple[int, str, str], dict[str, int], int]]
@@ -204,7 +223,7 @@ def _recorded(call_ids: Sequence[str]) -> Recorded:
     return {row[0]: (tuple(row[1:4]), json.loads(row[4]), row[5]) for row in found}
 
 
-def _match(entries: list[Entry], closed: dict[str, ClosedHold], results: dict[int, Result]) -> Recorded:
+def _match(entries: Sequence[Entry], closed: dict[str, ClosedHold]) -> Recorded:
     """Refuse calls whose id was given to another key; return what was recorded before.
 
     A call that is refused later on has no hold any more: it was answered, and staff rate it.
@@ -218,35 +237,34 @@ def _match(entries: list[Entry], closed: dict[str, ClosedHold], results: dict[in
         call_id, reference = entry.report.call_id, str(entry.report.key_id)
         hold = closed.get(call_id)
         if (hold.reference if hold else others.get(call_id, reference)) != reference:
-            results[entry.place] = _refused(entry, "token_mismatch", "This call_id was given to another key.")
+            entry.result = _refused(entry, "token_mismatch", "This call_id was given to another key.")
         else:
+            entry.result = None
             entry.held_nanousd = hold.amount_nanousd if hold else None
     return _recorded(without) if without else {}
 
 
-def _first_of_each(
-    entries: list[Entry], known: Recorded, funds: dict[int, Balances], results: dict[int, Result]
-) -> list[Entry]:
+def _first_of_each(entries: Sequence[Entry], known: Recorded, funds: dict[int, Balances]) -> list[Entry]:
     """Split the charges of what is new, in order; answer for what was recorded before or stands twice in this batch.
 
     Only what is really going to be written makes a later copy a duplicate.
     """
     fresh: list[Entry] = []
     for entry in entries:
-        if entry.place in results:
+        if entry.result is not None:
             continue
         report = entry.report
         content = (report.key_id, report.model, report.status)
         first = known.get(report.call_id)
         if first is None:
-            results[entry.place] = _split(entry, funds[entry.wallet_id])
-            if results[entry.place].error is None:
+            entry.result = _split(entry, funds[entry.wallet_id])
+            if entry.result.error is None:
                 known[report.call_id] = (content, report.usage, entry.charged_nanousd)
                 fresh.append(entry)
         elif first[:2] == (content, report.usage):
-            results[entry.place] = Result(report.call_id, "duplicate", first[2])
+            entry.result = Result(report.call_id, "duplicate", first[2])
         else:
-            results[entry.place] = _conflict(report.call_id)
+            entry.result = _conflict(report.call_id)
     return fresh
 
 
@@ -275,7 +293,7 @@ def _bills(entries: list[Entry]) -> list[Bill]:
     return list(bills.values())
 
 
-def _usage(bills: list[Bill], transfer_ids: list[int]) -> list[ledger.Usage]:
+def _transfers(bills: list[Bill], transfer_ids: list[int]) -> list[ledger.Usage]:
     """One transfer per wallet and account, named after the first call that it pays for. Their ids go into the calls."""
     parts = [
         (bill, kind, amount)
@@ -283,16 +301,18 @@ def _usage(bills: list[Bill], transfer_ids: list[int]) -> list[ledger.Usage]:
         for kind, amount in (("promotional", bill.promotional_nanousd), ("paid", bill.paid_nanousd))
         if amount
     ]
-    usage: list[ledger.Usage] = []
+    transfers: list[ledger.Usage] = []
     for (bill, kind, amount), transfer_id in zip(parts, transfer_ids, strict=False):
         setattr(bill, f"{kind}_transfer_id", transfer_id)
         reference = f"usage:{bill.entries[0].report.call_id}:{kind}"
-        usage.append(ledger.Usage(transfer_id, reference, bill.wallet_id, kind, amount, len(bill.entries)))
-    return usage
+        transfers.append(
+            ledger.Usage(transfer_id, reference, bill.wallet_id, kind, amount, len(bill.entries))
+        )
+    return transfers
 
 
 WRITE_CALLS = (
-    "COPY logs_call (id, wallet_id, key_id, model_id, price_version_id, status, started_at, usage, charged_nanousd,"
+    "COPY logs_call (id, key_id, model_id, price_version_id, status, started_at, usage, charged_nanousd, wallet_id,"
     " promotional_nanousd, promotional_transfer_id, paid_transfer_id, held_nanousd, balance_after_nanousd, stream,"
     " latency_ms, first_token_ms, endpoint, upstream_id, upstream_cost_nanousd) FROM STDIN"
 )
@@ -319,18 +339,16 @@ def _line(bill: Bill, entry: Entry) -> str:
     promotional_transfer = bill.promotional_transfer_id if entry.promotional_nanousd else None
     paid_transfer = bill.paid_transfer_id if entry.paid_nanousd else None
     return (
-        f"{entry.line_start}{entry.promotional_nanousd}\t{cell(promotional_transfer)}\t{cell(paid_transfer)}\t"
+        f"{entry.line_start}{entry.wallet_id}\t{entry.promotional_nanousd}\t{cell(promotional_transfer)}\t{cell(paid_transfer)}\t"
         f"{cell(entry.held_nanousd)}\t{entry.balance_after_nanousd}\t{entry.line_end}"
     )
 
 
-def _line_start(
-    report: CallReport, wallet_id: int, model_id: int, version_id: int, charged_nanousd: int
-) -> str:
+def _line_start(report: CallReport, model_id: int, version_id: int, charged_nanousd: int) -> str:
     # None of this is free text, so nothing needs to be escaped.
     usage = ",".join([f'"{unit}":{quantity}' for unit, quantity in report.usage.items()])
     return (
-        f"{report.call_id}\t{wallet_id}\t{report.key_id}\t{model_id}\t{version_id}\t{report.status}\t"
+        f"{report.call_id}\t{report.key_id}\t{model_id}\t{version_id}\t{report.status}\t"
         f"{report.started_at}\t{{{usage}}}\t{charged_nanousd}\t"
     )
 
@@ -342,7 +360,7 @@ def _line_end(report: CallReport) -> str:
     )
 
 
-def _used(entries: list[Entry]) -> dict[spending.Place, spending.Used]:
+def _used(entries: Sequence[Entry]) -> dict[spending.Place, spending.Used]:
     used: dict[spending.Place, spending.Used] = {}
     for entry in entries:
         report = entry.report

@@ -5,11 +5,12 @@ What may identify a person is not kept with them: of a call's fields only those 
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from logs.models import RejectedCall
-from logs.reports import UNSTORABLE
+from logs.reports import LARGEST_BIGINT, UNSTORABLE
+from tokens import keys
 
 if TYPE_CHECKING:
     from logs.recording import Result
@@ -23,26 +24,33 @@ KEPT = (
 KEY = re.compile(r"sk-[0-9A-Za-z]{20,}")
 
 
-def keep(calls: Sequence[object], results: "Sequence[Result]", wallets: Mapping[int, int]) -> None:
+def keep(calls: Sequence[object], results: "Sequence[Result]") -> None:
     """Keep the rejected ones, once per call id and reason however often they are sent."""
-    kept = [
-        RejectedCall(
-            call_id=_clean(result.call_id),
-            wallet_id=_wallet_id(raw, wallets),
-            reason=result.error["code"],
-            message=_clean(result.error["message"]),
-            payload=_payload(raw),
-        )
+    rejected = [
+        (raw, result.call_id, result.error)
         for raw, result in zip(calls, results, strict=True)
         if result.error is not None and result.call_id
     ]
-    if kept:
-        RejectedCall.objects.bulk_create(kept, ignore_conflicts=True)
+    if not rejected:
+        return
+    wallets = keys.wallets_of(key_id for raw, _, _ in rejected if (key_id := _key_id(raw)) is not None)
+    kept = [
+        RejectedCall(
+            call_id=_clean(call_id),
+            wallet_id=wallets.get(_key_id(raw) or 0),
+            reason=error["code"],
+            message=_clean(error["message"]),
+            payload=_payload(raw),
+        )
+        for raw, call_id, error in rejected
+    ]
+    RejectedCall.objects.bulk_create(kept, ignore_conflicts=True)
 
 
-def _wallet_id(raw: object, wallets: Mapping[int, int]) -> int | None:
+def _key_id(raw: object) -> int | None:
+    """What may be the id of a key: it fits the column."""
     key_id = raw.get("token_id") if isinstance(raw, dict) else None
-    return wallets.get(key_id) if type(key_id) is int else None
+    return key_id if type(key_id) is int and 0 < key_id <= LARGEST_BIGINT else None
 
 
 def _payload(raw: object) -> Any:

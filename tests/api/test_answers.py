@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from cometsite.openapi.schemas import REJECTIONS
-from logs import authorizing, call_ids, grouping
+from logs import authorizing, call_ids, metering
 from pricing.units import UNITS
 from tests.api.checking import assert_documented, is_valid
 from tests.metering.conftest import gateway, issued
@@ -75,7 +75,7 @@ def test_every_refusal_that_all_share(
         raise OperationalError("gone")
 
     monkeypatch.setattr(authorizing, "authorize", fail)
-    monkeypatch.setattr(grouping, "record", fail)
+    monkeypatch.setattr(metering, "record", fail)
     monkeypatch.setattr("wallet.holds.release", fail)
     bodies = {
         "authorize": {"key": issued.text, "model": "gpt-4o"},

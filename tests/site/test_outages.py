@@ -79,7 +79,7 @@ def test_the_metering_api_says_503_and_when_to_come_back(monkeypatch: pytest.Mon
 
     gateway = Gateway()
     gateway.post("release", {})
-    monkeypatch.setattr("logs.grouping.record", gone)
+    monkeypatch.setattr("logs.metering.record", gone)
     response = gateway.post("calls", {"calls": [{}]})
     assert (response.status_code, json.loads(response.content)["error"]["code"]) == (503, "unavailable")
     assert response["Retry-After"] == "2"
