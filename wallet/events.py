@@ -8,30 +8,37 @@ holds up another.
 import datetime
 import logging
 import math
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
-from wallet import stripe_api, topups
+from wallet import topups
 from wallet.models import StripeEvent
-from wallet.stripe_api import NotStripe, Session, StripeRefused, StripeUnavailable
+from wallet.stripe_api import NotStripe, StripeRefused, StripeUnavailable
 from wallet.transactions import again_if_lost, rows
+from wallet.verdicts import Parked
 
 logger = logging.getLogger(__name__)
 
 State = StripeEvent.State
 
+type Follow = Callable[[], None]
+"""What follows from an object, to be run in the transaction that marks its event as handled."""
+
+# By the type of an event: who reads its object (by its id) from Stripe again, outside of any transaction, and says what
+# follows from it. They raise Parked, StripeUnavailable or StripeRefused. Other types need nothing done.
+READERS: dict[str, Callable[[str], Follow]] = {
+    "checkout.session.completed": topups.heard_of_session,
+    "checkout.session.async_payment_succeeded": topups.heard_of_session,
+    "checkout.session.async_payment_failed": topups.heard_of_session,
+    "checkout.session.expired": topups.heard_of_session,
+    "payment_intent.succeeded": topups.heard_of_payment,
+}
 # Refunds and disputes. `charge.refunded` comes beside `refund.created`; staff see both.
 MONEY_BACK = ("refund.", "charge.refund", "charge.dispute.")
-SESSION_EVENTS = {
-    "checkout.session.completed",
-    "checkout.session.async_payment_succeeded",
-    "checkout.session.async_payment_failed",
-    "checkout.session.expired",
-}
-PAYMENT_EVENTS = {"payment_intent.succeeded"}
 # Who pays is Stripe's to know. These are never kept, however deep they stand, so that an account can be closed.
 PEOPLE = {
     "address", "billing_details", "collected_information", "customer_address", "customer_details", "customer_email",
@@ -41,10 +48,6 @@ PEOPLE = {
 ATTEMPTS = 8
 LONGEST_TEXT = 128
 DEEPEST = 100
-
-
-class Parked(Exception):
-    """Nothing is to be done about this event by itself; the sentence says why."""
 
 
 def store(event: dict[str, Any]) -> bool:
@@ -136,41 +139,28 @@ def _work(event: StripeEvent) -> None:
         raise Parked(
             "Money went back to the payer, which is not booked by itself yet. Correct the top-up's transfer."
         )
-    if event.type not in SESSION_EVENTS | PAYMENT_EVENTS:
+    reader = READERS.get(event.type)
+    if reader is None:
         _close(event.pk, State.IGNORED)
         return
     if event.livemode != settings.STRIPE_LIVEMODE:
         raise Parked(f"Its livemode is {event.livemode}, ours is {settings.STRIPE_LIVEMODE}.")
     if event.payload.get("account"):
         raise Parked(f"It comes from the connected account {event.payload['account']}.")
-    session = _session(event)
-    top_up = topups.of_session(session)
-    if top_up is None:
-        raise Parked(f"Session {session.id} belongs to no top-up.")
-    top_up_id = top_up.pk
+    if not event.object_id:
+        raise Parked("It names no object.")
+    try:
+        follow = reader(event.object_id)
+    except StripeRefused as error:
+        raise Parked(f"Stripe does not tell about {event.object_id}: {error}") from error
 
     def settle() -> None:
         row = StripeEvent.objects.select_for_update().get(pk=event.pk)
         if row.state == State.PENDING:
-            topups.apply(top_up_id, session)
+            follow()
             _close(event.pk, State.HANDLED)
 
     again_if_lost(settle)
-
-
-def _session(event: StripeEvent) -> Session:
-    """The session that the event is about, as Stripe tells it now."""
-    if not event.object_id:
-        raise Parked("It names no object.")
-    try:
-        if event.type in SESSION_EVENTS:
-            return stripe_api.session(event.object_id)
-        found = stripe_api.session_of_payment(event.object_id)
-    except StripeRefused as error:
-        raise Parked(f"Stripe does not tell about {event.object_id}: {error}") from error
-    if found is None:
-        raise Parked(f"Payment {event.object_id} was not made through a session.")
-    return found
 
 
 def _close(event_id: str, state: State, error: str = "") -> None:

@@ -8,7 +8,7 @@ the transfer is the payment, so one payment is one credit.
 import datetime
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from uuid import UUID, uuid4, uuid5
 
@@ -24,7 +24,7 @@ from wallet import ledger, stripe_api
 from wallet.models import Code, StripeCustomer, TopUp, Wallet
 from wallet.stripe_api import Session, StripeRefused, StripeUnavailable
 from wallet.transactions import again_if_lost
-from wallet.verdicts import Verdict, judge
+from wallet.verdicts import Parked, Verdict, judge
 
 logger = logging.getLogger(__name__)
 
@@ -128,6 +128,31 @@ def settle_unfinished(limit: int = 200) -> int:
             logger.exception("Top-up %s could not be settled.", top_up_id)
         asked += 1
     return asked
+
+
+def heard_of_session(session_id: str) -> Callable[[], None]:
+    """What follows from a session, as Stripe tells it now, for a transaction of the caller's. Raises Parked."""
+    return _what_follows(stripe_api.session(session_id))
+
+
+def heard_of_payment(payment_intent_id: str) -> Callable[[], None]:
+    """The same of a payment that was made through a session."""
+    session = stripe_api.session_of_payment(payment_intent_id)
+    if session is None:
+        raise Parked(f"Payment {payment_intent_id} was not made through a session.")
+    return _what_follows(session)
+
+
+def _what_follows(session: Session) -> Callable[[], None]:
+    top_up = of_session(session)
+    if top_up is None:
+        raise Parked(f"Session {session.id} belongs to no top-up.")
+    top_up_id = top_up.pk
+
+    def follow() -> None:
+        apply(top_up_id, session)
+
+    return follow
 
 
 def of_session(session: Session) -> TopUp | None:

@@ -16,6 +16,10 @@ WAITING = {"processing", "requires_action", "requires_confirmation", "succeeded"
 OVER = {"requires_payment_method", "canceled"}
 
 
+class Parked(Exception):
+    """What Stripe tells doesn't add up, and nothing follows by itself; the sentence says why, for staff."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The state that follows. `received_cents` is without `tax_cents`; both only where it is paid."""

@@ -1,0 +1,30 @@
+"""The tables of the wallet. The migrations add triggers that refuse what these models would let through."""
+
+from wallet.models.acts import Proposal
+from wallet.models.books import Account, Code, Funds, Hold, HouseBalance, Transfer, Wallet
+from wallet.models.checks import CheckRun, DaySeal
+from wallet.models.payments import AutoTopUp, CardSetup, Dispute, Refund, SavedCard, StripeCustomer, TopUp
+from wallet.models.stripe import Reconciliation, StripeEvent, StripeTransaction
+
+__all__ = [
+    "Account",
+    "AutoTopUp",
+    "CardSetup",
+    "CheckRun",
+    "Code",
+    "DaySeal",
+    "Dispute",
+    "Funds",
+    "Hold",
+    "HouseBalance",
+    "Proposal",
+    "Reconciliation",
+    "Refund",
+    "SavedCard",
+    "StripeCustomer",
+    "StripeEvent",
+    "StripeTransaction",
+    "TopUp",
+    "Transfer",
+    "Wallet",
+]
