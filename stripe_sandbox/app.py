@@ -2,9 +2,10 @@
 
 import logging
 import threading
+from dataclasses import replace
 from pathlib import Path
 
-from . import API_VERSION, api, control, dashboard, endpoints, ids, pages, schedule
+from . import API_VERSION, api, control, dashboard, endpoints, faults, ids, pages, schedule
 from .clock import Clock
 from .context import Context, Settings
 from .errors import ApiError
@@ -58,19 +59,24 @@ class App:
             retry = {"Stripe-Should-Retry": "true"} if error.status == 409 else {}
             answer = Answer(error.status, error.body(), retry)
         head = {"Request-Id": request_id, "Stripe-Version": API_VERSION}
-        return Answer(answer.status, answer.body, {**head, **answer.headers})
+        return replace(answer, headers={**head, **answer.headers})
 
     def _perform(self, request: Request, request_id: str) -> Answer:
         api.authorize(request, self.settings.secret_key)
         call = api.resolve(request)
         with self._keys.held(call.key), self.store.transaction():
             schedule.run_due(self.context())
+            ctx = self.context(request_id, call.key)
+            switch = faults.draw(ctx, request)
+            if answer := faults.instead(switch):
+                return answer
             try:
-                return api.perform(self.context(request_id, call.key), call)
+                answer = api.perform(ctx, call)
             except ApiError as error:
                 # Answered inside the transaction, so that what is kept of a refusal is committed.
                 headers = {"Idempotency-Key": call.key} if call.key else {}
-                return Answer(error.status, error.body(), headers)
+                answer = Answer(error.status, error.body(), headers)
+            return faults.afterwards(ctx, switch, answer, call.key)
 
     def _control(self, request: Request) -> Answer:
         api.authorize(request, self.settings.secret_key)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
-from . import events, idempotency, schedule, webhooks
+from . import schedule, upkeep, webhooks
 from .app import App
 from .rendering import render
 from .webhooks import Delivery
@@ -58,8 +58,7 @@ class Background:
             ctx = self._app.context()
             schedule.run_due(ctx)
             if time.monotonic() - self._pruned_at > PRUNE_EVERY_S:
-                idempotency.prune(ctx)
-                events.prune(ctx)
+                upkeep.prune(ctx)
                 self._pruned_at = time.monotonic()
             found = (
                 webhooks.due(ctx, SENDERS - len(self._busy), self._busy) if len(self._busy) < SENDERS else []

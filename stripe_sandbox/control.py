@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 
-from . import params, payments, schedule, sessions, webhooks
+from . import faults, params, payments, sessions, upkeep, webhooks
 from .context import Context
 from .errors import ApiError
 from .http import Request
@@ -46,10 +46,7 @@ def _mode(ctx: Context, given: Params, mode: str) -> Json:
 
 
 def _advance(ctx: Context, given: Params) -> Json:
-    ctx.clock.advance(given["seconds"])
-    schedule.run_due(ctx)
-    ctx.wake.set()
-    return {"now": int(ctx.clock.time())}
+    return {"now": upkeep.advance(ctx, given["seconds"])}
 
 
 COMMANDS: list[tuple[str, str, Command, Mapping[str, Field]]] = [
@@ -64,6 +61,7 @@ COMMANDS: list[tuple[str, str, Command, Mapping[str, Field]]] = [
     ("GET", r"/_sandbox/events/([^/]+)/deliveries", _deliveries, {}),
     ("POST", r"/_sandbox/webhooks/(deliver|pause|drop)", _mode, {}),
     ("POST", r"/_sandbox/clock", _advance, {"seconds": Integer(required=True, least=1, most=400 * 86_400)}),
+    *faults.COMMANDS,
 ]
 
 

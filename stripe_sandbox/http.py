@@ -2,6 +2,7 @@
 
 import string
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 from urllib.parse import quote
 
@@ -17,13 +18,23 @@ class Request:
     body: bytes
 
 
+class Ending(Enum):
+    """What becomes of an answer on its way to the client."""
+
+    ANSWER = "sent"
+    SILENCE = "the connection is closed without it"
+    RESET = "the connection is reset without it"
+
+
 @dataclass(frozen=True)
 class Answer:
-    """`body` is text or bytes as they are, or anything else as JSON."""
+    """`body` is text or bytes as they are, or anything else as JSON; it is sent after `wait_s` seconds."""
 
     status: int
     body: Any
     headers: dict[str, str] = field(default_factory=dict)
+    wait_s: float = 0.0
+    ending: Ending = Ending.ANSWER
 
 
 def see_other(address: str) -> Answer:

@@ -67,8 +67,19 @@ def keep(ctx: Context, key: str, print_: str, answer: Answer) -> None:
     ctx.store.run("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?)", row)
 
 
+def overwrite(ctx: Context, key: str, answer: Answer) -> None:
+    """From now on the key gives this answer."""
+    row = (answer.status, json.dumps(answer.body), key)
+    ctx.store.run("UPDATE answers SET status = ?, body = ? WHERE key = ?", row)
+
+
 def prune(ctx: Context) -> None:
     ctx.store.run("DELETE FROM answers WHERE created < ?", (ctx.clock.time() - KEPT_S,))
+
+
+def forget(ctx: Context) -> int:
+    """Drop every key now, whatever its age; returns how many there were."""
+    return ctx.store.run("DELETE FROM answers")
 
 
 def _misuse(status: int, message: str, *, code: str | None = None) -> ApiError:

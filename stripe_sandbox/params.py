@@ -21,6 +21,7 @@ NAME = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 # A host that can stand in a header as it is; names in other scripts come in their ASCII form.
 HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?")
 INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+SPAN = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?", re.ASCII)
 
 
 class Field(Protocol):
@@ -117,6 +118,19 @@ class Integer:
     def _out_of_range(self, side: str, bound: int, name: str) -> ApiError:
         message = f"This value must be {side} than or equal to {bound}."
         return invalid(message, param=name, code="parameter_invalid_integer")
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """A time span with up to three decimals, at most `most` seconds. Stripe has none; for control addresses."""
+
+    required: bool = False
+    most: int = 86_400
+
+    def read(self, node: Node, name: str) -> float:
+        if not isinstance(node, str) or not SPAN.fullmatch(node) or float(node) > self.most:
+            raise invalid(f"Invalid {name}: a number of seconds from 0 to {self.most}.", param=name)
+        return float(node)
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,15 @@
 import json
 import logging
 import socket
+import struct
+import time
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import cast
 from urllib.parse import urlsplit
 
 from .app import App
-from .http import Answer, Request
+from .http import Answer, Ending, Request
 
 log = logging.getLogger("stripe_sandbox")
 
@@ -75,6 +77,10 @@ class Handler(BaseHTTPRequestHandler):
         self._send(Answer(status, error, {"Connection": "close"}))
 
     def _send(self, answer: Answer) -> None:
+        if answer.wait_s:
+            time.sleep(answer.wait_s)
+        if answer.ending is not Ending.ANSWER:
+            self._cut(reset=answer.ending is Ending.RESET)
         body = answer.body
         head = dict(answer.headers)
         if isinstance(body, str):
@@ -90,6 +96,15 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
         self.wfile.flush()
+
+    def _cut(self, *, reset: bool) -> None:
+        """End the connection without an answer; the exception ends its thread."""
+        if reset:
+            # Closed without lingering and without saying goodbye, a socket answers with RST.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        for one in (self.rfile, self.wfile, self.connection):
+            one.close()
+        raise ConnectionAbortedError("Cut off on purpose")
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
         log.debug(format, *args)

@@ -72,7 +72,7 @@ class Sandbox:
         finally:
             connection.close()
 
-    def command(self, path: str, **fields: Any) -> Any:
+    def command(self, path: str, /, **fields: Any) -> Any:
         """Do something at one of the stand-in's own addresses under /_sandbox/."""
         reply = self.request("POST", f"/_sandbox/{path}", fields)
         assert reply.status == 200, reply.body
