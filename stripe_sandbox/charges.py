@@ -1,5 +1,7 @@
 """Charges: every attempt to take money for a payment intent, the failed ones too."""
 
+from collections.abc import Callable
+
 from . import events
 from .balance import add_payment
 from .context import Context
@@ -10,6 +12,9 @@ from .routes import listing, retrieve
 from .store import Json, Record
 
 PATH = "/v1/charges"
+
+# Filled by the modules that have something to do once a charge has succeeded.
+SUCCEEDED: list[Callable[[Context, Record], None]] = []
 
 
 def attempt(ctx: Context, intent: Json, method: Method, payer: Json) -> Record:
@@ -28,7 +33,9 @@ def attempt(ctx: Context, intent: Json, method: Method, payer: Json) -> Record:
         "statement_descriptor": intent["statement_descriptor"],
         "statement_descriptor_suffix": intent["statement_descriptor_suffix"],
     }
-    return ctx.create("charge", new_id("charge"), fields)
+    # What comes after it goes by the method as well.
+    private = {"balance_type": method.balance_type, "dispute": method.dispute, "refund": method.refund}
+    return ctx.create("charge", new_id("charge"), fields, private)
 
 
 def _amounts(intent: Json) -> Json:
@@ -64,6 +71,8 @@ def succeed(ctx: Context, charge: Record, method: Method) -> None:
     }
     ctx.store.save(charge)
     events.emit(ctx, "charge.succeeded", charge)
+    for follow in SUCCEEDED:
+        follow(ctx, charge)
 
 
 def fail(ctx: Context, charge: Record, method: Method) -> None:

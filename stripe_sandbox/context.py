@@ -39,7 +39,7 @@ class Context:
     def create(self, kind: str, key: str, fields: Json, private: Json | None = None) -> Record:
         """Store a new object with the fields that Stripe's objects have in common."""
         head: Json = {"id": key, "object": kind, "created": self.now}
-        if kind != "balance_transaction":
+        if kind not in ("balance_transaction", "refund"):
             head["livemode"] = False
         return self.store.insert(head | fields, private)
 

@@ -1,6 +1,6 @@
 """The ways to pay that the stand-in offers, each with the one thing that always comes of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .store import Json
 
@@ -15,6 +15,12 @@ class Method:
     failure_code: str | None = None
     failure_message: str | None = None
     decline_code: str | None = None
+    last4: str | None = None
+    # What becomes of its refunds, one of refunds.OUTCOMES, and of its payments, one of disputes.STORIES.
+    refund: str = "succeeds"
+    dispute: str | None = None
+    # What `card` of a saved payment method says; None for the card that belongs to the name.
+    card: Json | None = None
 
     @property
     def balance_type(self) -> str:
@@ -34,25 +40,31 @@ class Method:
             }
             return {"type": self.type, self.type: account}
         card = {
-            "brand": "visa",
+            "brand": self.card["brand"] if self.card else "visa",
             "checks": {
                 "address_line1_check": None,
                 "address_postal_code_check": None,
                 "cvc_check": "pass",
             },
             "country": "US",
-            "exp_month": 12,
-            "exp_year": 2034,
+            "exp_month": self.card["exp_month"] if self.card else 12,
+            "exp_year": self.card["exp_year"] if self.card else 2034,
             "fingerprint": None,
             "funding": "credit",
             "installments": None,
-            "last4": "0002" if self.failure_code else "4242",
+            "last4": self.card["last4"]
+            if self.card
+            else self.last4 or ("0002" if self.failure_code else "4242"),
             "mandate": None,
-            "network": "visa",
+            "network": self.card["brand"] if self.card else "visa",
             "three_d_secure": None,
             "wallet": None,
         }
         return {"type": self.type, self.type: card}
+
+    def using(self, card: Json) -> "Method":
+        """The same outcome for another card: `card` as a payment method shows it."""
+        return replace(self, card=card)
 
 
 METHODS = {
@@ -74,6 +86,14 @@ METHODS = {
             failure_code="account_closed",
             failure_message="The customer's bank account has been closed.",
         ),
+        Method("refund_pends", "card", last4="7726", refund="pends"),
+        Method("refund_fails_later", "card", last4="5126", refund="fails_later"),
+        Method("refund_waits", "card", last4="4242", refund="waits"),
+        Method("refund_needs_action", "card", last4="4242", refund="needs_action"),
+        Method("disputed", "card", last4="0259", dispute="dispute"),
+        Method("disputed_early", "card", last4="0259", dispute="early"),
+        Method("disputed_twice", "card", last4="0079", dispute="twice"),
+        Method("inquired", "card", last4="1976", dispute="inquiry"),
     )
 }
 TYPES = ("card", "us_bank_account")

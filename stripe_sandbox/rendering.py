@@ -5,20 +5,41 @@ from typing import Any
 
 from .context import Context
 from .errors import invalid
+from .ids import kind_of
 from .store import Json, Record
 
 MAX_DEPTH = 4
 
 # What can be expanded: kind, then property, then the kind that its id names.
 EXPANDABLE = {
-    "balance_transaction": {"source": "charge"},
+    # What an entry is about can be of several kinds; its id says which.
+    "balance_transaction": {"source": ""},
     "charge": {
         "balance_transaction": "balance_transaction",
         "customer": "customer",
         "payment_intent": "payment_intent",
     },
-    "checkout.session": {"customer": "customer", "payment_intent": "payment_intent"},
-    "payment_intent": {"customer": "customer", "latest_charge": "charge"},
+    "checkout.session": {
+        "customer": "customer",
+        "invoice": "invoice",
+        "payment_intent": "payment_intent",
+        "setup_intent": "setup_intent",
+    },
+    "customer": {"invoice_settings.default_payment_method": "payment_method"},
+    "dispute": {"charge": "charge", "payment_intent": "payment_intent"},
+    "payment_intent": {"customer": "customer", "latest_charge": "charge", "payment_method": "payment_method"},
+    "payment_method": {"customer": "customer"},
+    "setup_intent": {"customer": "customer", "payment_method": "payment_method"},
+    "payout": {
+        "balance_transaction": "balance_transaction",
+        "failure_balance_transaction": "balance_transaction",
+    },
+    "refund": {
+        "balance_transaction": "balance_transaction",
+        "charge": "charge",
+        "failure_balance_transaction": "balance_transaction",
+        "payment_intent": "payment_intent",
+    },
 }
 
 type Renderer = Callable[[Context, Record], Json]
@@ -59,13 +80,19 @@ def _expand(ctx: Context, record: Record, shown: Json, steps: list[str]) -> None
     if (kind, name) in INCLUDABLE and len(steps) == 1:
         shown[name] = INCLUDABLE[kind, name](ctx, record)
         return
-    target = EXPANDABLE.get(kind, {}).get(name)
+    targets, holder = EXPANDABLE.get(kind, {}), record.body
+    target = targets.get(name)
+    if ".".join(steps[:2]) in targets and len(steps) > 1:
+        # One level down in the object itself, copied because the record shares it.
+        target, holder = targets[".".join(steps[:2])], record.body[name]
+        shown[name] = dict(shown[name])
+        shown, steps, name = shown[name], steps[1:], steps[1]
     if target is None:
         raise _cannot(name)
-    key: Any = record.body[name]
+    key: Any = holder.get(name)
     if key is None:
         return
-    child = ctx.get(target, key)
+    child = ctx.get(target or kind_of(key), key)
     if not isinstance(shown[name], dict):
         shown[name] = _plain(ctx, child)
     if len(steps) > 1:

@@ -31,6 +31,7 @@ CREATE INDEX IF NOT EXISTS objects_by_time ON objects (kind, created);
 CREATE INDEX IF NOT EXISTS objects_by_customer ON objects (kind, json_extract(body, '$.customer'));
 CREATE INDEX IF NOT EXISTS objects_by_intent ON objects (kind, json_extract(body, '$.payment_intent'));
 CREATE INDEX IF NOT EXISTS objects_by_type ON objects (kind, json_extract(body, '$.type'));
+CREATE INDEX IF NOT EXISTS objects_by_charge ON objects (kind, json_extract(body, '$.charge'));
 CREATE INDEX IF NOT EXISTS objects_by_source ON objects (kind, json_extract(body, '$.source'));
 
 CREATE TABLE IF NOT EXISTS answers (
@@ -73,6 +74,11 @@ CALLED = {
     "checkout.session": ("checkout.session", "session"),
     "payment_intent": ("payment_intent", "intent"),
     "balance_transaction": ("balance transaction", "id"),
+    "billing_portal.configuration": ("configuration", "configuration"),
+    "payment_method": ("PaymentMethod", "payment_method"),
+    "setup_intent": ("setupintent", "intent"),
+    "dispute": ("dispute", "dispute"),
+    "payout": ("payout", "payout"),
     "webhook_endpoint": ("webhook endpoint", "webhook_endpoint"),
 }
 
