@@ -14,8 +14,12 @@ from . import (
     events,
     idempotency,
     intents,
+    off_session,
     params,
+    payment_methods,
     sessions,
+    setup_intents,
+    setup_sessions,
 )
 from .context import Context
 from .errors import ApiError, invalid, unsupported
@@ -23,7 +27,8 @@ from .http import Answer, Request
 from .routes import Route
 
 # Refunds, disputes, payment methods and what else comes later each bring their rows here.
-MODULES = (balance, charges, customers, endpoints, events, intents, sessions)
+MODULES = (balance, charges, customers, endpoints, events, intents, off_session, payment_methods, sessions)
+MODULES += (setup_intents, setup_sessions)
 ROUTES = [(route, route.pattern()) for module in MODULES for route in module.ROUTES]
 
 FORM = "application/x-www-form-urlencoded"

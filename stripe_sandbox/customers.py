@@ -1,20 +1,20 @@
 """Customers: create, read, change, list."""
 
-from . import events
+from . import events, payment_methods
 from .context import Context
 from .errors import invalid
 from .ids import new_id, random_text
 from .metadata import merged
 from .params import Field, Metadata, Nested, Params, Text, Unsupported
 from .routes import EXPAND, Route, listing, retrieve, shown
-from .store import Json
+from .store import Json, Record
 
 PATH = "/v1/customers"
 
 ADDRESS_PARTS = ("city", "country", "line1", "line2", "postal_code", "state")
 CLEARABLE = Text(clearable=True)
 UNSUPPORTED = (
-    "balance business_name cash_balance default_source individual_name invoice_prefix invoice_settings"
+    "balance business_name cash_balance default_source individual_name invoice_prefix"
     " next_invoice_sequence payment_method preferred_locales shipping source tax tax_exempt tax_id_data"
     " test_clock"
 )
@@ -24,6 +24,14 @@ FIELDS: dict[str, Field] = {
     "address": Nested(dict.fromkeys(ADDRESS_PARTS, CLEARABLE)),
     "description": CLEARABLE,
     "email": Text(clearable=True, longest=512),
+    "invoice_settings": Nested(
+        {
+            "custom_fields": Unsupported(),
+            "default_payment_method": CLEARABLE,
+            "footer": Unsupported(),
+            "rendering_options": Unsupported(),
+        }
+    ),
     "metadata": Metadata(),
     "name": Text(clearable=True, longest=256),
     "phone": Text(clearable=True, longest=20),
@@ -75,6 +83,7 @@ def _create(ctx: Context, params: Params) -> Json:
     fields = EMPTY | {"invoice_prefix": random_text(8).upper()} | _changes(EMPTY, params)
     record = ctx.create("customer", new_id("customer"), fields)
     events.emit(ctx, "customer.created", record)
+    _set_default(ctx, record, params)
     return shown(ctx, "customer", record.id, params)
 
 
@@ -86,7 +95,20 @@ def _update(ctx: Context, params: Params, key: str) -> Json:
         record.body |= changes
         ctx.store.save(record)
         events.emit(ctx, "customer.updated", record, previous=previous)
+    _set_default(ctx, record, params)
     return shown(ctx, "customer", key, params)
+
+
+def _set_default(ctx: Context, record: Record, params: Params) -> None:
+    settings = params.get("invoice_settings", {})
+    if "default_payment_method" not in settings:
+        return
+    wanted = settings["default_payment_method"] or None
+    param = "invoice_settings[default_payment_method]"
+    if wanted and ctx.get("payment_method", wanted, param=param).body["customer"] != record.id:
+        message = f"The customer does not have a payment method with the ID {wanted}."
+        raise invalid(message, param=param, code="resource_missing")
+    payment_methods.set_default(ctx, record, wanted)
 
 
 ROUTES = [

@@ -76,7 +76,7 @@ def _session(ctx: Context, record: Record) -> dict[str, str | int]:
         "address": sessions.page_url(ctx, record.id),
         "short": _short(record.id),
         "at": _at(body["created"]),
-        "amount": dollars(body["amount_total"]),
+        "amount": "saves a card" if body["mode"] == "setup" else dollars(body["amount_total"]),
         "status": body["status"],
         "payment": body["payment_status"],
         "reference": body["client_reference_id"] or "",

@@ -1,5 +1,7 @@
 """Checkout sessions: open until the shopper pays, they are expired by the API, or their time is over."""
 
+from collections.abc import Callable
+
 from . import events, line_items, schedule
 from .context import Context
 from .errors import ApiError, invalid, refused, unsupported
@@ -7,7 +9,8 @@ from .ids import new_id
 from .metadata import merged
 from .methods import TYPES
 from .paging import CURSORS, PAGING, envelope, page, slice_of
-from .params import Address, Boolean, Field, Integer, Many, Metadata, Nested, Node, Params, Text, Unsupported
+from .params import Address, Boolean, Field, Integer, Many, Metadata, Nested, Params, Text, Unsupported
+from .removed import RemovedPaymentMethodTypes
 from .rendering import INCLUDABLE, RENDERERS
 from .routes import EXPAND, Route, retrieve, shown
 from .store import Json, Record
@@ -24,24 +27,12 @@ UNSUPPORTED = (
     " customer_update discounts excluded_payment_method_types integration_identifier managed_payments"
     " name_collection optional_items origin_context payment_method_collection payment_method_configuration"
     " payment_method_data payment_method_options permissions phone_number_collection redirect_on_completion"
-    " return_url saved_payment_method_options setup_intent_data shipping_address_collection shipping_options"
+    " return_url saved_payment_method_options shipping_address_collection shipping_options"
     " subscription_data tax_id_collection wallet_options"
 )
 
 
-UNSUPPORTED_OF_INTENT = (
-    "application_fee_amount on_behalf_of setup_future_usage shipping transfer_data transfer_group"
-)
-
-
-class RemovedPaymentMethodTypes:
-    """Writable until 2026-09-30; callers name what they allow, or leave it to the account."""
-
-    required = False
-
-    def read(self, node: Node, name: str) -> None:
-        message = "payment_method_types is no longer supported. Use allowed_payment_method_types instead."
-        raise invalid(message, param=name, code="payment_method_types_no_longer_supported")
+UNSUPPORTED_OF_INTENT = "application_fee_amount on_behalf_of shipping transfer_data transfer_group"
 
 
 CREATE: dict[str, Field] = {
@@ -72,39 +63,57 @@ CREATE: dict[str, Field] = {
             "description": Text(longest=1_000),
             "metadata": Metadata(),
             "receipt_email": Text(),
+            "setup_future_usage": Text(choices=("off_session", "on_session")),
             **dict.fromkeys(UNSUPPORTED_OF_INTENT.split(), Unsupported()),
             "statement_descriptor": Text(longest=22),
             "statement_descriptor_suffix": Text(longest=22),
         }
     ),
     "payment_method_types": RemovedPaymentMethodTypes(),
+    "setup_intent_data": Nested(
+        {"description": Text(longest=1_000), "metadata": Metadata(), "on_behalf_of": Unsupported()}
+    ),
     "submit_type": Text(choices=("auto", "pay", "book", "donate")),
     "success_url": Address(required=True),
     "ui_mode": Text(choices=("hosted_page",)),
 }
 
 
+# What each mode adds to a new session: its fields, and what only the stand-in knows.
+type Mode = Callable[[Context, Params, str], tuple[Json, Json]]
+MODES: dict[str, Mode] = {}
+
+
 def _create(ctx: Context, params: Params) -> Json:
-    if params["mode"] != "payment":
+    if params["mode"] not in MODES:
         raise unsupported(f"mode={params['mode']}", param="mode")
     if "customer" in params and "customer_email" in params:
         raise invalid(
             "You may only specify one of these parameters: customer, customer_email.", param="customer"
         )
     customer = ctx.get("customer", params["customer"], param="customer") if "customer" in params else None
-    items = line_items.build(ctx, params.get("line_items", []))
-    if params.get("currency", line_items.CURRENCY).lower() != line_items.CURRENCY:
-        raise invalid("The currency differs from that of the line items.", param="currency")
-    fields = _constant() | _told(params) | _amounts(items)
+    key = new_id(KIND)
+    fields = _constant() | _told(params)
     fields |= {
         "customer_details": _details(customer.body["email"] if customer else params.get("customer_email")),
         "expires_at": _expiry(ctx, params.get("expires_at")),
     }
-    private = {"items": items, "intent": params.get("payment_intent_data", {})}
-    private["intent"]["metadata"] = merged({}, private["intent"].get("metadata", {}))
-    record = ctx.create(KIND, new_id(KIND), fields, private)
+    more, private = MODES[params["mode"]](ctx, params, key)
+    record = ctx.create(KIND, key, fields | more, private)
     schedule.plan(ctx, EXPIRY, record.id, due_at=fields["expires_at"])
     return shown(ctx, KIND, record.id, params)
+
+
+def _payment(ctx: Context, params: Params, key: str) -> tuple[Json, Json]:
+    if "setup_intent_data" in params:
+        message = "You can not pass `setup_intent_data` in `payment` mode."
+        raise invalid(message, param="setup_intent_data")
+    items = line_items.build(ctx, params.get("line_items", []))
+    if params.get("currency", line_items.CURRENCY).lower() != line_items.CURRENCY:
+        raise invalid("The currency differs from that of the line items.", param="currency")
+    private = {"items": items, "intent": params.get("payment_intent_data", {})}
+    private["intent"]["metadata"] = merged({}, private["intent"].get("metadata", {}))
+    return _amounts(items), private
 
 
 def _constant() -> Json:
@@ -255,6 +264,7 @@ def _render(ctx: Context, record: Record) -> Json:
 
 RENDERERS[KIND] = _render
 INCLUDABLE[KIND, "line_items"] = _include_line_items
+MODES["payment"] = _payment
 schedule.JOBS[EXPIRY] = _expire_by_time
 
 FILTERS: dict[str, Field] = {

@@ -39,7 +39,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, str | None]] = [
     ("relative", payment(success_url="/wallet/"), "success_url", "url_invalid"),
     ("script", payment(cancel_url="javascript:alert(1)"), "cancel_url", "url_invalid"),
     ("mode", payment(mode="pay"), "mode", None),
-    ("other mode", payment(mode="setup"), "mode", "sandbox_unsupported"),
+    ("other mode", payment(mode="subscription"), "mode", "sandbox_unsupported"),
     ("removed", payment(payment_method_types=["card"]), "payment_method_types",
      "payment_method_types_no_longer_supported"),
     ("reference", payment(client_reference_id="x" * 201), "client_reference_id", None),
