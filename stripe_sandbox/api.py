@@ -4,12 +4,14 @@ import base64
 import binascii
 import hmac
 from dataclasses import dataclass
+from types import ModuleType
 
 from . import (
     API_VERSION,
     balance,
     charges,
     customers,
+    disputes,
     endpoints,
     events,
     idempotency,
@@ -17,6 +19,8 @@ from . import (
     off_session,
     params,
     payment_methods,
+    payouts,
+    refunds,
     sessions,
     setup_intents,
     setup_sessions,
@@ -27,8 +31,9 @@ from .http import Answer, Request
 from .routes import Route
 
 # Refunds, disputes, payment methods and what else comes later each bring their rows here.
-MODULES = (balance, charges, customers, endpoints, events, intents, off_session, payment_methods, sessions)
-MODULES += (setup_intents, setup_sessions)
+MODULES: list[ModuleType] = [balance, charges, customers, endpoints, events, intents, off_session]
+MODULES += [payment_methods, sessions, setup_intents, setup_sessions]
+MODULES += [disputes, payouts, refunds]
 ROUTES = [(route, route.pattern()) for module in MODULES for route in module.ROUTES]
 
 FORM = "application/x-www-form-urlencoded"

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 
-from . import faults, params, payments, saved_control, sessions, upkeep, webhooks
+from . import faults, money_commands, params, payments, saved_control, sessions, upkeep, webhooks
 from .context import Context
 from .errors import ApiError
 from .http import Request
@@ -63,6 +63,7 @@ COMMANDS: list[tuple[str, str, Command, Mapping[str, Field]]] = [
     ("POST", r"/_sandbox/clock", _advance, {"seconds": Integer(required=True, least=1, most=400 * 86_400)}),
     *faults.COMMANDS,
     *saved_control.COMMANDS,
+    *money_commands.COMMANDS,
 ]
 
 
