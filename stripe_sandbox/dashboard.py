@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from . import sessions, webhooks
 from .context import Context
 from .http import Answer, Request, see_other
-from .pages import dollars
+from .returning import dollars
 from .store import Json, Record
 from .templating import Markup, fill, joined, page
 

@@ -1,5 +1,7 @@
 """Commands under /_sandbox/ for saved cards and for payments that the shop makes itself."""
 
+from collections.abc import Callable, Mapping
+
 from . import off_session, payment_methods, sessions, setup_sessions
 from .cards import CARDS, OUTCOMES
 from .context import Context
@@ -58,7 +60,7 @@ def _give(ctx: Context, given: Params, key: str) -> Json:
 
 CARD: Field = Text(required=True, choices=tuple(CARDS))
 BANK: Field = Text(choices=("succeeds", "fails"))
-COMMANDS = [
+COMMANDS: list[tuple[str, str, Callable[..., Json], Mapping[str, Field]]] = [
     (
         "POST",
         r"/_sandbox/sessions/([^/]+)/setup",

@@ -6,7 +6,7 @@ from .context import Context
 from .errors import ApiError, invalid
 from .ids import new_id, random_text
 from .methods import Method
-from .params import Boolean, Text
+from .params import Boolean, Field, Text
 from .rendering import render
 from .routes import listing, retrieve
 from .store import Json, Record
@@ -111,7 +111,7 @@ def _payer(ctx: Context, intent: Record) -> Json | None:
     return ctx.get("customer", customer).body if customer else None
 
 
-FILTERS = {"attach_to_self": Boolean(), "customer": Text(), "payment_method": Text()}
+FILTERS: dict[str, Field] = {"attach_to_self": Boolean(), "customer": Text(), "payment_method": Text()}
 ROUTES = [
     retrieve(PATH, KIND),
     listing(PATH, KIND, FILTERS),
