@@ -279,7 +279,7 @@ def close_inquiries(ctx: Context, charge_id: str) -> None:
 
 def _follow(ctx: Context, charge: Record) -> None:
     """The card paid with may lead to a dispute: at once, or as soon as the payment's own events are told."""
-    story = charge.private["dispute"]
+    story = charge.private.get("dispute")
     if story == "early":
         _tell_story(ctx, charge.id)
     elif story:
