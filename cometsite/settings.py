@@ -130,6 +130,11 @@ STRIPE_SECRET_KEY = env.required("STRIPE_SECRET_KEY", local_default=None, local=
 STRIPE_WEBHOOK_SECRET = env.required("STRIPE_WEBHOOK_SECRET", local_default=None, local=LOCAL)
 STRIPE_API_BASE = env.text("STRIPE_API_BASE", "https://api.stripe.com").rstrip("/")
 STRIPE_LIVEMODE = STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_"))
+# On top of the amount: what Stripe Tax works out, for products of this tax code (electronically supplied services).
+STRIPE_TAX = env.flag("STRIPE_TAX", default=False)
+STRIPE_TAX_CODE = env.text("STRIPE_TAX_CODE", "txcd_10000000")
+STRIPE_PROMOTION_CODES = env.flag("STRIPE_PROMOTION_CODES", default=False)
+STRIPE_INVOICES = env.flag("STRIPE_INVOICES", default=False)
 
 # The business
 STARTER_CREDIT_NANOUSD = env.integer("STARTER_CREDIT_CENTS", 10, maximum=100_00) * 10_000_000

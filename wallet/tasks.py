@@ -7,7 +7,7 @@ from concurrent.futures import Future
 
 from celery import shared_task
 
-from wallet import events, grants, holds, invariants, seals, topups
+from wallet import events, grants, holds, invariants, proofs, seals, topups
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +29,7 @@ def handle_pending_events() -> None:
 @shared_task
 def settle_open_top_ups() -> None:
     topups.settle_unfinished()
+    proofs.fill_missing()
 
 
 @shared_task

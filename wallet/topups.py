@@ -20,7 +20,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from pricing.money import NANO_PER_CENT
-from wallet import ledger, stripe_api
+from wallet import ledger, proofs, stripe_api
 from wallet.models import Code, StripeCustomer, TopUp, Wallet
 from wallet.stripe_api import Session, StripeRefused, StripeUnavailable
 from wallet.transactions import again_if_lost
@@ -90,6 +90,8 @@ def apply(top_up_id: UUID, session: Session) -> TopUp:
     """The same inside the caller's transaction. Locks the top-up, then the wallet (`ledger.lock`)."""
     top_up = TopUp.objects.select_for_update().get(pk=top_up_id)
     if top_up.state in FINAL:
+        if top_up.state == TopUp.State.PAID:
+            proofs.fill(top_up, session)
         return top_up
     verdict = judge(session, top_up, livemode=settings.STRIPE_LIVEMODE)
     if top_up.is_settled and verdict.state not in FINAL:
@@ -306,4 +308,5 @@ def _write(top_up: TopUp, session: Session, verdict: Verdict) -> None:
         top_up.paid_at = top_up.checked_at
         top_up.received_cents = verdict.received_cents
         top_up.tax_cents = verdict.tax_cents
+        proofs.note(top_up, session.charge_id, session.receipt_url, session.invoice_url)
     top_up.save()

@@ -6,7 +6,15 @@ whatever version an event was written in.
 """
 
 from wallet.stripe_api.client import StripeBusy, StripeRefused, StripeUnavailable
-from wallet.stripe_api.sessions import Session, create_customer, create_session, session, session_of_payment
+from wallet.stripe_api.sessions import (
+    Session,
+    create_customer,
+    create_session,
+    proof_of_payment,
+    session,
+    session_of_payment,
+    sessions_of_customer,
+)
 from wallet.stripe_api.webhooks import NotStripe, read_event
 
 __all__ = [
@@ -17,7 +25,9 @@ __all__ = [
     "StripeUnavailable",
     "create_customer",
     "create_session",
+    "proof_of_payment",
     "read_event",
     "session",
     "session_of_payment",
+    "sessions_of_customer",
 ]

@@ -1,6 +1,9 @@
 """Customers, and the pages to pay on."""
 
+import datetime
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -9,6 +12,10 @@ from wallet.stripe_api.client import asking, in_turn, optional
 
 if TYPE_CHECKING:
     from stripe.params.checkout import SessionCreateParams
+
+# What a session is read with: its payment, and what the payer has of it.
+EXPAND = ["payment_intent.latest_charge", "invoice"]
+MOST_LISTED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,9 @@ class Session:
     presentment_currency: str | None
     is_converted: bool
     url: str | None
+    charge_id: str | None = None
+    receipt_url: str | None = None
+    invoice_url: str | None = None
 
 
 @in_turn
@@ -56,12 +66,10 @@ def create_session(
     cancel_url: str,
     idempotency_key: str,
 ) -> Session:
-    """A page to pay `amount_cents` of USD on. The same key and arguments give the same session for at least a day."""
-    price: Any = {
-        "currency": "usd",
-        "unit_amount": amount_cents,
-        "product_data": {"name": f"{settings.SITE_NAME} wallet top-up"},
-    }
+    """A page to pay `amount_cents` of USD on. The same key and arguments give the same session for at least a day.
+
+    The operator's choices go along: Stripe Tax on top of the amount, promotion codes, invoices.
+    """
     metadata = {"top_up_id": top_up_id}
     parameters: SessionCreateParams = {
         "mode": "payment",
@@ -69,35 +77,88 @@ def create_session(
         "client_reference_id": top_up_id,
         "metadata": metadata,
         "payment_intent_data": {"metadata": metadata},
-        "line_items": [{"quantity": 1, "price_data": price}],
+        "line_items": [{"quantity": 1, "price_data": _price(amount_cents)}],
         "success_url": success_url,
         "cancel_url": cancel_url,
         "expires_at": expires_at,
         "expand": ["payment_intent"],
     }
+    if settings.STRIPE_TAX:
+        parameters["automatic_tax"] = {"enabled": True}
+        # The customer has no address before it pays; Stripe refuses automatic tax without one of both.
+        parameters["customer_update"] = {"address": "auto"}
+    if settings.STRIPE_PROMOTION_CODES:
+        parameters["allow_promotion_codes"] = True
+    if settings.STRIPE_INVOICES:
+        parameters["invoice_creation"] = {"enabled": True}
     with asking() as client:
-        return _session(client.v1.checkout.sessions.create(parameters, {"idempotency_key": idempotency_key}))
+        return read_session(client.v1.checkout.sessions.create(parameters, {"idempotency_key": idempotency_key}))
 
 
 def session(session_id: str, *, impatient: bool = False) -> Session:
     """Read a session again; `impatient` where a person waits for a page that can do without the answer."""
     with asking(impatient) as client:
-        return _session(client.v1.checkout.sessions.retrieve(session_id, {"expand": ["payment_intent"]}))
+        return read_session(client.v1.checkout.sessions.retrieve(session_id, {"expand": EXPAND}))
 
 
 def session_of_payment(payment_intent_id: str) -> Session | None:
     """The session that a payment was made through, if it was made through one."""
     with asking() as client:
         found = client.v1.checkout.sessions.list(
-            {"payment_intent": payment_intent_id, "limit": 1, "expand": ["data.payment_intent"]}
+            {"payment_intent": payment_intent_id, "limit": 1, "expand": _of_each(EXPAND)}
         )
-    return _session(found.data[0]) if found.data else None
+    return read_session(found.data[0]) if found.data else None
 
 
-def _session(found: Any) -> Session:
+def sessions_of_customer(customer_id: str, *, since: datetime.datetime) -> list[Session]:
+    """Pages to pay on that a customer was given since then, newest first; no more than MOST_LISTED of them."""
+    with asking(impatient=True) as client:
+        found = client.v1.checkout.sessions.list(
+            {
+                "customer": customer_id,
+                "created": {"gte": int(since.timestamp())},
+                "limit": 100,
+                "expand": _of_each(EXPAND),
+            }
+        )
+        listed: Iterator[Any] = found.auto_paging_iter()
+        return [read_session(each) for each in islice(listed, MOST_LISTED) if each.mode == "payment"]
+
+
+def proof_of_payment(payment_intent_id: str) -> tuple[str | None, str | None]:
+    """The charge of a payment and the address of its receipt, for a payment that was made without a page."""
+    with asking() as client:
+        found = client.v1.payment_intents.retrieve(payment_intent_id, {"expand": ["latest_charge"]})
+    return _charge(found)
+
+
+def _of_each(names: list[str]) -> list[str]:
+    return [f"data.{name}" for name in names]
+
+
+def _price(amount_cents: int) -> Any:
+    product = {"name": f"{settings.SITE_NAME} wallet top-up"}
+    price = {"currency": "usd", "unit_amount": amount_cents, "product_data": product}
+    if settings.STRIPE_TAX:
+        product["tax_code"] = settings.STRIPE_TAX_CODE
+        # On top: the amount that was asked for is the credit, whatever the tax.
+        price["tax_behavior"] = "exclusive"
+    return price
+
+
+def _charge(intent: Any) -> tuple[str | None, str | None]:
+    charge = None if intent is None or isinstance(intent, str) else optional(intent, "latest_charge")
+    if charge is None or isinstance(charge, str):
+        return charge, None
+    return charge.id, charge.receipt_url
+
+
+def read_session(found: Any) -> Session:
+    """The library's object in plain values; read with EXPAND it names the payment's state, charge and papers."""
     total = found.total_details
     intent = found.payment_intent
     presented = optional(found, "presentment_details")
+    charge_id, receipt_url = _charge(intent)
     return Session(
         id=found.id,
         status=found.status,
@@ -117,4 +178,7 @@ def _session(found: Any) -> Session:
         presentment_currency=presented and presented.presentment_currency,
         is_converted=optional(found, "currency_conversion") is not None,
         url=found.url,
+        charge_id=charge_id,
+        receipt_url=receipt_url,
+        invoice_url=optional(optional(found, "invoice"), "hosted_invoice_url"),
     )
