@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 
-from . import faults, money_commands, params, payments, saved_control, sessions, upkeep, webhooks
+from . import faults, money_commands, params, payments, saved_control, sessions, upkeep, webhook_control
 from .context import Context
 from .errors import ApiError
 from .http import Request
@@ -31,20 +31,6 @@ def _session(ctx: Context, key: str) -> Json:
     return {"session": render(ctx, ctx.get(sessions.KIND, key))}
 
 
-def _resend(ctx: Context, given: Params, key: str) -> Json:
-    return {"queued": webhooks.send_again(ctx, key, given.get("copies", 1))}
-
-
-def _deliveries(ctx: Context, given: Params, key: str) -> Json:
-    ctx.get("event", key)
-    return {"deliveries": webhooks.history(ctx, key)}
-
-
-def _mode(ctx: Context, given: Params, mode: str) -> Json:
-    webhooks.set_mode(ctx, mode)
-    return {"mode": mode}
-
-
 def _advance(ctx: Context, given: Params) -> Json:
     return {"now": upkeep.advance(ctx, given["seconds"])}
 
@@ -57,13 +43,11 @@ COMMANDS: list[tuple[str, str, Command, Mapping[str, Field]]] = [
         {"method": Text(required=True, choices=tuple(METHODS)), "settle": Text(choices=("now",))},
     ),
     ("POST", r"/_sandbox/sessions/([^/]+)/settle", _settle, {"outcome": Text(choices=("succeeds", "fails"))}),
-    ("POST", r"/_sandbox/events/([^/]+)/resend", _resend, {"copies": Integer(least=1, most=1_000)}),
-    ("GET", r"/_sandbox/events/([^/]+)/deliveries", _deliveries, {}),
-    ("POST", r"/_sandbox/webhooks/(deliver|pause|drop)", _mode, {}),
     ("POST", r"/_sandbox/clock", _advance, {"seconds": Integer(required=True, least=1, most=400 * 86_400)}),
     *faults.COMMANDS,
     *saved_control.COMMANDS,
     *money_commands.COMMANDS,
+    *webhook_control.COMMANDS,
 ]
 
 

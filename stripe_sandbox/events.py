@@ -2,7 +2,7 @@
 
 import json
 
-from . import API_VERSION, webhooks
+from . import API_VERSION, disturbance, webhooks
 from .context import Context
 from .ids import new_id
 from .paging import PAGING, page
@@ -16,8 +16,14 @@ PATH = "/v1/events"
 KEPT_S = 30 * 86_400
 
 
-def emit(ctx: Context, kind: str, subject: Record, *, previous: Json | None = None) -> Record:
-    """Record that `kind` happened to `subject`, and queue its deliveries in the same transaction."""
+def emit(ctx: Context, kind: str, subject: Record, *, previous: Json | None = None) -> None:
+    """Record that `kind` happened to `subject`, and queue its deliveries in the same transaction.
+
+    Unless the webhooks' disturbance has it that this event is never generated, which Stripe does not rule out.
+    """
+    fate = disturbance.fate(ctx, kind)
+    if fate.never:
+        return
     data: Json = {"object": render(ctx, subject)}
     if previous is not None:
         data["previous_attributes"] = previous
@@ -29,8 +35,7 @@ def emit(ctx: Context, kind: str, subject: Record, *, previous: Json | None = No
         "type": kind,
     }
     event = ctx.create("event", new_id("event"), fields)
-    webhooks.queue(ctx, event.id, kind)
-    return event
+    webhooks.queue(ctx, event.id, kind, fate)
 
 
 def prune(ctx: Context) -> None:

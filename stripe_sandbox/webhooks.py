@@ -11,12 +11,18 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from . import disturbance
 from .context import Context
+from .disturbance import Fate
+from .faults import chance
 from .store import Json
 
 # Seconds after the first, second, … failed attempt; the last one goes on until three days have passed.
 BACKOFF_S = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600)
 GIVE_UP_AFTER_S = 3 * 86_400
+
+# Between two posts that were put into an order; far above what the clock can tell apart.
+STEP_S = 0.000_01
 
 MODE = "webhook_mode"
 MODES = ("deliver", "pause", "drop")
@@ -33,12 +39,16 @@ class Delivery:
     secret: str
 
 
-def queue(ctx: Context, event_id: str, kind: str) -> None:
-    """One delivery for every enabled endpoint that asked for this kind of event."""
+def queue(ctx: Context, event_id: str, kind: str, fate: Fate) -> None:
+    """One delivery for every enabled endpoint that asked for this kind of event, unless `fate` has it else."""
     for endpoint in ctx.store.select("kind = 'webhook_endpoint'", []):
         wanted = any(fnmatchcase(kind, pattern) for pattern in endpoint.body["enabled_events"])
         if wanted and endpoint.body["status"] == "enabled":
-            _add(ctx, event_id, endpoint.id)
+            delays_s = fate.delays_s()
+            for delay_s in delays_s:
+                _add(ctx, event_id, endpoint.id, delay_s=delay_s)
+            if not delays_s:
+                _add(ctx, event_id, endpoint.id, lost=True)
 
 
 def send_again(ctx: Context, event_id: str, copies: int = 1) -> int:
@@ -53,13 +63,13 @@ def send_again(ctx: Context, event_id: str, copies: int = 1) -> int:
     return len(endpoints) * copies
 
 
-def _add(ctx: Context, event_id: str, endpoint_id: str) -> None:
-    dropped = ctx.store.setting(MODE, "deliver") == "drop"
+def _add(ctx: Context, event_id: str, endpoint_id: str, *, delay_s: float = 0.0, lost: bool = False) -> None:
+    state = "dropped" if lost or mode(ctx) == "drop" else "pending"
     now = ctx.clock.time()
     ctx.store.run(
         """INSERT INTO deliveries (event_id, endpoint_id, state, created_at, next_attempt_at)
            VALUES (?, ?, ?, ?, ?)""",
-        (event_id, endpoint_id, "dropped" if dropped else "pending", now, now),
+        (event_id, endpoint_id, state, now, now + delay_s),
     )
     ctx.wake.set()
 
@@ -72,8 +82,10 @@ def pending(ctx: Context, event_id: str) -> int:
 
 def due(ctx: Context, limit: int, busy: set[int]) -> list[Delivery]:
     """Posts to make now. Those whose endpoint was deleted or disabled are dropped on the way."""
-    if ctx.store.setting(MODE, "deliver") == "pause":
+    if mode(ctx) == "pause":
         return []
+    if disturbance.current(ctx).in_turn:
+        limit = 0 if busy else 1
     sql = """SELECT id, event_id, endpoint_id FROM deliveries
              WHERE state = 'pending' AND next_attempt_at <= ? ORDER BY next_attempt_at, id LIMIT ?"""
     found = []
@@ -89,7 +101,7 @@ def due(ctx: Context, limit: int, busy: set[int]) -> list[Delivery]:
 
 
 def next_due_at(ctx: Context) -> float | None:
-    if ctx.store.setting(MODE, "deliver") == "pause":
+    if mode(ctx) == "pause":
         return None
     rows = ctx.store.query("SELECT min(next_attempt_at) FROM deliveries WHERE state = 'pending'")
     return None if rows[0][0] is None else float(rows[0][0])
@@ -97,14 +109,18 @@ def next_due_at(ctx: Context) -> float | None:
 
 def record(ctx: Context, delivery: Delivery, *, status: int | None, error: str | None) -> None:
     """Write down how an attempt ended, and when to try again."""
-    rows = ctx.store.query("SELECT attempts, created_at FROM deliveries WHERE id = ?", (delivery.id,))
-    attempts, created_at = rows[0]
+    rows = ctx.store.query("SELECT attempts, created_at, state FROM deliveries WHERE id = ?", (delivery.id,))
+    if not rows:
+        return  # Its event was forgotten meanwhile.
+    attempts, created_at, before = rows[0]
     now = ctx.clock.time()
     next_at = now + BACKOFF_S[min(attempts, len(BACKOFF_S) - 1)]
     if status is not None and 200 <= status < 300:
         state = "delivered"
     else:
         state = "pending" if next_at < created_at + GIVE_UP_AFTER_S else "failed"
+        # One that was dropped while it was under way is not tried again.
+        state = "dropped" if before == "dropped" else state
     ctx.store.run(
         """UPDATE deliveries SET state = ?, attempts = ?, next_attempt_at = ?, last_status = ?, last_error = ?
            WHERE id = ?""",
@@ -131,7 +147,57 @@ def history(ctx: Context, event_id: str) -> list[Json]:
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
+def totals(ctx: Context) -> dict[str, int]:
+    """How many deliveries there are in each state; none is under way where `pending` is 0."""
+    counted = dict(ctx.store.query("SELECT state, count(*) FROM deliveries GROUP BY state"))
+    return {state: counted.get(state, 0) for state in ("pending", "delivered", "failed", "dropped")}
+
+
+def mode(ctx: Context) -> str:
+    return ctx.store.setting(MODE, "deliver")
+
+
 def set_mode(ctx: Context, mode: str) -> None:
     """`pause` keeps deliveries for later, `drop` loses those that come up meanwhile."""
     ctx.store.set_setting(MODE, mode)
     ctx.wake.set()
+
+
+def shuffle(ctx: Context, seed: str) -> int:
+    """Put what is queued into an order that follows from the seed; returns how many posts that is.
+
+    Pause first, so that everything is still queued, and go on afterwards. Sent by several threads at once,
+    neighbours can still swap: the disturbance `in_turn` sends one at a time.
+    """
+    rows = [
+        row[0] for row in ctx.store.query("SELECT id FROM deliveries WHERE state = 'pending' ORDER BY id")
+    ]
+    chance(seed).shuffle(rows)
+    now = ctx.clock.time()
+    for place, key in enumerate(rows):
+        # All are due within a moment, and the earlier one goes first.
+        ctx.store.run("UPDATE deliveries SET next_attempt_at = ? WHERE id = ?", (now + place * STEP_S, key))
+    ctx.wake.set()
+    return len(rows)
+
+
+def duplicate(ctx: Context, copies: int) -> int:
+    """`copies` more posts of everything that is queued; returns how many were added."""
+    rows = ctx.store.query("SELECT event_id, endpoint_id FROM deliveries WHERE state = 'pending' ORDER BY id")
+    for event_id, endpoint_id in rows * copies:
+        _add(ctx, event_id, endpoint_id)
+    return len(rows) * copies
+
+
+def lose(ctx: Context, event_id: str | None = None) -> int:
+    """What is queued, of one event or of all, is never sent; returns how many posts that was."""
+    sql = (
+        "UPDATE deliveries SET state = 'dropped' WHERE state = 'pending' AND event_id = coalesce(?, event_id)"
+    )
+    return ctx.store.run(sql, (event_id,))
+
+
+def delay(ctx: Context, event_id: str, seconds: float) -> int:
+    """What is queued of the event is sent `seconds` from now; returns how many posts that is."""
+    sql = "UPDATE deliveries SET next_attempt_at = ? WHERE state = 'pending' AND event_id = ?"
+    return ctx.store.run(sql, (ctx.clock.time() + seconds, event_id))
