@@ -130,4 +130,6 @@ def _missing() -> QuerySet[TopUp]:
         lacks |= Q(invoice_url="", is_automatic=False)
     paid = TopUp.objects.filter(lacks, state=TopUp.State.PAID, paid_at__gt=now - LOOKED_FOR)
     waited = Q(checked_at=None) | Q(checked_at__lt=now - PAUSE)
-    return paid.filter(waited, payment_intent_id__isnull=False).order_by(F("checked_at").asc(nulls_first=True))
+    return paid.filter(waited, payment_intent_id__isnull=False).order_by(
+        F("checked_at").asc(nulls_first=True)
+    )

@@ -92,7 +92,9 @@ def create_session(
     if settings.STRIPE_INVOICES:
         parameters["invoice_creation"] = {"enabled": True}
     with asking() as client:
-        return read_session(client.v1.checkout.sessions.create(parameters, {"idempotency_key": idempotency_key}))
+        return read_session(
+            client.v1.checkout.sessions.create(parameters, {"idempotency_key": idempotency_key})
+        )
 
 
 def session(session_id: str, *, impatient: bool = False) -> Session:
