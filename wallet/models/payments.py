@@ -51,6 +51,9 @@ class TopUp(models.Model):
     is_automatic = models.BooleanField(
         default=False, help_text="Charged to the saved card, without a page to pay on."
     )
+    payment_method_id = models.CharField(
+        max_length=128, blank=True, help_text="What an automatic one charges: Stripe is asked the same again."
+    )
     receipt_url = models.URLField(max_length=2000, blank=True, help_text="Stripe's receipt of the payment.")
     invoice_url = models.URLField(
         max_length=2000, blank=True, help_text="Stripe's invoice, where it makes one."
@@ -72,7 +75,14 @@ class TopUp(models.Model):
                 condition=Q(state__in=["created", "open", "pending"]),
             )
         ]
-        constraints = [models.CheckConstraint(name="top_up_amount_positive", condition=Q(amount_cents__gt=0))]
+        constraints = [
+            models.CheckConstraint(name="top_up_amount_positive", condition=Q(amount_cents__gt=0)),
+            models.UniqueConstraint(
+                fields=["wallet"],
+                name="top_up_one_automatic",
+                condition=Q(is_automatic=True, state__in=["created", "open", "pending"]),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"Top-up {self.pk}"
@@ -246,6 +256,10 @@ class AutoTopUp(models.Model):
     )
     next_attempt_at = models.DateTimeField(null=True, help_text="Not before, after a decline.")
     paused_for = models.TextField(blank=True, help_text="Why it stopped by itself; empty while it runs.")
+    is_told = models.BooleanField(default=True, help_text="The owner was written to about that.")
+    agreed_at = models.DateTimeField(
+        null=True, help_text="When the owner last switched it on, and agreed to be charged."
+    )
     changed_at = models.DateTimeField(auto_now=True)
 
     class Meta:
