@@ -88,6 +88,12 @@ class Reconciliation(models.Model):
     differences = models.JSONField(default=list, help_text="What is left unexplained: a sentence each.")
     clearing_nanousd = models.BigIntegerField(null=True, help_text="What our ledger says lies at Stripe.")
     stripe_nanousd = models.BigIntegerField(null=True, help_text="The sum of Stripe's balance transactions.")
+    in_transit_nanousd = models.BigIntegerField(
+        null=True, help_text="Credited, while Stripe has no balance transaction yet: explains that much."
+    )
+    warnings = models.JSONField(
+        default=list, help_text="What keeps Stripe's events from coming here: a sentence each."
+    )
 
     class Meta:
         ordering = ["-id"]
