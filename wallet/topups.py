@@ -1,4 +1,4 @@
-"""Top-ups: a row of ours first, then Stripe's page, then the credit. Owns wallet_topup and wallet_stripecustomer.
+"""Top-ups: a row of ours first, then Stripe's page, then the credit. Owns wallet_topup.
 
 Never credits what Stripe was not asked about just before, never asks Stripe while a lock is held. A top-up may be
 settled from the webhook, the return page and the periodic job at once: the row's lock orders them, and the reference of
@@ -6,7 +6,6 @@ the transfer is the payment, so one payment is one credit.
 """
 
 import datetime
-import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,9 +18,10 @@ from django.db.models import F
 from django.urls import reverse
 from django.utils import timezone
 
-from pricing.money import NANO_PER_CENT
-from wallet import ledger, proofs, stripe_api
-from wallet.models import Code, StripeCustomer, TopUp, Wallet
+from wallet import crediting, proofs, stripe_api
+from wallet.crediting import FINAL
+from wallet.customers import customer_of
+from wallet.models import TopUp, Wallet
 from wallet.stripe_api import Session, StripeRefused, StripeUnavailable
 from wallet.transactions import again_if_lost
 from wallet.verdicts import Parked, Verdict, judge
@@ -32,8 +32,6 @@ logger = logging.getLogger(__name__)
 PAGE_LIFE = datetime.timedelta(hours=1)
 # Stripe forgets idempotency keys after a day at the earliest; past this age the same call could make a second session.
 KEY_LIFE = datetime.timedelta(hours=20)
-# The states in which nothing changes any more, whatever Stripe says.
-FINAL = {TopUp.State.PAID, TopUp.State.PARKED}
 PAYABLE = {TopUp.State.CREATED, TopUp.State.OPEN}
 FORMS = UUID("6f0c1c4e-7d5f-4f0e-9a57-6c2d6f6b2f11")
 
@@ -97,11 +95,7 @@ def apply(top_up_id: UUID, session: Session) -> TopUp:
     if top_up.is_settled and verdict.state not in FINAL:
         # Given up before: only money that came all the same changes that.
         return top_up
-    if _is_of_another(session.payment_intent_id, top_up):
-        problem = f"Payment {session.payment_intent_id} belongs to another top-up."
-        verdict = Verdict(TopUp.State.PARKED, problem=problem)
-    if verdict.state == TopUp.State.PAID:
-        verdict = _credit(top_up, session, verdict)
+    verdict = crediting.credit(top_up, verdict, session.payment_intent_id, session.id)
     if verdict.state == TopUp.State.PARKED:
         logger.error("Top-up %s is parked: %s", top_up.pk, verdict.problem)
     _write(top_up, session, verdict)
@@ -209,7 +203,7 @@ def _open_page(top_up: TopUp) -> Checkout:
     back = settings.SITE_URL + path(top_up)
     try:
         session = stripe_api.create_session(
-            customer_id=_customer_of(top_up.wallet),
+            customer_id=customer_of(top_up.wallet),
             top_up_id=str(top_up.pk),
             amount_cents=top_up.amount_cents,
             expires_at=int((top_up.created_at + PAGE_LIFE).timestamp()),
@@ -239,58 +233,6 @@ def _give_up(top_up: TopUp, problem: str) -> None:
     TopUp.objects.filter(pk=top_up.pk, state=TopUp.State.CREATED).update(
         state=TopUp.State.EXPIRED, problem=problem, checked_at=timezone.now()
     )
-
-
-def _customer_of(wallet: Wallet) -> str:
-    """Who the wallet is at Stripe. Asked in parallel, Stripe gives one answer to one key, and one row is kept."""
-    known = StripeCustomer.objects.filter(wallet=wallet).first()
-    if known is None:
-        email = wallet.owner.email
-        # With the address in the key, a changed address is a new question, not a conflicting one.
-        seed = f"{wallet.pk} {wallet.created_at.isoformat()} {email}"
-        key = f"customer-{wallet.pk}-{hashlib.sha256(seed.encode()).hexdigest()[:16]}"
-        made = stripe_api.create_customer(email=email, wallet_id=wallet.pk, idempotency_key=key)
-        StripeCustomer.objects.bulk_create(
-            [StripeCustomer(wallet=wallet, customer_id=made)], ignore_conflicts=True
-        )
-        known = StripeCustomer.objects.get(wallet=wallet)
-    return known.customer_id
-
-
-def _is_of_another(payment: str | None, top_up: TopUp) -> bool:
-    """One payment is one top-up. Stripe would never say otherwise, so staff look at it."""
-    return bool(payment) and TopUp.objects.filter(payment_intent_id=payment).exclude(pk=top_up.pk).exists()
-
-
-def _credit(top_up: TopUp, session: Session, verdict: Verdict) -> Verdict:
-    """Post what was received, once per payment."""
-    payment = session.payment_intent_id
-    details = {"top_up": str(top_up.pk), "session": session.id, "payment_intent": payment}
-    try:
-        with transaction.atomic():
-            _post(top_up, verdict, payment, details)
-    except ledger.ReferenceConflict as error:
-        return Verdict(TopUp.State.PARKED, problem=str(error))
-    return verdict
-
-
-def _post(top_up: TopUp, verdict: Verdict, payment: str | None, details: dict[str, str | None]) -> None:
-    """Credit and tax, both or neither."""
-    clearing = ledger.house("stripe_clearing")
-    parts = [
-        (Code.TOP_UP, verdict.received_cents, ledger.paid(top_up.wallet)),
-        (Code.TAX, verdict.tax_cents, ledger.house("tax_payable")),
-    ]
-    for code, cents, account in parts:
-        if cents:
-            ledger.post(
-                code=code,
-                reference=f"{code.value}:{payment}",
-                debit=clearing,
-                credit=account,
-                amount_nanousd=cents * NANO_PER_CENT,
-                details=details,
-            )
 
 
 def _write(top_up: TopUp, session: Session, verdict: Verdict) -> None:
