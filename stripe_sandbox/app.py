@@ -5,7 +5,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-from . import API_VERSION, api, control, dashboard, endpoints, faults, ids, pages, schedule
+from . import API_VERSION, api, control, dashboard, endpoints, faults, ids, pages, schedule, trouble_page
 from .clock import Clock
 from .context import Context, Settings
 from .errors import ApiError
@@ -91,4 +91,8 @@ class App:
         with self.store.transaction():
             ctx = self.context()
             schedule.run_due(ctx)
-            return dashboard.answer(ctx, request) or pages.answer(ctx, request)
+            return (
+                dashboard.answer(ctx, request)
+                or trouble_page.answer(ctx, request)
+                or pages.answer(ctx, request)
+            )

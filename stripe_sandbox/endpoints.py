@@ -64,7 +64,7 @@ def _create(ctx: Context, params: Params) -> Json:
     return shown(ctx, "webhook_endpoint", record.id, params) | {"secret": secret}
 
 
-def _update(ctx: Context, params: Params, key: str) -> Json:
+def update(ctx: Context, params: Params, key: str) -> Json:
     record = ctx.get("webhook_endpoint", key)
     body = record.body
     if "enabled_events" in params:
@@ -95,7 +95,7 @@ def _check_events(names: list[str]) -> None:
 ROUTES = [
     Route("POST", PATH, _create, CREATE),
     retrieve(PATH, "webhook_endpoint"),
-    Route("POST", PATH + "/{id}", _update, UPDATE),
+    Route("POST", PATH + "/{id}", update, UPDATE),
     Route("DELETE", PATH + "/{id}", _delete, {}),
     Route("GET", PATH, listing(PATH, "webhook_endpoint").handler, CURSORS),
 ]

@@ -147,6 +147,13 @@ def history(ctx: Context, event_id: str) -> list[Json]:
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
+def queued(ctx: Context, limit: int) -> list[tuple[str, int]]:
+    """Events that have something queued, oldest first, with how many posts."""
+    sql = """SELECT event_id, count(*) FROM deliveries WHERE state = 'pending'
+             GROUP BY event_id ORDER BY min(id) LIMIT ?"""
+    return [(str(event_id), int(count)) for event_id, count in ctx.store.query(sql, (limit,))]
+
+
 def totals(ctx: Context) -> dict[str, int]:
     """How many deliveries there are in each state; none is under way where `pending` is 0."""
     counted = dict(ctx.store.query("SELECT state, count(*) FROM deliveries GROUP BY state"))
