@@ -8,6 +8,7 @@ from types import ModuleType
 
 from . import (
     API_VERSION,
+    account,
     balance,
     charges,
     customers,
@@ -20,6 +21,7 @@ from . import (
     params,
     payment_methods,
     payouts,
+    portal,
     refunds,
     sessions,
     setup_intents,
@@ -32,7 +34,7 @@ from .routes import Route
 
 # Refunds, disputes, payment methods and what else comes later each bring their rows here.
 MODULES: list[ModuleType] = [balance, charges, customers, endpoints, events, intents, off_session]
-MODULES += [payment_methods, sessions, setup_intents, setup_sessions]
+MODULES += [account, payment_methods, portal, sessions, setup_intents, setup_sessions]
 MODULES += [disputes, payouts, refunds]
 ROUTES = [(route, route.pattern()) for module in MODULES for route in module.ROUTES]
 

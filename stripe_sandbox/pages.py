@@ -2,7 +2,7 @@
 
 import re
 
-from . import params, payments, sessions, setup_page
+from . import params, payments, portal_page, sessions, setup_page
 from .context import Context
 from .errors import ApiError
 from .http import Answer, Request, see_other
@@ -53,6 +53,8 @@ LATER: tuple[Choice, ...] = (
 def answer(ctx: Context, request: Request) -> Answer:
     if request.path == "/sandbox.css" and request.method == "GET":
         return style()
+    if found := portal_page.answer(ctx, request):
+        return found
     match = PAY.fullmatch(request.path)
     record = ctx.store.find(sessions.KIND, match[1]) if match else None
     if record is None:

@@ -16,6 +16,8 @@ def pay(ctx: Context, session: Record, name: str, *, settle_now: bool = False) -
 
     Raises ApiError where the session is not open or does not offer the method.
     """
+    if session.body["mode"] != "payment":
+        raise invalid("Nothing is paid in this session.", param="mode")
     method = METHODS.get(name)
     if method is None or method.type not in session.body["payment_method_types"]:
         raise invalid(f"This session does not offer the method '{name[:40]}'.", param="method")
