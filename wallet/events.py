@@ -15,7 +15,7 @@ from django.conf import settings
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
-from wallet import topups
+from wallet import disputes, topups
 from wallet.models import StripeEvent
 from wallet.stripe_api import NotStripe, StripeRefused, StripeUnavailable
 from wallet.transactions import again_if_lost, rows
@@ -31,14 +31,19 @@ type Follow = Callable[[], None]
 # By the type of an event: who reads its object (by its id) from Stripe again, outside of any transaction, and says what
 # follows from it. They raise Parked, StripeUnavailable or StripeRefused. Other types need nothing done.
 READERS: dict[str, Callable[[str], Follow]] = {
+    "charge.dispute.closed": disputes.heard_of,
+    "charge.dispute.created": disputes.heard_of,
+    "charge.dispute.funds_reinstated": disputes.heard_of,
+    "charge.dispute.funds_withdrawn": disputes.heard_of,
+    "charge.dispute.updated": disputes.heard_of,
     "checkout.session.completed": topups.heard_of_session,
     "checkout.session.async_payment_succeeded": topups.heard_of_session,
     "checkout.session.async_payment_failed": topups.heard_of_session,
     "checkout.session.expired": topups.heard_of_session,
     "payment_intent.succeeded": topups.heard_of_payment,
 }
-# Refunds and disputes. `charge.refunded` comes beside `refund.created`; staff see both.
-MONEY_BACK = ("refund.", "charge.refund", "charge.dispute.")
+# Refunds. `charge.refunded` comes beside `refund.created`; staff see both.
+MONEY_BACK = ("refund.", "charge.refund")
 # Who pays is Stripe's to know. These are never kept, however deep they stand, so that an account can be closed.
 PEOPLE = {
     "address", "billing_details", "collected_information", "customer_address", "customer_details", "customer_email",

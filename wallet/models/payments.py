@@ -182,17 +182,39 @@ class Refund(models.Model):
 class Dispute(models.Model):
     """A bank questions a payment, or takes it back. Money follows only from Stripe's balance transactions."""
 
+    class Status(models.TextChoices):
+        INQUIRY = "warning_needs_response", "The bank asks, and no money moved; an answer is due"
+        INQUIRY_REVIEW = "warning_under_review", "The bank asks, and no money moved; it reads our answer"
+        INQUIRY_CLOSED = "warning_closed", "The bank asked, and let it be"
+        NEEDS_RESPONSE = "needs_response", "The bank takes the payment back; evidence is due"
+        UNDER_REVIEW = "under_review", "The bank takes the payment back; it reads our evidence"
+        WON = "won", "The bank is with us"
+        LOST = "lost", "The bank is with who paid"
+        PREVENTED = "prevented", "Settled before it became a dispute"
+
+    # Stripe may call it what this release does not know; that counts as open, and as no inquiry.
+    CLOSED: ClassVar[list[str]] = [Status.INQUIRY_CLOSED, Status.WON, Status.LOST, Status.PREVENTED]
+    TO_ANSWER: ClassVar[list[str]] = [Status.INQUIRY, Status.NEEDS_RESPONSE]
+    # Those in spite of which Stripe refunds the payment.
+    REFUNDABLE: ClassVar[list[str]] = [
+        Status.INQUIRY,
+        Status.INQUIRY_REVIEW,
+        Status.INQUIRY_CLOSED,
+        Status.WON,
+    ]
+
     id = models.CharField(primary_key=True, max_length=128, help_text="Stripe's id.")
     top_up = models.ForeignKey(
         TopUp,
         null=True,
         on_delete=models.PROTECT,
         related_name="disputes",
-        help_text="None until it is known.",
+        help_text="None until it is known and credited; then the wallet's side is booked.",
     )
     charge_id = models.CharField(max_length=128, blank=True)
     payment_intent_id = models.CharField(max_length=128, blank=True)
     amount_cents = models.PositiveIntegerField(help_text="What is disputed; may differ from the payment.")
+    currency = models.CharField(max_length=3, default="usd")
     status = models.CharField(max_length=64, help_text="As Stripe names it.")
     reason = models.CharField(max_length=64, blank=True)
     opened_at = models.DateTimeField()
@@ -200,6 +222,9 @@ class Dispute(models.Model):
     has_evidence = models.BooleanField(default=False)
     withdrawn_cents = models.PositiveIntegerField(default=0)
     reinstated_cents = models.PositiveIntegerField(default=0)
+    tax_cents = models.IntegerField(
+        default=0, help_text="Tax in what is withdrawn and not reinstated; the rest is the wallet's."
+    )
     fee_cents = models.PositiveIntegerField(default=0, help_text="What Stripe kept; the house pays it.")
     checked_at = models.DateTimeField(null=True, help_text="When Stripe was last asked about it.")
     problem = models.TextField(blank=True, help_text="What does not add up.")
@@ -210,6 +235,23 @@ class Dispute(models.Model):
 
     def __str__(self) -> str:
         return self.id
+
+    @property
+    def is_open(self) -> bool:
+        return self.status not in self.CLOSED
+
+    @property
+    def amount_nanousd(self) -> int:
+        return self.amount_cents * NANO_PER_CENT
+
+    @property
+    def taken_cents(self) -> int:
+        """What the wallet lacks because of it: withdrawn less reinstated, without tax."""
+        return self.withdrawn_cents - self.reinstated_cents - self.tax_cents if self.top_up_id else 0
+
+    @property
+    def taken_nanousd(self) -> int:
+        return self.taken_cents * NANO_PER_CENT
 
 
 class SavedCard(models.Model):

@@ -4,6 +4,9 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+# A bank expects that the owner of the card will dispute a payment. Nothing follows by itself; staff look at it.
+FRAUD_WARNING = "radar.early_fraud_warning.created"
+
 
 class StripeEvent(models.Model):
     """The inbox: every verified event once, with what became of it. The payload is a hint; the object is re-read."""
@@ -32,7 +35,10 @@ class StripeEvent(models.Model):
         indexes = [
             models.Index(
                 fields=["next_attempt_at"], name="stripe_event_pending", condition=Q(state="pending")
-            )
+            ),
+            models.Index(
+                fields=["received_at"], name="stripe_event_warning", condition=Q(type=FRAUD_WARNING)
+            ),
         ]
 
     def __str__(self) -> str:

@@ -5,7 +5,15 @@ library's objects. Never called inside a database transaction. Objects come at t
 whatever version an event was written in.
 """
 
-from wallet.stripe_api.client import StripeBusy, StripeRefused, StripeUnavailable
+from wallet.stripe_api.client import StripeBusy, StripeFailed, StripeRefused, StripeUnavailable
+from wallet.stripe_api.refunds import (
+    StripeRefund,
+    create_refund,
+    refund,
+    refunds_of_charge,
+    refunds_of_payment,
+)
+from wallet.stripe_api.disputes import DisputeMovement, StripeDispute, dispute, dispute_from
 from wallet.stripe_api.sessions import (
     Session,
     create_customer,
@@ -18,15 +26,25 @@ from wallet.stripe_api.sessions import (
 from wallet.stripe_api.webhooks import NotStripe, read_event
 
 __all__ = [
+    "DisputeMovement",
     "NotStripe",
     "Session",
     "StripeBusy",
+    "StripeFailed",
+    "StripeRefund",
+    "StripeDispute",
     "StripeRefused",
     "StripeUnavailable",
     "create_customer",
+    "create_refund",
     "create_session",
+    "dispute",
+    "dispute_from",
     "proof_of_payment",
     "read_event",
+    "refund",
+    "refunds_of_charge",
+    "refunds_of_payment",
     "session",
     "session_of_payment",
     "sessions_of_customer",

@@ -1,0 +1,292 @@
+"""Disputes: what banks ask about payments and take back. Owns wallet_dispute, and the wallet's side of its money.
+
+Money follows only from the balance transactions of a dispute, never from its status: each takes from the wallet or gives
+back to it once, under a reference of its own, as soon as the payment is credited; until then the row waits. Stripe's side
+and the fees are booked by wallet/clearing.py. Invariant: for every booked dispute the wallet's transfers and the tax sum to
+withdrawn − reinstated. What Stripe tells may come in any order and any number of times.
+"""
+
+import datetime
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from django.conf import settings
+from django.db.models import F, Q, QuerySet, Sum
+from django.utils import timezone
+
+from pricing.money import NANO_PER_CENT
+from wallet import ledger, stripe_api, topups
+from wallet.models import Code, Dispute, TopUp, Transfer, Wallet
+from wallet.stripe_api import DisputeMovement, StripeDispute, StripeRefused, StripeUnavailable
+from wallet.transactions import again_if_lost
+from wallet.verdicts import Parked
+
+logger = logging.getLogger(__name__)
+
+CURRENCY = "usd"
+MOVEMENT = "adjustment"
+CODES = (Code.DISPUTE, Code.DISPUTE_REVERSAL)
+# How often Stripe is asked again by itself: while nothing is known of the payment of a young dispute at every round,
+# else where it was not asked for this long.
+YOUNG = datetime.timedelta(days=1)
+WAITING_AGAIN = datetime.timedelta(hours=1)
+OPEN_AGAIN = datetime.timedelta(hours=6)
+ENDED_SHOWN = datetime.timedelta(days=120)
+MOST_SHOWN = 10
+
+
+def heard_of(dispute_id: str) -> Callable[[], None]:
+    """What follows from a dispute, as Stripe tells it now, for a transaction of the caller's.
+
+    Looks for its payment at Stripe first, if that is not credited yet. Raises Parked, StripeUnavailable and StripeRefused;
+    what can't be booked is kept for staff all the same, since there is a deadline.
+    """
+    told = stripe_api.dispute(dispute_id)
+    if told.livemode != settings.STRIPE_LIVEMODE:
+        raise Parked(f"Dispute {told.id} has livemode {told.livemode}, ours is {settings.STRIPE_LIVEMODE}.")
+    _learn_of_payment(told)
+    if not_understood := _not_understood(told):
+        again_if_lost(partial(apply, told))
+        raise Parked(not_understood)
+
+    def follow() -> None:
+        apply(told)
+
+    return follow
+
+
+def apply(told: StripeDispute) -> Dispute:
+    """Write down what Stripe told, with the money where the payment is credited. In the caller's transaction.
+
+    Locks the dispute's row, then the top-up's, the wallet's and the ledger. A telling that is older than what is written
+    changes no state; its balance transactions count all the same, since those only ever become more.
+    """
+    row = _locked(told)
+    if row.checked_at is None or told.read_at >= row.checked_at:
+        _write(row, told)
+    movements = [each for each in told.movements if _is_understood(each)]
+    top_up = _payment_of(told)
+    if top_up is not None and top_up.state == TopUp.State.PAID:
+        # Whoever works out what is refundable waits until this is in the books.
+        Wallet.objects.select_for_update(no_key=True).get(pk=top_up.wallet_id)
+        _book(row, top_up, movements)
+    else:
+        withdrawn, reinstated = _sums(movements)
+        row.withdrawn_cents = max(row.withdrawn_cents, withdrawn)
+        row.reinstated_cents = max(row.reinstated_cents, reinstated)
+    row.fee_cents = max(row.fee_cents, sum(each.fee for each in movements))
+    row.problem = " ".join(_problems(row, told, top_up))
+    row.save()
+    return row
+
+
+def look_again(limit: int = 50) -> int:
+    """One round of the periodic job: disputes whose payment is not known yet, and open ones not asked about for long.
+
+    Returns how many were asked about. Stops where Stripe is away.
+    """
+    now = timezone.now()
+    waiting = Q(top_up=None) & (Q(opened_at__gt=now - YOUNG) | Q(checked_at__lt=now - WAITING_AGAIN))
+    undecided = ~Q(status__in=Dispute.CLOSED) & Q(checked_at__lt=now - OPEN_AGAIN)
+    due = Dispute.objects.filter(waiting | undecided).order_by(F("checked_at").asc(nulls_first=True))
+    asked = 0
+    for dispute_id in list(due.values_list("pk", flat=True)[:limit]):
+        try:
+            again_if_lost(heard_of(dispute_id))
+        except StripeUnavailable as error:
+            logger.warning("Stripe is away, disputes wait: %s", error)
+            break
+        except (Parked, StripeRefused) as reason:
+            logger.error("Dispute %s is not understood: %s", dispute_id, reason)
+            Dispute.objects.filter(pk=dispute_id).update(checked_at=timezone.now())
+        except Exception:
+            # One that fails must not hold up the others.
+            logger.exception("Dispute %s could not be looked at.", dispute_id)
+            Dispute.objects.filter(pk=dispute_id).update(checked_at=timezone.now())
+        asked += 1
+    return asked
+
+
+def open_on(top_up: TopUp) -> QuerySet[Dispute]:
+    """The disputes because of which Stripe does not refund a payment: all but inquiries and those that were won."""
+    return Dispute.objects.filter(top_up=top_up).exclude(status__in=Dispute.REFUNDABLE)
+
+
+def undecided(wallet: Wallet) -> QuerySet[Dispute]:
+    """Disputes and inquiries about payments of this wallet that may still move money."""
+    return Dispute.objects.filter(top_up__wallet=wallet).exclude(status__in=Dispute.CLOSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What banks took of a payment and did not give back, in cents: credit, and the tax beside it."""
+
+    amount_cents: int = 0
+    tax_cents: int = 0
+
+    @property
+    def whole_cents(self) -> int:
+        return self.amount_cents + self.tax_cents
+
+
+def taken_of(top_up: TopUp) -> Taken:
+    """As it is booked. To decide by it, hold the top-up's row or the wallet's."""
+    return _taken(Dispute.objects.filter(top_up=top_up))
+
+
+def _taken(disputes: QuerySet[Dispute]) -> Taken:
+    found = disputes.aggregate(
+        whole=Sum(F("withdrawn_cents") - F("reinstated_cents"), default=0), tax=Sum("tax_cents", default=0)
+    )
+    return Taken(found["whole"] - found["tax"], found["tax"])
+
+
+def seen_by_owner(wallet: Wallet) -> list[Dispute]:
+    """What the wallet's page shows: the undecided ones, and those of the last months; newest first, at most ten."""
+    recent = Q(opened_at__gt=timezone.now() - ENDED_SHOWN) | ~Q(status__in=Dispute.CLOSED)
+    found = Dispute.objects.filter(recent, top_up__wallet=wallet).select_related("top_up")
+    return list(found.order_by("-opened_at")[:MOST_SHOWN])
+
+
+def _learn_of_payment(told: StripeDispute) -> None:
+    """A dispute may be told before its payment. Whoever has not heard of that asks now."""
+    is_credited = TopUp.objects.filter(_names(told), state=TopUp.State.PAID).exists()
+    if is_credited or not told.payment_intent_id:
+        return
+    try:
+        again_if_lost(topups.heard_of_payment(told.payment_intent_id))
+    except (Parked, StripeRefused) as reason:
+        logger.warning("The payment of dispute %s is not known: %s", told.id, reason)
+
+
+def _names(told: StripeDispute) -> Q:
+    """The top-up of a dispute. Ids that were not told name nothing."""
+    return Q(payment_intent_id=told.payment_intent_id or None) | Q(charge_id=told.charge_id or None)
+
+
+def _payment_of(told: StripeDispute) -> TopUp | None:
+    """Locked, so that disputes and refunds of one payment are booked one after the other."""
+    return TopUp.objects.select_for_update().filter(_names(told)).order_by("pk").first()
+
+
+def _locked(told: StripeDispute) -> Dispute:
+    new = Dispute(
+        id=told.id,
+        amount_cents=told.amount,
+        currency=told.currency,
+        status=told.status,
+        opened_at=told.opened_at,
+    )
+    Dispute.objects.bulk_create([new], ignore_conflicts=True)
+    return Dispute.objects.select_for_update().get(pk=told.id)
+
+
+def _write(row: Dispute, told: StripeDispute) -> None:
+    row.charge_id = told.charge_id
+    row.payment_intent_id = told.payment_intent_id
+    row.amount_cents = told.amount
+    row.currency = told.currency
+    row.status = told.status
+    row.reason = told.reason
+    row.opened_at = told.opened_at
+    row.evidence_due_at = told.evidence_due_at
+    row.has_evidence = told.has_evidence
+    row.checked_at = told.read_at
+
+
+def _sums(movements: Iterable[DisputeMovement]) -> tuple[int, int]:
+    """What was withdrawn and what was reinstated, in cents."""
+    amounts = [each.amount for each in movements]
+    return -sum(each for each in amounts if each < 0), sum(each for each in amounts if each > 0)
+
+
+def _book(row: Dispute, top_up: TopUp, movements: Iterable[DisputeMovement]) -> None:
+    """Post what is not posted yet, what was taken before what came back. The payment is locked."""
+    if row.top_up_id is None:
+        # What was counted so far was not booked.
+        row.top_up, row.withdrawn_cents, row.reinstated_cents = top_up, 0, 0
+    others = _taken(Dispute.objects.filter(top_up=top_up).exclude(pk=row.pk))
+    for movement in sorted(movements, key=lambda each: (each.amount, each.id)):
+        if movement.amount == 0 or _is_booked(movement):
+            continue
+        withdrawn, reinstated = _sums([movement])
+        row.withdrawn_cents += withdrawn
+        row.reinstated_cents += reinstated
+        taken_cents = others.whole_cents + row.withdrawn_cents - row.reinstated_cents
+        change = tax_in(top_up, taken_cents) - others.tax_cents - row.tax_cents
+        row.tax_cents += change
+        _post(row, top_up, movement, abs(change))
+
+
+def tax_in(top_up: TopUp, taken_cents: int) -> int:
+    """Cents of tax in what was taken of a payment so far. Counted over all of it, so that the whole has all the tax,
+    nothing has none, and no order of the parts matters. What is taken beyond the payment has none.
+    """
+    tax_cents = top_up.tax_cents or 0
+    paid_cents = (top_up.received_cents or 0) + tax_cents
+    taken_cents = min(max(taken_cents, 0), paid_cents)
+    return (2 * tax_cents * taken_cents + paid_cents) // (2 * paid_cents) if paid_cents else 0
+
+
+def _is_booked(movement: DisputeMovement) -> bool:
+    references = [
+        *(f"{code.value}:{movement.id}:wallet" for code in CODES),
+        f"{Code.TAX.value}:{movement.id}",
+    ]
+    return Transfer.objects.filter(reference__in=references).exists()
+
+
+def _post(row: Dispute, top_up: TopUp, movement: DisputeMovement, tax_cents: int) -> None:
+    """The wallet's side of one balance transaction: the wallet's share and the tax, both or neither."""
+    is_taken = movement.amount < 0
+    code = Code.DISPUTE if is_taken else Code.DISPUTE_REVERSAL
+    house = ledger.house("disputes")
+    details = {"dispute": row.pk, "top_up": str(top_up.pk), "balance_transaction": movement.id}
+    for each, reference, account, cents in (
+        (
+            code,
+            f"{code.value}:{movement.id}:wallet",
+            ledger.paid(top_up.wallet),
+            abs(movement.amount) - tax_cents,
+        ),
+        (Code.TAX, f"{Code.TAX.value}:{movement.id}", ledger.house("tax_payable"), tax_cents),
+    ):
+        if cents:
+            ledger.post(
+                code=each,
+                reference=reference,
+                debit=account if is_taken else house,
+                credit=house if is_taken else account,
+                amount_nanousd=cents * NANO_PER_CENT,
+                details=details,
+            )
+
+
+def _is_understood(movement: DisputeMovement) -> bool:
+    return movement.type == MOVEMENT and movement.currency == CURRENCY
+
+
+def _not_understood(told: StripeDispute) -> str:
+    """Why something of it can't be booked by itself, or nothing."""
+    if told.currency != CURRENCY:
+        return f"Its currency is {told.currency}, not {CURRENCY}."
+    for each in told.movements:
+        if not _is_understood(each):
+            return f"Balance transaction {each.id} is a {each.type} of {each.currency}, which is not booked by itself."
+    return ""
+
+
+def _problems(row: Dispute, told: StripeDispute, top_up: TopUp | None) -> Iterator[str]:
+    """Sentences for staff on what does not add up."""
+    if row.status not in Dispute.Status:
+        yield f"Its status is {row.status}, which this release does not know. It counts as open."
+    if not_understood := _not_understood(told):
+        yield not_understood
+    if top_up is None:
+        yield f"Payment {told.payment_intent_id or told.charge_id} is not known here, so no wallet was debited."
+    elif row.top_up_id is None:
+        yield f"Its payment is top-up {top_up.pk}, which is {top_up.state}, so no wallet was debited."
+    elif row.taken_cents > (top_up.received_cents or 0):
+        yield "More was taken than the payment brought in."
