@@ -18,6 +18,7 @@ stripe.enable_telemetry = False
 TURN_S = 6.0
 # The status of an idempotency key in use; the library leaves the code out of this error.
 CONFLICT = 409
+SERVER_ERROR = 500
 # Unlike a refusal, these say nothing about the request itself; the same one may succeed later.
 _AWAY = (
     stripe.APIConnectionError,
@@ -34,6 +35,10 @@ class StripeUnavailable(Exception):
 
 class StripeBusy(StripeUnavailable):
     """Stripe is at work on another call with the same idempotency key; its answer will be ours too."""
+
+
+class StripeFailed(StripeUnavailable):
+    """Stripe answered with an error of its own, and will answer so again under the same idempotency key."""
 
 
 class StripeRefused(Exception):
@@ -69,10 +74,15 @@ def asking(impatient: bool = False) -> "Iterator[stripe.StripeClient]":
     try:
         yield client
     except _AWAY as error:
-        away = StripeBusy if error.http_status == CONFLICT else StripeUnavailable
-        raise away(_words(error)) from error
+        raise _away(error)(_words(error)) from error
     except stripe.StripeError as error:
         raise StripeRefused(_words(error), error.code or "") from error
+
+
+def _away(error: stripe.StripeError) -> type[StripeUnavailable]:
+    if error.http_status == CONFLICT:
+        return StripeBusy
+    return StripeFailed if (error.http_status or 0) >= SERVER_ERROR else StripeUnavailable
 
 
 @functools.lru_cache(maxsize=4)
