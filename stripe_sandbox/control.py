@@ -3,7 +3,17 @@
 import re
 from collections.abc import Callable, Mapping
 
-from . import faults, money_commands, params, payments, saved_control, sessions, upkeep, webhook_control
+from . import (
+    books,
+    faults,
+    money_commands,
+    params,
+    payments,
+    saved_control,
+    sessions,
+    upkeep,
+    webhook_control,
+)
 from .context import Context
 from .errors import ApiError
 from .http import Request
@@ -44,6 +54,7 @@ COMMANDS: list[tuple[str, str, Command, Mapping[str, Field]]] = [
     ),
     ("POST", r"/_sandbox/sessions/([^/]+)/settle", _settle, {"outcome": Text(choices=("succeeds", "fails"))}),
     ("POST", r"/_sandbox/clock", _advance, {"seconds": Integer(required=True, least=1, most=400 * 86_400)}),
+    ("GET", r"/_sandbox/books", lambda ctx, given: books.books(ctx), {}),
     *faults.COMMANDS,
     *saved_control.COMMANDS,
     *money_commands.COMMANDS,

@@ -20,9 +20,7 @@ def credit(top_up: TopUp, verdict: Verdict, payment_intent_id: str | None, sessi
     Runs in the transaction of whoever locked the top-up. A payment of another top-up's is parked.
     """
     if is_of_another(payment_intent_id, top_up):
-        return Verdict(
-            TopUp.State.PARKED, problem=f"Payment {payment_intent_id} belongs to another top-up."
-        )
+        return Verdict(TopUp.State.PARKED, problem=f"Payment {payment_intent_id} belongs to another top-up.")
     if verdict.state != TopUp.State.PAID:
         return verdict
     details = {"top_up": str(top_up.pk), "session": session_id, "payment_intent": payment_intent_id}

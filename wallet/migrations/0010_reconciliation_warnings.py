@@ -11,7 +11,8 @@ class Migration(migrations.Migration):
             model_name="reconciliation",
             name="in_transit_nanousd",
             field=models.BigIntegerField(
-                help_text="Credited, while Stripe has no balance transaction yet: explains that much.", null=True
+                help_text="Credited, while Stripe has no balance transaction yet: explains that much.",
+                null=True,
             ),
         ),
         migrations.AddField(
