@@ -1,0 +1,240 @@
+"""Stripe's side of the books: every balance transaction of Stripe's, stored once and booked once.
+
+Owns wallet_stripetransaction, and `stripe_clearing` but for the credit and tax of a top-up, which a charge's own
+balance transaction is matched with. The wallet's side of refunds and disputes is booked by their own modules;
+`refunds_pending` and `disputes` stand between the two and are zero when both are known. Nothing is guessed: what fits
+nothing of ours moves nothing, stays `unexplained` with a sentence, and is tried again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F, Min, Q
+
+from pricing.money import NANO_PER_CENT, usd
+from wallet import ledger
+from wallet.models import Code, Dispute, Refund, StripeTransaction, TopUp
+from wallet.stripe_api.listing import BalanceTransaction
+from wallet.transactions import again_if_lost, report_rows
+
+State = StripeTransaction.State
+
+CURRENCY = "usd"
+# Stripe's clock and ours need not be the same.
+BEFORE = timedelta(days=1)
+CHARGES = {"charge", "payment"}
+# By type, or reporting category where that says more: the house account that stands opposite, and the codes of money
+# that leaves Stripe and of money that comes back.
+REFUNDS = ("refunds_pending", Code.REFUND, Code.REFUND_REVERSAL)
+DISPUTES = ("disputes", Code.DISPUTE, Code.DISPUTE_REVERSAL)
+PAYOUTS = ("bank", Code.PAYOUT, Code.PAYOUT)
+REFUND_TYPES = {"refund", "payment_refund", "refund_failure", "payment_failure_refund"}
+DISPUTE_CATEGORIES = {"dispute", "dispute_reversal"}
+PAYOUT_TYPES = {"payout", "payout_failure", "payout_cancel"}
+# The amount is itself a fee.
+FEE_TYPES = {"stripe_fee", "stripe_fx_fee", "tax_fee", "network_cost"}
+
+
+class Unexplained(Exception):
+    """Fits nothing of ours; the sentence says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """What leaves `stripe_clearing` for the house account `kind` (negative: what comes from it), in cents."""
+
+    code: Code
+    kind: str
+    cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Our ledger beside Stripe, in nano-dollars, as of one moment."""
+
+    clearing_nanousd: int
+    stripe_nanousd: int
+    in_transit_nanousd: int
+    unexplained_nanousd: int
+    corrections_nanousd: int
+
+    @property
+    def difference_nanousd(self) -> int:
+        """What the ledger has beyond Stripe and what is on its way there; zero where they are equal."""
+        return self.clearing_nanousd - self.stripe_nanousd - self.in_transit_nanousd
+
+
+def book(told: BalanceTransaction) -> StripeTransaction:
+    """Store a balance transaction and post what it moved, in one transaction. Any number of times, at once: once.
+
+    Never raises for what it says; the row's state and `problem` do. What could not be explained before is tried again.
+    """
+    return again_if_lost(lambda: _book(told))
+
+
+def unexplained() -> list[StripeTransaction]:
+    """Those that fit nothing of ours, oldest first."""
+    return list(StripeTransaction.objects.filter(state=State.UNEXPLAINED).order_by("made_at", "pk"))
+
+
+def begin() -> datetime | None:
+    """Since when what lies at Stripe can be ours: a day before our first top-up. None where there is none."""
+    first: datetime | None = TopUp.objects.aggregate(first=Min("created_at"))["first"]
+    return first and first - BEFORE
+
+
+def in_transit() -> Iterator[TopUp]:
+    """Top-ups that are credited while Stripe has not told its balance transaction."""
+    matched = StripeTransaction.objects.filter(type__in=CHARGES, state=State.BOOKED)
+    waiting = TopUp.objects.filter(state=TopUp.State.PAID, payment_intent_id__isnull=False)
+    waiting = waiting.filter(Q(received_cents__gt=0) | Q(tax_cents__gt=0))
+    unmatched = waiting.filter(Q(charge_id=None) | ~Q(charge_id__in=matched.order_by().values("source_id")))
+    yield from unmatched.order_by("paid_at")
+
+
+# One statement, so that all numbers are of one moment. Money that lies at Stripe is a debit balance.
+STANDING = """
+    SELECT
+        (SELECT coalesce(-sum(h.balance_nanousd), 0) FROM wallet_housebalance h WHERE h.account_id = %(clearing)s),
+        (SELECT coalesce(sum(amount_cents - fee_cents), 0) FROM wallet_stripetransaction WHERE currency = 'usd'),
+        (SELECT coalesce(sum(received_cents + coalesce(tax_cents, 0)), 0) FROM wallet_topup t
+            WHERE t.state = 'paid' AND NOT EXISTS (SELECT FROM wallet_stripetransaction s
+                WHERE s.source_id = t.charge_id AND s.type IN ('charge', 'payment') AND s.state = 'booked')),
+        (SELECT coalesce(sum(amount_cents - fee_cents), 0) FROM wallet_stripetransaction
+            WHERE state = 'unexplained' AND currency = 'usd'),
+        (SELECT coalesce(sum(CASE WHEN debit_account_id = %(clearing)s THEN amount_nanousd ELSE -amount_nanousd END), 0)
+            FROM wallet_transfer WHERE corrects_id IS NOT NULL
+                AND %(clearing)s IN (debit_account_id, credit_account_id))
+"""
+
+
+def standing() -> Standing:
+    """How our ledger and Stripe's balance transactions stand to each other now."""
+    parameters = {"clearing": ledger.house_id("stripe_clearing")}
+    clearing, stripe, transit, unknown, corrections = map(int, report_rows(STANDING, parameters)[0])
+    return Standing(
+        clearing_nanousd=clearing,
+        stripe_nanousd=stripe * NANO_PER_CENT,
+        in_transit_nanousd=transit * NANO_PER_CENT,
+        unexplained_nanousd=unknown * NANO_PER_CENT,
+        corrections_nanousd=corrections,
+    )
+
+
+def _book(told: BalanceTransaction) -> StripeTransaction:
+    _store(told)
+    row = StripeTransaction.objects.select_for_update().get(pk=told.id)
+    if row.state == State.BOOKED:
+        return row
+    try:
+        # Its transfers, all or none.
+        with transaction.atomic():
+            for posting in _postings(told):
+                _post(told, posting)
+    except (Unexplained, ledger.ReferenceConflict) as reason:
+        row.problem = str(reason)
+    else:
+        row.state, row.problem = State.BOOKED, ""
+    row.save(update_fields=["state", "problem"])
+    return row
+
+
+def _store(told: BalanceTransaction) -> None:
+    row = StripeTransaction(
+        id=told.id,
+        type=told.type,
+        reporting_category=told.reporting_category,
+        source_id=told.source_id,
+        currency=told.currency,
+        amount_cents=told.amount,
+        fee_cents=told.fee,
+        made_at=told.made_at,
+    )
+    StripeTransaction.objects.bulk_create([row], ignore_conflicts=True)
+
+
+def _postings(told: BalanceTransaction) -> list[Posting]:
+    """What a balance transaction moves in our books. Raises Unexplained."""
+    if told.currency != CURRENCY:
+        raise Unexplained(f"Its currency is {told.currency}; the books are in {CURRENCY}.")
+    if told.net != told.amount - told.fee:
+        raise Unexplained(f"Its net of {told.net} is not {told.amount} less a fee of {told.fee}.")
+    fee = Posting(Code.STRIPE_FEE, "stripe_fees", told.fee)
+    if told.type in FEE_TYPES:
+        return [Posting(Code.STRIPE_FEE, "stripe_fees", told.fee - told.amount)]
+    if told.type in CHARGES:
+        _match(told)
+        return [fee]
+    kind, out, back = _opposite(told)
+    return [Posting(out if told.amount < 0 else back, kind, -told.amount), fee]
+
+
+def _opposite(told: BalanceTransaction) -> tuple[str, Code, Code]:
+    if told.type in REFUND_TYPES or told.reporting_category in REFUND_TYPES:
+        _expect_refund(told)
+        return REFUNDS
+    if told.type == "adjustment" and told.reporting_category in DISPUTE_CATEGORIES:
+        if not Dispute.objects.filter(pk=told.source_id).exists():
+            raise Unexplained(f"Dispute {told.source_id} is not known here.")
+        return DISPUTES
+    if told.type in PAYOUT_TYPES:
+        return PAYOUTS
+    raise Unexplained(f"Nothing here moves money as {told.type}, {told.reporting_category}.")
+
+
+def _match(told: BalanceTransaction) -> None:
+    """A charge belongs to a credited top-up of exactly that amount; that was booked when it was credited."""
+    known = Q(charge_id=told.source_id)
+    if told.payment_intent_id:
+        known |= Q(payment_intent_id=told.payment_intent_id)
+    top_up = TopUp.objects.filter(known).first()
+    if top_up is None or top_up.state != TopUp.State.PAID:
+        raise Unexplained(f"Payment {told.payment_intent_id} of {_usd(told.amount)} is in no wallet.")
+    credited = (top_up.received_cents or 0) + (top_up.tax_cents or 0)
+    if told.amount != credited:
+        raise Unexplained(
+            f"Payment {told.payment_intent_id} is {_usd(told.amount)} at Stripe; top-up {top_up.pk} has {_usd(credited)}."
+        )
+    if top_up.charge_id is None:
+        TopUp.objects.filter(pk=top_up.pk, charge_id=None).update(charge_id=told.source_id)
+    elif top_up.charge_id != told.source_id:
+        raise Unexplained(
+            f"Payment {told.payment_intent_id} was credited for charge {top_up.charge_id}, not {told.source_id}."
+        )
+
+
+def _expect_refund(told: BalanceTransaction) -> None:
+    """A refund, or its return, is of a row of ours: the one of Stripe's id, or where a bank took a debit back, one of
+    that payment that was made at Stripe."""
+    of_it = Q(refund_id=told.source_id)
+    if told.type == "payment_failure_refund" and told.charge_id:
+        of_it |= Q(top_up__charge_id=told.charge_id, origin=Refund.Origin.STRIPE)
+    known = Refund.objects.filter(of_it).annotate(whole=F("amount_cents") + F("tax_cents"))
+    found = list(known)
+    if not found:
+        raise Unexplained(f"Refund {told.source_id} of {_usd(abs(told.amount))} is not known here.")
+    if not any(refund.whole == abs(told.amount) for refund in found):
+        raise Unexplained(
+            f"Refund {told.source_id} is {_usd(abs(told.amount))} at Stripe; here it is {_usd(found[0].whole)}."
+        )
+
+
+def _post(told: BalanceTransaction, posting: Posting) -> None:
+    if not posting.cents:
+        return
+    clearing, other = ledger.house("stripe_clearing"), ledger.house(posting.kind)
+    leaves = posting.cents > 0
+    ledger.post(
+        code=posting.code,
+        reference=f"{posting.code.value}:{told.id}",
+        debit=other if leaves else clearing,
+        credit=clearing if leaves else other,
+        amount_nanousd=abs(posting.cents) * NANO_PER_CENT,
+        details={"balance_transaction": told.id, "type": told.type, "source": told.source_id},
+    )
+
+
+def _usd(cents: int) -> str:
+    return usd(cents * NANO_PER_CENT)

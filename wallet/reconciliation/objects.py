@@ -1,0 +1,330 @@
+"""Each kind of object at Stripe beside our rows. What differs is read again and booked as an event would have it."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import F, Q, QuerySet, Sum
+from django.utils import timezone
+
+from pricing.money import NANO_PER_CENT, usd
+from wallet import clearing, events, topups
+from wallet.crediting import FINAL
+from wallet.models import Dispute, Refund, StripeTransaction, TopUp
+from wallet.reconciliation.report import Report
+from wallet.stripe_api import Session, StripeRefused, listing
+from wallet.stripe_api.listing import BalanceTransaction, Charge, Disputed, Page, Pages, Payment, Returned
+from wallet.transactions import again_if_lost
+from wallet.verdicts import Parked, judge
+
+logger = logging.getLogger(__name__)
+
+PAID = TopUp.State.PAID
+# The events whose readers book what a kind of object says; they read it from Stripe again.
+SESSION, PAYMENT = "checkout.session.completed", "payment_intent.succeeded"
+REFUND, DISPUTE = "refund.updated", "charge.dispute.updated"
+# What Stripe's statuses are called in our rows, where it is not the same word.
+REFUND_STATES = {"requires_action": "pending"}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`pages` gives what there is since a time, after the last id of a page; `compare` takes a page of it."""
+
+    name: str
+    pages: Callable[[datetime, str | None], Pages[Any]]
+    compare: Callable[[list[Any], Report], None]
+
+
+def bring(event: str, object_id: str) -> str:
+    """Have an object booked as an event of this type would; why it could not be, or nothing.
+
+    Raises StripeUnavailable. Whatever else goes wrong concerns this object alone.
+    """
+    try:
+        again_if_lost(events.READERS[event](object_id))
+    except (Parked, StripeRefused) as reason:
+        return str(reason)
+    except (ValueError, ArithmeticError, LookupError) as error:
+        logger.exception("%s could not be reconciled.", object_id)
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def _sessions(found: list[Session], report: Report) -> None:
+    pages = [session for session in found if session.mode == "payment"]
+    for session, row in _with_rows(pages):
+        if not _agrees(session, row):
+            _repair(row, SESSION, session.id, report)
+            _judge_payment(
+                session.payment_intent_id or session.id,
+                session.amount_total or 0,
+                report,
+                is_paid=session.payment_status == "paid",
+            )
+
+
+def _with_rows(sessions: list[Session]) -> Iterator[tuple[Session, TopUp | None]]:
+    ids = {session.id for session in sessions}
+    known = {row.session_id: row for row in TopUp.objects.filter(session_id__in=ids)}
+    for session in sessions:
+        # Stripe made the page, but its answer never came: the row has no session yet.
+        yield session, known.get(session.id) or _of_order(session)
+
+
+def _of_order(session: Session) -> TopUp | None:
+    try:
+        order = UUID(session.client_reference_id or "")
+    except ValueError:
+        return None
+    return TopUp.objects.filter(pk=order, session_id=None).first()
+
+
+def _agrees(session: Session, row: TopUp | None) -> bool:
+    """Whether nothing follows from what Stripe tells. A page of somebody else's concerns us only where it was paid."""
+    if row is None or row.state == TopUp.State.PARKED:
+        return session.payment_status != "paid"
+    verdict = judge(session, row, livemode=settings.STRIPE_LIVEMODE)
+    if row.state == PAID:
+        told = (verdict.state, verdict.received_cents, verdict.tax_cents, session.payment_intent_id)
+        return told == (PAID, row.received_cents, row.tax_cents, row.payment_intent_id)
+    return verdict.state == row.state or (row.is_settled and verdict.state not in FINAL)
+
+
+def _payments(found: list[Payment], report: Report) -> None:
+    ids = [payment.id for payment in found]
+    rows = {row.payment_intent_id: row for row in TopUp.objects.filter(payment_intent_id__in=ids)}
+    for payment in found:
+        row = rows.get(payment.id)
+        is_paid = payment.status == "succeeded" and payment.amount_received > 0
+        if is_paid != (row is not None and row.state == PAID) or (
+            is_paid and _credited(row) != payment.amount_received
+        ):
+            _repair(row, PAYMENT, payment.id, report)
+            _judge_payment(payment.id, payment.amount_received, report, is_paid=is_paid)
+
+
+def _charges(found: list[Charge], report: Report) -> None:
+    taken = [charge for charge in found if charge.paid]
+    ids = [charge.payment_intent_id for charge in taken if charge.payment_intent_id]
+    rows = {row.payment_intent_id: row for row in TopUp.objects.filter(payment_intent_id__in=ids)}
+    returned = _returned_by_us(rows.values())
+    for charge in taken:
+        row = rows.get(charge.payment_intent_id)
+        if charge.payment_intent_id is None:
+            report.differs(
+                charge.id,
+                f"Charge {charge.id} of {_usd(charge.amount)} belongs to no payment, so to no wallet.",
+            )
+        elif row is None or row.state != PAID or _credited(row) != charge.amount:
+            _repair(row, PAYMENT, charge.payment_intent_id, report)
+            _judge_payment(charge.payment_intent_id, charge.amount, report, is_paid=True)
+        elif returned.get(row.pk, 0) != charge.refunded:
+            _refunds_of(charge, row, report)
+
+
+def _refunds_of(charge: Charge, row: TopUp, report: Report) -> None:
+    """What was given back of a charge is not what our rows sum to: have each of its refunds told, then compare again."""
+    for refund_id in listing.refunds_of(charge.id):
+        _refund(refund_id, report)
+    now, ours = listing.charge(charge.id), _returned_by_us([row]).get(row.pk, 0)
+    if now.refunded != ours:
+        report.differs(
+            charge.id,
+            f"Of charge {charge.id} Stripe gave {_usd(now.refunded)} back;"
+            f" the refunds of top-up {row.pk} sum to {_usd(ours)}.",
+        )
+
+
+def _returned_by_us(rows: Any) -> dict[UUID, int]:
+    at_stripe = Refund.objects.filter(
+        top_up__in=[row.pk for row in rows],
+        refund_id__isnull=False,
+        state__in=[Refund.State.PENDING, Refund.State.SUCCEEDED],
+    )
+    sums = at_stripe.order_by().values("top_up").annotate(cents=Sum(F("amount_cents") + F("tax_cents")))
+    return {each["top_up"]: each["cents"] for each in sums}
+
+
+def _refunds(found: list[Returned], report: Report) -> None:
+    rows = {row.refund_id: row for row in Refund.objects.filter(refund_id__in=[each.id for each in found])}
+    for told in found:
+        row = rows.get(told.id)
+        is_same = row is not None and row.state == REFUND_STATES.get(str(told.status), told.status)
+        if row is None or not is_same or row.amount_cents + row.tax_cents != told.amount:
+            _refund(told.id, report)
+
+
+def _refund(refund_id: str, report: Report) -> None:
+    before = Refund.objects.filter(refund_id=refund_id).first()
+    problem = bring(REFUND, refund_id)
+    row = Refund.objects.filter(refund_id=refund_id).first()
+    if row is not None and (before is None or before.state != row.state):
+        was = before.state if before else "unknown here"
+        whole = _usd(row.amount_cents + row.tax_cents)
+        report.repaired(f"Refund {refund_id} of {whole} was {was}, and is {row.state} now.")
+    if problem or row is None or row.state == Refund.State.PARKED:
+        why = problem or (row.problem if row else "no row of ours has it.")
+        report.differs(refund_id, f"Refund {refund_id} is not in the books: {why}")
+
+
+def _disputes(found: list[Disputed], report: Report) -> None:
+    rows = Dispute.objects.in_bulk([told.id for told in found])
+    for told in found:
+        if _standing(rows.get(told.id)) != (told.status, told.withdrawn, told.reinstated, True):
+            _dispute(told.id, report)
+
+
+def _dispute(dispute_id: str, report: Report) -> None:
+    before = _standing(Dispute.objects.filter(pk=dispute_id).first())
+    problem = bring(DISPUTE, dispute_id)
+    row = Dispute.objects.filter(pk=dispute_id).first()
+    now = _standing(row)
+    if row is not None and now != before:
+        report.repaired(
+            f"Dispute {dispute_id} is {row.status} now, with {_usd(row.withdrawn_cents)} withdrawn and"
+            f" {_usd(row.reinstated_cents)} reinstated; here it was {before[0] if before else 'unknown'}."
+        )
+    if problem or row is None or row.top_up_id is None or row.problem:
+        why = problem or (row.problem if row else "") or "its payment is not known."
+        report.differs(dispute_id, f"Dispute {dispute_id} is not in the books: {why}")
+
+
+def _standing(row: Dispute | None) -> tuple[str, int, int, bool] | None:
+    if row is None:
+        return None
+    return row.status, row.withdrawn_cents, row.reinstated_cents, row.top_up_id is not None
+
+
+def _transactions(found: list[BalanceTransaction], report: Report) -> None:
+    booked = StripeTransaction.objects.filter(
+        pk__in=[told.id for told in found], state=StripeTransaction.State.BOOKED
+    )
+    known = set(booked.order_by().values_list("pk", flat=True))
+    # Stripe's newest come first; a refund's failure is told in the order in which it happened.
+    for told in reversed(found):
+        if told.id not in known:
+            clearing.book(told)
+
+
+def _repair(row: TopUp | None, event: str, object_id: str, report: Report) -> None:
+    """Have it booked, and say what that changed."""
+    before = TopUp.objects.get(pk=row.pk).state if row else None
+    problem = bring(event, object_id)
+    now = _row_of(row, object_id)
+    if now is not None and now.state != before:
+        was = before or "not known by this payment"
+        credited = f", with {_usd(now.received_cents or 0)} credited" if now.state == PAID else ""
+        report.repaired(f"Top-up {now.pk} was {was}, and is {now.state} now{credited} ({object_id}).")
+    elif problem:
+        logger.warning("%s is not booked: %s", object_id, problem)
+
+
+def _row_of(row: TopUp | None, object_id: str) -> TopUp | None:
+    which = Q(pk=row.pk) if row else Q(session_id=object_id) | Q(payment_intent_id=object_id)
+    return TopUp.objects.filter(which).first()
+
+
+def _judge_payment(payment_id: str, cents: int, report: Report, *, is_paid: bool) -> None:
+    """After all was tried: money that Stripe has and no wallet, or the other way round, is a difference.
+
+    `payment_id` may be a session's where nothing was paid through a payment.
+    """
+    row = TopUp.objects.filter(Q(payment_intent_id=payment_id) | Q(session_id=payment_id)).first()
+    if is_paid and (row is None or row.state != PAID):
+        why = _why_in_no_wallet(row, payment_id)
+        report.differs(payment_id, f"Payment {payment_id} of {_usd(cents)} at Stripe is in no wallet: {why}")
+    elif is_paid and _credited(row) != cents:
+        report.differs(
+            payment_id,
+            f"Payment {payment_id} is {_usd(cents)} at Stripe; top-up {row and row.pk} has {_usd(_credited(row))}.",
+        )
+    elif not is_paid and row is not None and row.state == PAID and _credited(row):
+        report.differs(
+            payment_id,
+            f"Top-up {row.pk} is credited with {_usd(_credited(row))}, but payment {payment_id} is not paid at Stripe.",
+        )
+
+
+def _why_in_no_wallet(row: TopUp | None, payment_id: str) -> str:
+    if row is not None:
+        return f"top-up {row.pk} is {row.state}. {row.problem}".rstrip()
+    parked = TopUp.objects.filter(state=TopUp.State.PARKED, problem__contains=payment_id).first()
+    return f"top-up {parked.pk} is parked. {parked.problem}" if parked else "no top-up has it."
+
+
+def _unfinished_top_ups(since: datetime, after: str | None) -> Pages[UUID]:
+    """Top-ups of any age whose end is not known; those within the window were compared with their pages."""
+    waiting = TopUp.objects.filter(Q(created_at__lt=since) | Q(session_id=None), state__in=TopUp.UNFINISHED)
+    return _rows(waiting, after)
+
+
+def _settle(found: list[UUID], report: Report) -> None:
+    for top_up_id in found:
+        before = TopUp.objects.get(pk=top_up_id).state
+        try:
+            now = topups.settle(top_up_id).top_up
+        except StripeRefused as error:
+            report.differs(
+                str(top_up_id), f"Top-up {top_up_id} is {before}, and Stripe does not tell about it: {error}"
+            )
+            continue
+        if now.state != before:
+            report.repaired(f"Top-up {top_up_id} was {before}, and is {now.state} now.")
+
+
+def _unfinished_refunds(since: datetime, after: str | None) -> Pages[str]:
+    waiting = Refund.objects.filter(
+        state__in=Refund.UNFINISHED, created_at__lt=since, refund_id__isnull=False
+    )
+    return _rows(waiting, after, "refund_id")
+
+
+def _open_disputes(since: datetime, after: str | None) -> Pages[str]:
+    undecided = ~Q(status__in=Dispute.CLOSED) | Q(top_up=None)
+    return _rows(Dispute.objects.filter(undecided, opened_at__lt=since), after)
+
+
+def _rows(rows: QuerySet[Any], after: str | None, name: str = "pk") -> Pages[Any]:
+    """Our own rows in pages, in the order of what names them, so that a reader can go on."""
+    while True:
+        wanted = rows.filter(**{f"{name}__gt": after}) if after else rows
+        found = list(wanted.order_by(name).values_list(name, flat=True)[: listing.PAGE])
+        if not found:
+            return
+        after = str(found[-1])
+        yield Page(found, after, timezone.now())
+
+
+def _each(compare: Callable[[str, Report], None]) -> Callable[[list[Any], Report], None]:
+    def all_of_them(found: list[Any], report: Report) -> None:
+        for each in found:
+            compare(each, report)
+
+    return all_of_them
+
+
+def _credited(row: TopUp | None) -> int:
+    return (row.received_cents or 0) + (row.tax_cents or 0) if row and row.state == PAID else 0
+
+
+def _usd(cents: int) -> str:
+    return usd(cents * NANO_PER_CENT)
+
+
+# Payments before what came of them, the money's own list last: by then everything that explains it is known.
+KINDS = (
+    Kind("sessions", listing.sessions, _sessions),
+    Kind("payments", listing.payments, _payments),
+    Kind("unfinished top-ups", _unfinished_top_ups, _settle),
+    Kind("refunds", listing.refunds, _refunds),
+    Kind("unfinished refunds", _unfinished_refunds, _each(_refund)),
+    Kind("disputes", listing.disputes, _disputes),
+    Kind("open disputes", _open_disputes, _each(_dispute)),
+    Kind("charges", listing.charges, _charges),
+    Kind("balance transactions", listing.balance_transactions, _transactions),
+)
