@@ -23,6 +23,14 @@ def check(transfer: Transfer) -> None:
         raise Refused(f"{earlier.get_code_display()} {earlier.pk} has undone this transfer already.")
 
 
+def undone_by(transfer: Transfer) -> Transfer | None:
+    """The last correction, where it leaves the transfer without effect: one that was itself corrected does not."""
+    last, is_undone = transfer, False
+    while (following := Transfer.objects.filter(corrects=last).first()) is not None:
+        last, is_undone = following, not is_undone
+    return last if is_undone else None
+
+
 def pays_in(transfer: Transfer) -> bool:
     """Whether undoing this transfer pays into a wallet: it took something out of one."""
     return transfer.debit_account.wallet_id is not None

@@ -11,7 +11,9 @@ from typing import Any
 
 from django.urls import reverse
 
+from wallet import stories
 from wallet.models import Code, Wallet
+from wallet.stories import Story
 from wallet.transactions import rows
 
 PAGE = 25
@@ -55,6 +57,7 @@ class Movement:
     change_nanousd: int
     balance_after_nanousd: int
     url: str | None
+    story: Story = stories.NOTHING
 
     @property
     def label(self) -> str:
@@ -81,17 +84,19 @@ def page(wallet: Wallet, before: int | None = None) -> History:
     )
     shown = found[:PAGE]
     is_cut = len(found) > PAGE or sum(row[7] for row in found) == WINDOW
-    return History([_movement(row) for row in shown], shown[-1][6] if is_cut else None)
+    told = stories.of(wallet, [(row[6], row[0]) for row in shown])
+    movements = [_movement(row, told.get(row[6], stories.NOTHING)) for row in shown]
+    return History(movements, shown[-1][6] if is_cut else None)
 
 
-def _movement(row: tuple[Any, ...]) -> Movement:
+def _movement(row: tuple[Any, ...], story: Story) -> Movement:
     code, day, at, change, balance_after, details, *_ = row
-    return Movement(Code(code), day, at, change, balance_after, _url(code, day, json.loads(details)))
+    url = _url(code, day, json.loads(details), story)
+    return Movement(Code(code), day, at, change, balance_after, url, story)
 
 
-def _url(code: str, day: datetime.date, details: dict[str, Any]) -> str | None:
+def _url(code: str, day: datetime.date, details: dict[str, Any], story: Story) -> str | None:
     if code == Code.USAGE:
         return f"{reverse('logs')}?from={day}&to={day}"
-    if "top_up" in details:
-        return reverse("top_up", args=[details["top_up"]])
-    return None
+    top_up = details.get("top_up") or story.top_up_id
+    return reverse("top_up", args=[top_up]) if top_up else None

@@ -4,6 +4,7 @@ import datetime
 import functools
 import logging
 import uuid
+from contextlib import suppress
 from typing import cast
 
 from django.conf import settings
@@ -18,9 +19,10 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.models import User
-from wallet import events, grants, history, invariants, ledger, stripe_api, tasks, topups
+from wallet import events, grants, history, invariants, ledger, proofs, stories, stripe_api, tasks, topups
 from wallet.forms import TopUpForm, dollars, presets
 from wallet.models import Code, Hold, TopUp, Transfer, Wallet
+from wallet.presentment import presented
 from wallet.stripe_api import NotStripe, StripeRefused, StripeUnavailable
 from wallet.wallets import wallet_of
 
@@ -93,7 +95,7 @@ def top_up(request: HttpRequest, top_up_id: uuid.UUID) -> HttpResponse:
         checkout = topups.Checkout(mine) if is_poll and is_fresh else topups.settle(mine.pk, impatient=True)
     except (StripeUnavailable, StripeRefused):
         checkout, is_away = topups.Checkout(mine), True
-    context = {
+    context: dict[str, object] = {
         "top_up": checkout.top_up,
         "page_url": None if own.suspended_at else checkout.page_url,
         "is_suspended": own.suspended_at is not None,
@@ -101,6 +103,7 @@ def top_up(request: HttpRequest, top_up_id: uuid.UUID) -> HttpResponse:
         "was_cancelled": "cancelled" in request.GET,
         "balances": ledger.balances(own),
     }
+    context |= _told_of(checkout.top_up)
     response = render(request, f"wallet/top_up.html{'#status' if is_poll else ''}", context)
     if is_poll and checkout.top_up.is_settled:
         # Nothing more to ask for; the whole page shows the new balance.
@@ -129,6 +132,20 @@ def stripe_webhook(request: HttpRequest) -> HttpResponse:
     if is_new:
         transaction.on_commit(functools.partial(tasks.hint, event["id"]))
     return _answer("Stored.", 200)
+
+
+def _told_of(mine: TopUp) -> dict[str, object]:
+    """What was paid for a top-up, Stripe's papers, and the correction that took it back."""
+    if proofs.is_incomplete(mine):
+        with suppress(StripeUnavailable, StripeRefused):
+            mine = proofs.look_again(mine.pk, impatient=True)
+    undone_by = stories.undone_by(mine)
+    return {
+        "links": proofs.links(mine),
+        "paid_as": presented(mine.presentment_amount, mine.presentment_currency),
+        "undone_by": undone_by,
+        "undone_before": undone_by and undone_by.pk + 1,
+    }
 
 
 def _my_wallet(request: HttpRequest) -> Wallet:

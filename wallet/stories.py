@@ -1,0 +1,75 @@
+"""What the history tells of a movement beyond its amount: what was paid for it, Stripe's papers, whether it was undone.
+
+Reads only, and only what belongs to the wallet whose history it is.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from wallet import corrections, proofs
+from wallet.models import Code, TopUp, Transfer, Wallet
+from wallet.presentment import presented
+from wallet.proofs import Link
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """`paid` is what the person paid in a currency of their own; `top_up_id` says which top-up explains it."""
+
+    paid: str = ""
+    links: list[Link] = field(default_factory=list)
+    is_undone: bool = False
+    top_up_id: str | None = None
+
+
+NOTHING = Story()
+
+
+def of(wallet: Wallet, movements: Iterable[tuple[int, str]]) -> dict[int, Story]:
+    """By the id of the transfer, for top-ups and corrections. Given are ids and codes."""
+    wanted = [key for key, code in movements if code in (Code.TOP_UP, Code.CORRECTION)]
+    if not wanted:
+        return {}
+    transfers = Transfer.objects.in_bulk(wanted)
+    corrected = set(Transfer.objects.filter(corrects__in=wanted).values_list("corrects_id", flat=True))
+    named = {key: _top_up_id(transfer) for key, transfer in transfers.items()}
+    top_ups = TopUp.objects.filter(wallet=wallet).in_bulk([each for each in named.values() if each])
+    found: dict[int, Story] = {}
+    for key, transfer in transfers.items():
+        is_undone = key in corrected and corrections.undone_by(transfer) is not None
+        top_up_id = named[key]
+        found[key] = _story(transfer.code, top_ups.get(top_up_id) if top_up_id else None, is_undone)
+    return found
+
+
+def undone_by(top_up: TopUp) -> Transfer | None:
+    """The correction that took a credited top-up out of the wallet again, where one did and still stands."""
+    if not top_up.payment_intent_id:
+        return None
+    credit = Transfer.objects.filter(reference=f"{Code.TOP_UP.value}:{top_up.payment_intent_id}").first()
+    return corrections.undone_by(credit) if credit else None
+
+
+def _story(code: str, top_up: TopUp | None, is_undone: bool) -> Story:
+    if top_up is None:
+        return Story(is_undone=is_undone)
+    if code != Code.TOP_UP:
+        return Story(is_undone=is_undone, top_up_id=str(top_up.pk))
+    return Story(
+        paid=presented(top_up.presentment_amount, top_up.presentment_currency),
+        links=proofs.links(top_up),
+        is_undone=is_undone,
+        top_up_id=str(top_up.pk),
+    )
+
+
+def _top_up_id(transfer: Transfer) -> UUID | None:
+    """The top-up that a transfer credited, or that the transfer which it corrects did."""
+    first = transfer
+    while first.corrects is not None:
+        first = first.corrects
+    try:
+        return UUID(str(first.details.get("top_up"))) if first.code == Code.TOP_UP else None
+    except ValueError:
+        return None
