@@ -9,7 +9,6 @@ withdrawn − reinstated. What Stripe tells may come in any order and any number
 import datetime
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 
 from django.conf import settings
@@ -60,7 +59,7 @@ def heard_of(dispute_id: str) -> Callable[[], None]:
 def apply(told: StripeDispute) -> Dispute:
     """Write down what Stripe told, with the money where the payment is credited. In the caller's transaction.
 
-    Locks the dispute's row, then the top-up's, the wallet's and the ledger. A telling that is older than what is written
+    Locks the dispute's row, then the wallet's and the ledger. A telling that is older than what is written
     changes no state; its balance transactions count all the same, since those only ever become more.
     """
     row = _locked(told)
@@ -69,7 +68,7 @@ def apply(told: StripeDispute) -> Dispute:
     movements = [each for each in told.movements if _is_understood(each)]
     top_up = _payment_of(told)
     if top_up is not None and top_up.state == TopUp.State.PAID:
-        # Whoever works out what is refundable waits until this is in the books.
+        # One at a time of all that takes from the payments of a wallet, refunds too.
         Wallet.objects.select_for_update(no_key=True).get(pk=top_up.wallet_id)
         _book(row, top_up, movements)
     else:
@@ -109,38 +108,9 @@ def look_again(limit: int = 50) -> int:
     return asked
 
 
-def open_on(top_up: TopUp) -> QuerySet[Dispute]:
-    """The disputes because of which Stripe does not refund a payment: all but inquiries and those that were won."""
-    return Dispute.objects.filter(top_up=top_up).exclude(status__in=Dispute.REFUNDABLE)
-
-
 def undecided(wallet: Wallet) -> QuerySet[Dispute]:
     """Disputes and inquiries about payments of this wallet that may still move money."""
     return Dispute.objects.filter(top_up__wallet=wallet).exclude(status__in=Dispute.CLOSED)
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What banks took of a payment and did not give back, in cents: credit, and the tax beside it."""
-
-    amount_cents: int = 0
-    tax_cents: int = 0
-
-    @property
-    def whole_cents(self) -> int:
-        return self.amount_cents + self.tax_cents
-
-
-def taken_of(top_up: TopUp) -> Taken:
-    """As it is booked. To decide by it, hold the top-up's row or the wallet's."""
-    return _taken(Dispute.objects.filter(top_up=top_up))
-
-
-def _taken(disputes: QuerySet[Dispute]) -> Taken:
-    found = disputes.aggregate(
-        whole=Sum(F("withdrawn_cents") - F("reinstated_cents"), default=0), tax=Sum("tax_cents", default=0)
-    )
-    return Taken(found["whole"] - found["tax"], found["tax"])
 
 
 def seen_by_owner(wallet: Wallet) -> list[Dispute]:
@@ -167,8 +137,7 @@ def _names(told: StripeDispute) -> Q:
 
 
 def _payment_of(told: StripeDispute) -> TopUp | None:
-    """Locked, so that disputes and refunds of one payment are booked one after the other."""
-    return TopUp.objects.select_for_update().filter(_names(told)).order_by("pk").first()
+    return TopUp.objects.filter(_names(told)).order_by("pk").first()
 
 
 def _locked(told: StripeDispute) -> Dispute:
@@ -203,19 +172,22 @@ def _sums(movements: Iterable[DisputeMovement]) -> tuple[int, int]:
 
 
 def _book(row: Dispute, top_up: TopUp, movements: Iterable[DisputeMovement]) -> None:
-    """Post what is not posted yet, what was taken before what came back. The payment is locked."""
+    """Post what is not posted yet, what was taken before what came back. The wallet's row is locked."""
     if row.top_up_id is None:
         # What was counted so far was not booked.
         row.top_up, row.withdrawn_cents, row.reinstated_cents = top_up, 0, 0
-    others = _taken(Dispute.objects.filter(top_up=top_up).exclude(pk=row.pk))
+    others = Dispute.objects.filter(top_up=top_up).exclude(pk=row.pk)
+    taken = others.aggregate(
+        cents=Sum(F("withdrawn_cents") - F("reinstated_cents"), default=0), tax=Sum("tax_cents", default=0)
+    )
     for movement in sorted(movements, key=lambda each: (each.amount, each.id)):
         if movement.amount == 0 or _is_booked(movement):
             continue
         withdrawn, reinstated = _sums([movement])
         row.withdrawn_cents += withdrawn
         row.reinstated_cents += reinstated
-        taken_cents = others.whole_cents + row.withdrawn_cents - row.reinstated_cents
-        change = tax_in(top_up, taken_cents) - others.tax_cents - row.tax_cents
+        taken_cents = taken["cents"] + row.withdrawn_cents - row.reinstated_cents
+        change = tax_in(top_up, taken_cents) - taken["tax"] - row.tax_cents
         row.tax_cents += change
         _post(row, top_up, movement, abs(change))
 

@@ -192,16 +192,9 @@ class Dispute(models.Model):
         LOST = "lost", "The bank is with who paid"
         PREVENTED = "prevented", "Settled before it became a dispute"
 
-    # Stripe may call it what this release does not know; that counts as open, and as no inquiry.
+    # Stripe may call it what this release does not know; that counts as open.
     CLOSED: ClassVar[list[str]] = [Status.INQUIRY_CLOSED, Status.WON, Status.LOST, Status.PREVENTED]
     TO_ANSWER: ClassVar[list[str]] = [Status.INQUIRY, Status.NEEDS_RESPONSE]
-    # Those in spite of which Stripe refunds the payment.
-    REFUNDABLE: ClassVar[list[str]] = [
-        Status.INQUIRY,
-        Status.INQUIRY_REVIEW,
-        Status.INQUIRY_CLOSED,
-        Status.WON,
-    ]
 
     id = models.CharField(primary_key=True, max_length=128, help_text="Stripe's id.")
     top_up = models.ForeignKey(
