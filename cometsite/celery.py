@@ -32,12 +32,18 @@ app.conf.update(
         "beat_schedule": {
             "stripe-events": {"task": "wallet.tasks.handle_pending_events", "schedule": 60.0},
             "open-top-ups": {"task": "wallet.tasks.settle_open_top_ups", "schedule": 60.0},
+            "disputes": {"task": "wallet.tasks.look_at_disputes", "schedule": 60.0},
             "starter-credit": {"task": "wallet.tasks.grant_missing_starter_credit", "schedule": 60.0},
             "overdue-holds": {"task": "wallet.tasks.expire_holds", "schedule": 60.0},
             "check-what-moved": {"task": "wallet.tasks.check_what_moved", "schedule": 120.0},
             "check-everything": {
                 "task": "wallet.tasks.check_everything",
                 "schedule": crontab(hour=1, minute=30),
+            },
+            "reconcile-recent": {"task": "wallet.tasks.reconcile_recent", "schedule": 600.0},
+            "reconcile-long-ago": {
+                "task": "wallet.tasks.reconcile_long_ago",
+                "schedule": crontab(hour=3, minute=10),
             },
             "closed-accounts": {"task": "accounts.tasks.forget_late", "schedule": 3600.0},
             "partitions": {"task": "logs.tasks.make_partitions", "schedule": 3600.0},

@@ -12,14 +12,16 @@ from accounts.audit import Refused
 from accounts.models import User
 from accounts.signals import Standing
 from pricing.money import NANO_PER_CENT, usd
-from wallet import ledger
+from wallet import disputes, ledger
 from wallet.models import TopUp, Wallet
 
 ADDRESS_GONE = "(address deleted)"
 
 
 def standing(owner: User, *, lock: bool) -> Standing | None:
-    """What is left, and why it stands in the way: bought money of a cent or more, or a payment that is under way."""
+    """What is left, and why it stands in the way: bought money of a cent or more, a payment that is under way, or one that
+    a bank disputes, after which money may still move.
+    """
     found = Wallet.objects.filter(owner=owner)
     wallet = (found.select_for_update(no_key=True) if lock else found).first()
     if wallet is None:
@@ -29,7 +31,7 @@ def standing(owner: User, *, lock: bool) -> Standing | None:
         ("Bought and not used", usd(funds.paid_nanousd)),
         ("Given, lost with the account", usd(max(funds.promotional_nanousd, 0))),
     )
-    return Standing(facts, (*_unused(funds.paid_nanousd), *_unfinished(wallet)))
+    return Standing(facts, (*_unused(funds.paid_nanousd), *_unfinished(wallet), *_disputed(wallet)))
 
 
 def check_open(wallet: Wallet) -> None:
@@ -66,3 +68,9 @@ def _unfinished(wallet: Wallet) -> list[str]:
     if states:
         return ["A payment page is still open. It closes by itself within an hour or so of being opened."]
     return []
+
+
+def _disputed(wallet: Wallet) -> list[str]:
+    if not disputes.undecided(wallet).exists():
+        return []
+    return ["A bank questions one of the payments, and has not decided yet. That can take some months."]

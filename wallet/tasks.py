@@ -4,10 +4,13 @@ import logging
 import threading
 import time
 from concurrent.futures import Future
+from datetime import timedelta
 
 from celery import shared_task
 
-from wallet import events, grants, holds, invariants, proofs, seals, topups
+from wallet import disputes, events, grants, holds, invariants, proofs, seals, topups
+from wallet.reconciliation import runs
+from wallet.stripe_api import StripeRefused, StripeUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +33,30 @@ def handle_pending_events() -> None:
 def settle_open_top_ups() -> None:
     topups.settle_unfinished()
     proofs.fill_missing()
+
+
+@shared_task
+def look_at_disputes() -> None:
+    disputes.look_again()
+
+
+@shared_task(time_limit=1800, soft_time_limit=1750)
+def reconcile_recent() -> None:
+    _reconciled(runs.RECENT)
+
+
+@shared_task(time_limit=6 * 3600, soft_time_limit=6 * 3600 - 50)
+def reconcile_long_ago() -> None:
+    _reconciled(runs.LONG)
+
+
+def _reconciled(back: timedelta) -> None:
+    try:
+        runs.run(back)
+    except runs.AlreadyRunning:
+        logger.info("Another process reconciles with Stripe at this moment.")
+    except (StripeUnavailable, StripeRefused) as error:
+        logger.warning("Reconciliation stopped, and goes on at its next time: %s", error)
 
 
 @shared_task
