@@ -8,6 +8,8 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 from kombu import Connection
 
+from wallet.reconciliation import runs
+
 _migrated = False
 
 
@@ -18,17 +20,19 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """503 without the database or with migrations missing; `degraded` without broker or cache, since charging goes on."""
+    """503 without the database or with migrations missing; `degraded` without broker or cache, since charging goes on,
+    and where it is not certain that our books are equal to Stripe's."""
     try:
         if not _is_migrated():
             return JsonResponse({"status": "unavailable", "problems": ["migrations are missing"]}, status=503)
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
+        of_stripe = runs.problems()
     except (DatabaseError, OSError):
         return JsonResponse(
             {"status": "unavailable", "problems": ["the database does not answer"]}, status=503
         )
-    problems = [problem for problem in (_broker_problem(), _cache_problem()) if problem]
+    problems = [problem for problem in (_broker_problem(), _cache_problem()) if problem] + of_stripe
     return JsonResponse({"status": "degraded" if problems else "ok", "problems": problems})
 
 

@@ -23,6 +23,7 @@ from logs.models import Call, RejectedCall
 from pricing.money import NANO_PER_CENT, usd
 from wallet import invariants
 from wallet.models import Hold, Proposal, StripeEvent, TopUp
+from wallet.reconciliation import runs
 
 REFRESH_SECONDS = 30.0
 
@@ -109,6 +110,7 @@ def _waiting(now: datetime) -> tuple[Number, ...]:
     proposals = Proposal.objects.filter(state=Proposal.State.WAITING).count()
     return (
         _books(now),
+        _stripe(now),
         Number(
             "Proposals",
             f"{proposals:,}",
@@ -146,6 +148,27 @@ def _books(now: datetime) -> Number:
         return Number("Books", f"{len(run.failures)} wrong", "checks failed", found, is_alarming=True)
     minutes = int((now - run.finished_at).total_seconds() // 60)
     return Number("Books", "Right", f"checked {minutes} min ago", address, is_alarming=minutes > 60)
+
+
+def _stripe(now: datetime) -> Number:
+    """What the last reconciliation left. Its warnings alarm too: without events everything comes later."""
+    newest, good = runs.last(), runs.last_good()
+    if newest is None or newest.finished_at is None:
+        return Number(
+            "Stripe", "–", "not compared yet", _list("wallet_reconciliation"), bool(runs.problems(now))
+        )
+    found = reverse("admin:wallet_reconciliation_change", args=[newest.pk])
+    if newest.differences:
+        since = f"equal {_ago(now, good.finished_at)}" if good and good.finished_at else "never equal yet"
+        return Number("Stripe", f"{len(newest.differences):,} differ", since, found, is_alarming=True)
+    if newest.warnings:
+        return Number("Stripe", "Warning", newest.warnings[0], found, is_alarming=True)
+    note = f"compared {_ago(now, newest.finished_at)}"
+    return Number("Stripe", "Equal", note, found, is_alarming=now - newest.finished_at > runs.LATE)
+
+
+def _ago(now: datetime, then: datetime) -> str:
+    return f"{int((now - then).total_seconds() // 60):,} min ago"
 
 
 def _in(count: int, what: str) -> str:

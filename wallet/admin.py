@@ -10,7 +10,8 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-import wallet.admin_checks  # noqa: F401 (registers its pages)
+import wallet.admin_checks
+import wallet.admin_stripe  # noqa: F401 (registers its pages)
 from accounts.acting import ActingAdmin, button
 from pricing.money import NANO_PER_CENT, usd
 from staff.admin import ReadOnlyAdmin, code, column, lines, link, list_link, pretty

@@ -5,6 +5,7 @@ class WalletConfig(AppConfig):
     name = "wallet"
 
     def ready(self) -> None:
+        import wallet.reconciliation.invariants  # noqa: F401 (registers its checks)
         from wallet import checks, signals
 
         checks.require()
