@@ -132,8 +132,13 @@ def _learn_of_payment(told: StripeDispute) -> None:
 
 
 def _names(told: StripeDispute) -> Q:
-    """The top-up of a dispute. Ids that were not told name nothing."""
-    return Q(payment_intent_id=told.payment_intent_id or None) | Q(charge_id=told.charge_id or None)
+    """The top-up of a dispute. An id that was not told names nothing: to Django, None would be those without one."""
+    found = Q(pk=None)
+    if told.payment_intent_id:
+        found |= Q(payment_intent_id=told.payment_intent_id)
+    if told.charge_id:
+        found |= Q(charge_id=told.charge_id)
+    return found
 
 
 def _payment_of(told: StripeDispute) -> TopUp | None:

@@ -203,6 +203,25 @@ register(
                AND t.state = 'paid' AND t.wallet_id = x.wallet_id) <> 1"""),  # noqa: S608
     ),
     Invariant(
+        "disputes",
+        "What a dispute took from a wallet is not what Stripe withdrew for it less what it reinstated: a balance transaction"
+        " was booked twice or not at all. Ask Stripe again on the dispute's page, then correct what is too much.",
+        by_sql(f"""
+        SELECT format('dispute %%s: its wallet lacks %%s nano-dollars and tax %%s, Stripe withdrew %%s cents and reinstated'
+            ' %%s, of it tax %%s', d.id, coalesce(m.moved, 0), coalesce(m.tax, 0), d.withdrawn_cents, d.reinstated_cents,
+            d.tax_cents)
+        FROM wallet_dispute d JOIN (SELECT id FROM wallet_topup WHERE {OF_WALLETS}) t ON t.id = d.top_up_id
+        LEFT JOIN (
+            SELECT w.details ->> 'dispute' AS id, sum(w.sign * w.amount_nanousd) AS moved,
+                sum(w.sign * x.amount_nanousd) AS tax
+            FROM (SELECT *, CASE code WHEN 'dispute' THEN 1 ELSE -1 END AS sign FROM wallet_transfer
+                  WHERE code IN ('dispute', 'dispute_reversal') AND wallet_id IS NOT NULL AND {OF_WALLETS}) w
+                LEFT JOIN wallet_transfer x ON x.reference = 'tax:' || (w.details ->> 'balance_transaction')
+            GROUP BY w.details ->> 'dispute') m ON m.id = d.id
+        WHERE (coalesce(m.moved, 0), coalesce(m.tax, 0)) IS DISTINCT FROM
+            ((d.withdrawn_cents - d.reinstated_cents - d.tax_cents) * 10000000::bigint, d.tax_cents * 10000000::bigint)"""),  # noqa: S608
+    ),
+    Invariant(
         "held_totals",
         "What a wallet has held is not the sum of its open holds: its calls are let in or refused on a wrong number.",
         by_sql(f"""

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from accounts.models import User
 from tests.parallel import at_once
 from tests.stripe_sandbox.process import Sandbox
 from tests.wallet.books import CENT, balance_cents
 from tests.wallet.test_events import handled
 from tests.wallet.test_topups import pay, started
-from wallet import disputes, ledger, stripe_api, tasks, topups
+from wallet import disputes, invariants, leaving, ledger, stripe_api, tasks, topups
 from wallet.models import Account, Code, Dispute, HouseBalance, StripeEvent, TopUp, Transfer, Wallet
 from wallet.stripe_api import StripeUnavailable
 from wallet.transactions import again_if_lost
@@ -349,3 +350,31 @@ def test_while_stripe_is_away_the_round_ends(
         assert disputes.look_again() == 0
     assert disputes.look_again() == 2
     assert disputes.look_again() == 0
+
+
+def test_the_books_are_checked_against_each_dispute(alices: Wallet, stripe_at_hand: Sandbox) -> None:
+    top_up = paid(stripe_at_hand, alices)
+    dispute_id = disputed(stripe_at_hand, top_up)
+    hear(dispute_id)
+    hear(disputed(stripe_at_hand, paid(stripe_at_hand, alices), inquiry="true"))
+    assert invariants.check() == []
+    Dispute.objects.filter(pk=dispute_id).update(withdrawn_cents=999)
+    [finding] = invariants.check([alices.pk])
+    assert finding.invariant.name == "disputes"
+    assert finding.ids[0].startswith(f"dispute {dispute_id}: its wallet lacks 10000000000 nano-dollars")
+    assert invariants.check([alices.pk + 1]) == []
+
+
+def test_an_account_is_not_closed_before_the_bank_has_decided(
+    alices: Wallet, alice: User, stripe_at_hand: Sandbox
+) -> None:
+    dispute_id = disputed(stripe_at_hand, paid(stripe_at_hand, alices))
+    hear(dispute_id)
+    found = leaving.standing(alice, lock=False)
+    assert found is not None
+    assert found.obstacles[-1].startswith("A bank questions one of the payments")
+    move(stripe_at_hand, dispute_id, "lose")
+    hear(dispute_id)
+    found = leaving.standing(alice, lock=False)
+    assert found is not None
+    assert found.obstacles == ()

@@ -1,0 +1,121 @@
+"""How much of what a bank takes back is tax: whatever the parts and their order, the sums are the same."""
+
+import datetime
+from dataclasses import replace
+from itertools import permutations
+
+import pytest
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.wallet.books import CENT, balance_cents
+from wallet import disputes, invariants, ledger
+from wallet.models import Code, Dispute, TopUp, Wallet
+from wallet.stripe_api import DisputeMovement, StripeDispute
+from wallet.transactions import again_if_lost
+
+OPENED = datetime.datetime(2026, 5, 1, tzinfo=datetime.UTC)
+
+
+def taxed(wallet: Wallet, number: int) -> TopUp:
+    """$10.00 of credit with $1.93 of tax on top."""
+    top_up = TopUp.objects.create(
+        wallet=wallet,
+        amount_cents=1000,
+        state=TopUp.State.PAID,
+        payment_intent_id=f"pi_{number}",
+        received_cents=1000,
+        tax_cents=193,
+        paid_at=timezone.now(),
+    )
+    clearing = ledger.house("stripe_clearing")
+    parts = (Code.TOP_UP, 1000, ledger.paid(wallet)), (Code.TAX, 193, ledger.house("tax_payable"))
+
+    def credit() -> None:
+        for code, cents, account in parts:
+            ledger.post(
+                code=code,
+                reference=f"{code.value}:pi_{number}",
+                debit=clearing,
+                credit=account,
+                amount_nanousd=cents * CENT,
+            )
+
+    again_if_lost(credit)
+    return top_up
+
+
+def telling(top_up: TopUp, name: str, *amounts: int) -> StripeDispute:
+    movements = tuple(
+        DisputeMovement(f"txn_{name}_{place}_{top_up.payment_intent_id}", "adjustment", "usd", amount, 0)
+        for place, amount in enumerate(amounts)
+    )
+    return StripeDispute(
+        id=f"du_{name}_{top_up.payment_intent_id}",
+        charge_id="",
+        payment_intent_id=str(top_up.payment_intent_id),
+        amount=-amounts[0],
+        currency="usd",
+        status="needs_response",
+        reason="fraudulent",
+        livemode=False,
+        opened_at=OPENED,
+        evidence_due_at=None,
+        has_evidence=False,
+        movements=movements,
+        read_at=timezone.now(),
+    )
+
+
+def taken(top_up: TopUp) -> tuple[int, int]:
+    """Credit and tax."""
+    found = Dispute.objects.filter(top_up=top_up)
+    return sum(each.taken_cents for each in found), sum(each.tax_cents for each in found)
+
+
+def test_the_whole_takes_all_the_tax_and_gives_all_of_it_back(alices: Wallet) -> None:
+    top_up = taxed(alices, 1)
+    again_if_lost(lambda: disputes.apply(telling(top_up, "a", -1193)))
+    assert taken(top_up) == (1000, 193)
+    assert balance_cents(alices) == 0
+    again_if_lost(lambda: disputes.apply(telling(top_up, "a", -1193, 1193)))
+    assert taken(top_up) == (0, 0)
+    assert (balance_cents(alices), invariants.check()) == (1000, [])
+
+
+def test_three_parts_in_any_order_come_to_the_same(alices: Wallet) -> None:
+    for number, order in enumerate(permutations([("a", -5), ("b", -488, 488), ("c", -700)])):
+        top_up = taxed(alices, number)
+        for name, *amounts in order:
+            told = telling(top_up, str(name), *(int(amount) for amount in amounts))
+            again_if_lost(lambda told=told: disputes.apply(told))  # type: ignore[misc]
+        assert taken(top_up) == (705 - 114, 114)
+    assert invariants.check() == []
+
+
+@pytest.mark.parametrize("name", ["received_cents", "tax_cents"])
+def test_a_payment_without_tax_or_without_anything(name: str) -> None:
+    assert disputes.tax_in(TopUp(received_cents=None, tax_cents=None), 50) == 0
+    assert disputes.tax_in(TopUp(**{name: 100}), 50) == (0 if name == "received_cents" else 50)
+
+
+@given(
+    received=st.integers(0, 10_000),
+    tax=st.integers(0, 3_000),
+    first=st.integers(-50, 20_000),
+    more=st.integers(0, 500),
+)
+def test_a_part_never_has_more_tax_than_it_is_long(received: int, tax: int, first: int, more: int) -> None:
+    top_up = TopUp(received_cents=received, tax_cents=tax)
+    before, after = disputes.tax_in(top_up, first), disputes.tax_in(top_up, first + more)
+    assert 0 <= before <= after <= before + more
+    assert disputes.tax_in(top_up, received + tax) == tax
+    assert disputes.tax_in(top_up, 0) == 0
+
+
+def test_one_that_names_no_payment_is_nobodys(alices: Wallet) -> None:
+    top_up = taxed(alices, 1)
+    nameless = replace(telling(top_up, "a", -500), payment_intent_id="")
+    row = again_if_lost(lambda: disputes.apply(nameless))
+    assert (row.top_up, balance_cents(alices)) == (None, 1000)
