@@ -211,7 +211,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024 + 1
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
-_stripe_pages = ["https://checkout.stripe.com"]
+_stripe_pages = ["https://checkout.stripe.com", "https://billing.stripe.com"]
 if STRIPE_API_BASE != "https://api.stripe.com":
     _stripe_pages.append(STRIPE_API_BASE)
 SECURE_CSP = {

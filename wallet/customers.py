@@ -7,7 +7,7 @@ from wallet.models import StripeCustomer, Wallet
 
 
 def customer_of(wallet: Wallet) -> str:
-    """Id of the customer, made at the first need. Asked in parallel, Stripe gives one answer to one key, and one row is kept.
+    """Id of the customer, made at the first need. In parallel, Stripe gives one answer to one key, and one row is kept.
 
     Raises StripeUnavailable and StripeRefused.
     """

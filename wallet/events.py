@@ -15,7 +15,7 @@ from django.conf import settings
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
-from wallet import disputes, topups
+from wallet import cards, disputes, topups
 from wallet.models import StripeEvent
 from wallet.stripe_api import NotStripe, StripeRefused, StripeUnavailable
 from wallet.transactions import again_if_lost, rows
@@ -40,7 +40,15 @@ READERS: dict[str, Callable[[str], Follow]] = {
     "checkout.session.async_payment_succeeded": topups.heard_of_session,
     "checkout.session.async_payment_failed": topups.heard_of_session,
     "checkout.session.expired": topups.heard_of_session,
+    "customer.deleted": cards.heard_of_customer,
+    "customer.updated": cards.heard_of_customer,
+    "payment_intent.canceled": topups.heard_of_payment,
+    "payment_intent.payment_failed": topups.heard_of_payment,
+    "payment_intent.processing": topups.heard_of_payment,
     "payment_intent.succeeded": topups.heard_of_payment,
+    "payment_method.automatically_updated": cards.heard_of_card,
+    "payment_method.detached": cards.heard_of_card,
+    "payment_method.updated": cards.heard_of_card,
 }
 # Refunds. `charge.refunded` comes beside `refund.created`; staff see both.
 MONEY_BACK = ("refund.", "charge.refund")

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from celery import shared_task
 
-from wallet import disputes, events, grants, holds, invariants, proofs, seals, topups
+from wallet import auto_topup_mail, auto_topups, cards, disputes, events, grants, holds, invariants, proofs, seals, topups
 from wallet.reconciliation import runs
 from wallet.stripe_api import StripeRefused, StripeUnavailable
 
@@ -57,6 +57,13 @@ def _reconciled(back: timedelta) -> None:
         logger.info("Another process reconciles with Stripe at this moment.")
     except (StripeUnavailable, StripeRefused) as error:
         logger.warning("Reconciliation stopped, and goes on at its next time: %s", error)
+
+
+@shared_task
+def top_up_automatically() -> None:
+    cards.settle_unfinished()
+    auto_topups.charge_due()
+    auto_topup_mail.tell_stopped()
 
 
 @shared_task

@@ -18,7 +18,7 @@ from django.db.models import F
 from django.urls import reverse
 from django.utils import timezone
 
-from wallet import crediting, proofs, stripe_api
+from wallet import auto_topups, cards, crediting, proofs, stripe_api
 from wallet.crediting import FINAL
 from wallet.customers import customer_of
 from wallet.models import TopUp, Wallet
@@ -72,6 +72,8 @@ def settle(top_up_id: UUID, *, impatient: bool = False) -> Checkout:
     top_up = TopUp.objects.get(pk=top_up_id)
     if top_up.is_settled:
         return Checkout(top_up)
+    if top_up.is_automatic:
+        return Checkout(auto_topups.settle(top_up, impatient=impatient))
     if not top_up.session_id:
         return _resume(top_up)
     TopUp.objects.filter(pk=top_up_id).update(checked_at=timezone.now())
@@ -128,15 +130,14 @@ def settle_unfinished(limit: int = 200) -> int:
 
 def heard_of_session(session_id: str) -> Callable[[], None]:
     """What follows from a session, as Stripe tells it now, for a transaction of the caller's. Raises Parked."""
-    return _what_follows(stripe_api.session(session_id))
+    session = stripe_api.session(session_id)
+    return cards.heard_of_session(session_id) if session.mode == "setup" else _what_follows(session)
 
 
 def heard_of_payment(payment_intent_id: str) -> Callable[[], None]:
-    """The same of a payment that was made through a session."""
+    """The same of a payment, made through a session or automatically."""
     session = stripe_api.session_of_payment(payment_intent_id)
-    if session is None:
-        raise Parked(f"Payment {payment_intent_id} was not made through a session.")
-    return _what_follows(session)
+    return _what_follows(session) if session else auto_topups.heard_of_payment(payment_intent_id)
 
 
 def _what_follows(session: Session) -> Callable[[], None]:

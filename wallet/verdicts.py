@@ -1,4 +1,4 @@
-"""What a Checkout Session says about a top-up. Pure: no database, no Stripe.
+"""What a Checkout Session, or a payment without one, says about a top-up. Pure: no database, no Stripe.
 
 The rule: credit only what Stripe received, only for the order that we made, and only where Stripe says so in words that
 we know. Whatever doesn't add up is parked with a sentence for staff, never guessed.
@@ -7,7 +7,7 @@ we know. Whatever doesn't add up is parked with a sentence for staff, never gues
 from dataclasses import dataclass
 
 from wallet.models import TopUp
-from wallet.stripe_api import Session
+from wallet.stripe_api import Payment, Session
 
 State = TopUp.State
 
@@ -103,3 +103,44 @@ def _later(session: Session) -> Verdict:
 def _unknown(session: Session) -> Verdict:
     told = f"{session.status}, {session.payment_status}, payment {session.payment_intent_status}"
     return Verdict(State.PARKED, problem=f"Its status is not one we know: {told}.")
+
+
+def judge_payment(payment: Payment, top_up: TopUp, *, customer_id: str, livemode: bool) -> Verdict:
+    """What a payment made without a page, as Stripe tells it now, means for our automatic top-up."""
+    problem = _payment_difference(payment, top_up, customer_id, livemode)
+    if problem:
+        return Verdict(State.PARKED, problem=problem)
+    match payment.status:
+        case "succeeded" if payment.amount_received == payment.amount:
+            return Verdict(State.PAID, received_cents=payment.amount_received, tax_cents=0)
+        case "succeeded":
+            return Verdict(
+                State.PARKED, problem=f"It received {payment.amount_received} of {payment.amount} cents."
+            )
+        case "processing" | "requires_confirmation":
+            return Verdict(State.PENDING)
+        case "requires_payment_method" | "requires_action" | "canceled":
+            # Nobody is there to go on with it, so this one is over.
+            return Verdict(State.FAILED, problem=payment.message or f"The payment is {payment.status}.")
+    return Verdict(State.PARKED, problem=f"Its status is not one we know: {payment.status}.")
+
+
+def _payment_difference(payment: Payment, top_up: TopUp, customer_id: str, livemode: bool) -> str:
+    checks = [
+        (
+            top_up.payment_intent_id in (None, payment.id),
+            f"It is payment {payment.id}, not {top_up.payment_intent_id}.",
+        ),
+        (payment.top_up_id == str(top_up.pk), f"Its metadata names {payment.top_up_id} as its order."),
+        (payment.livemode == livemode, f"Its livemode is {payment.livemode}."),
+        (payment.currency == "usd", f"Its currency is {payment.currency}, not usd."),
+        (
+            payment.amount == top_up.amount_cents,
+            f"It asks {payment.amount} cents; the order was {top_up.amount_cents}.",
+        ),
+        (
+            payment.customer_id == customer_id,
+            f"Its customer is {payment.customer_id}, not {customer_id}.",
+        ),
+    ]
+    return next((sentence for holds, sentence in checks if not holds), "")

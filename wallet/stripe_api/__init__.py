@@ -5,6 +5,20 @@ library's objects. Never called inside a database transaction. Objects come at t
 whatever version an event was written in.
 """
 
+from wallet.stripe_api.cards import (
+    Card,
+    Payment,
+    SetupSession,
+    card,
+    charge_card,
+    create_portal_session,
+    create_setup_session,
+    default_card,
+    payment,
+    payment_of_top_up,
+    set_default_card,
+    setup_session,
+)
 from wallet.stripe_api.client import StripeBusy, StripeFailed, StripeRefused, StripeUnavailable
 from wallet.stripe_api.refunds import (
     StripeRefund,
@@ -26,20 +40,30 @@ from wallet.stripe_api.sessions import (
 from wallet.stripe_api.webhooks import NotStripe, read_event
 
 __all__ = [
+    "Card",
     "DisputeMovement",
     "NotStripe",
+    "Payment",
     "Session",
+    "SetupSession",
     "StripeBusy",
     "StripeFailed",
     "StripeRefund",
     "StripeDispute",
     "StripeRefused",
     "StripeUnavailable",
+    "card",
+    "charge_card",
     "create_customer",
+    "create_portal_session",
     "create_refund",
     "create_session",
+    "create_setup_session",
+    "default_card",
     "dispute",
     "dispute_from",
+    "payment",
+    "payment_of_top_up",
     "proof_of_payment",
     "read_event",
     "refund",
@@ -48,4 +72,6 @@ __all__ = [
     "session",
     "session_of_payment",
     "sessions_of_customer",
+    "set_default_card",
+    "setup_session",
 ]
