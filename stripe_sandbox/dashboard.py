@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime
 
-from . import sessions, webhooks
+from . import payment_page, sessions, webhooks
 from .context import Context
 from .http import Answer, Request, see_other
 from .returning import dollars
@@ -25,6 +25,8 @@ def answer(ctx: Context, request: Request) -> Answer | None:
     """None where the address belongs to another page."""
     if request.path == "/" and request.method in ("GET", "HEAD"):
         return _show(ctx)
+    if found := payment_page.answer(ctx, request):
+        return found
     if request.method != "POST":
         return None
     if match := RESEND.fullmatch(request.path):
@@ -50,6 +52,7 @@ def _show(ctx: Context) -> Answer:
         label=label,
         endpoints=joined([fill("endpoint.html", **_endpoint(one.body)) for one in endpoints]),
         sessions=joined([fill("session.html", **_session(ctx, one)) for one in sold]) or _none("sessions"),
+        payments=payment_page.rows(ctx) or _none("payments"),
         events=joined([fill("event.html", **_event(ctx, one)) for one in told]) or _none("events"),
     )
     return page("Stripe sandbox", content)
