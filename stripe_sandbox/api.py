@@ -11,12 +11,14 @@ from . import (
     account,
     balance,
     charges,
+    coupons,
     customers,
     disputes,
     endpoints,
     events,
     idempotency,
     intents,
+    invoices,
     off_session,
     params,
     payment_methods,
@@ -34,7 +36,7 @@ from .routes import Route
 
 # Refunds, disputes, payment methods and what else comes later each bring their rows here.
 MODULES: list[ModuleType] = [balance, charges, customers, endpoints, events, intents, off_session]
-MODULES += [account, payment_methods, portal, sessions, setup_intents, setup_sessions]
+MODULES += [account, coupons, invoices, payment_methods, portal, sessions, setup_intents, setup_sessions]
 MODULES += [disputes, payouts, refunds]
 ROUTES = [(route, route.pattern()) for module in MODULES for route in module.ROUTES]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from . import events
 from .balance import add_payment
 from .context import Context
-from .ids import new_id
+from .ids import new_id, random_text
 from .methods import Method
 from .params import Text
 from .routes import listing, retrieve
@@ -35,6 +35,8 @@ def attempt(ctx: Context, intent: Json, method: Method, payer: Json) -> Record:
     }
     # What comes after it goes by the method as well.
     private = {"balance_type": method.balance_type, "dispute": method.dispute, "refund": method.refund}
+    if "presentment_details" in intent:
+        fields["presentment_details"] = intent["presentment_details"]
     return ctx.create("charge", new_id("charge"), fields, private)
 
 
@@ -62,11 +64,13 @@ def _amounts(intent: Json) -> Json:
 def succeed(ctx: Context, charge: Record, method: Method) -> None:
     """The money has come: book it, and say so."""
     entry = add_payment(ctx, charge.body, method.balance_type)
+    charge.private["receipt"] = random_text(32)
     charge.body |= {
         "amount_captured": charge.body["amount"],
         "balance_transaction": entry.id,
         "captured": True,
         "paid": True,
+        "receipt_url": f"{ctx.settings.base_url}/receipts/{charge.private['receipt']}",
         "status": "succeeded",
     }
     ctx.store.save(charge)

@@ -11,6 +11,7 @@ from . import (
     payments,
     saved_control,
     sessions,
+    terms,
     upkeep,
     webhook_control,
 )
@@ -27,6 +28,8 @@ type Command = Callable[..., Json]
 
 def _pay(ctx: Context, given: Params, key: str) -> Json:
     session = ctx.get(sessions.KIND, key)
+    names = {"country": "country", "coupon": "code", "currency": "currency"}
+    terms.choose(session, **{name: given[key] for key, name in names.items() if key in given})
     method = payments.pay(ctx, session, given["method"], settle_now="settle" in given)
     return {"declined": method.failure_message} | _session(ctx, key)
 
@@ -50,7 +53,13 @@ COMMANDS: list[tuple[str, str, Command, Mapping[str, Field]]] = [
         "POST",
         r"/_sandbox/sessions/([^/]+)/pay",
         _pay,
-        {"method": Text(required=True, choices=tuple(METHODS)), "settle": Text(choices=("now",))},
+        {
+            "country": Text(),
+            "coupon": Text(),
+            "currency": Text(),
+            "method": Text(required=True, choices=tuple(METHODS)),
+            "settle": Text(choices=("now",)),
+        },
     ),
     ("POST", r"/_sandbox/sessions/([^/]+)/settle", _settle, {"outcome": Text(choices=("succeeds", "fails"))}),
     ("POST", r"/_sandbox/clock", _advance, {"seconds": Integer(required=True, least=1, most=400 * 86_400)}),

@@ -14,6 +14,7 @@ PREFIXES = {
     "customer": "cus_",
     "dispute": "du_",
     "event": "evt_",
+    "invoice": "in_",
     "item": "li_",
     "payment_intent": "pi_",
     "payment_method": "pm_",

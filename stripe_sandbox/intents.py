@@ -13,7 +13,10 @@ PATH = "/v1/payment_intents"
 
 
 def for_session(ctx: Context, session: Json, data: Json) -> Record:
-    """The intent behind a session. `data` is what the session was given as `payment_intent_data`."""
+    """The intent behind a session, for its total as it is now.
+
+    `data` is what the session was given as `payment_intent_data`.
+    """
     given = {
         "allowed_payment_method_types": session["allowed_payment_method_types"],
         "amount": session["amount_total"],

@@ -2,7 +2,7 @@
 
 import re
 
-from . import params, payments, portal_page, sessions, setup_page
+from . import documents, params, payments, portal_page, sessions, setup_page, terms, terms_page
 from .context import Context
 from .errors import ApiError
 from .http import Answer, Request, see_other
@@ -53,7 +53,7 @@ LATER: tuple[Choice, ...] = (
 def answer(ctx: Context, request: Request) -> Answer:
     if request.path == "/sandbox.css" and request.method == "GET":
         return style()
-    if found := portal_page.answer(ctx, request):
+    if found := portal_page.answer(ctx, request) or documents.answer(ctx, request):
         return found
     match = PAY.fullmatch(request.path)
     record = ctx.store.find(sessions.KIND, match[1]) if match else None
@@ -79,6 +79,8 @@ def _pay(ctx: Context, record: Record, request: Request) -> Answer:
     try:
         fields = dict(params.pairs(request.body.decode(errors="replace")))
         with ctx.store.savepoint():
+            if "terms" in fields:
+                return _choose(ctx, record, request, fields)
             method = payments.pay(ctx, record, fields.get("method", ""))
     except ApiError as error:
         return _show(ctx, record, error=error.message, status=error.status)
@@ -87,6 +89,15 @@ def _pay(ctx: Context, record: Record, request: Request) -> Answer:
     return _show(
         ctx, record, error=f"{method.failure_message} Nothing was paid. You can choose another way to pay."
     )
+
+
+def _choose(ctx: Context, record: Record, request: Request, fields: dict[str, str]) -> Answer:
+    """The country, the code or the currency; then the page again, with other amounts."""
+    terms.choose(
+        record, country=fields.get("country"), code=fields.get("code"), currency=fields.get("currency")
+    )
+    ctx.store.save(record)
+    return see_other(request.path)
 
 
 def _show(ctx: Context, record: Record, *, error: str = "", status: int = 200) -> Answer:
@@ -98,6 +109,7 @@ def _show(ctx: Context, record: Record, *, error: str = "", status: int = 200) -
     if session["status"] == "complete":
         text = {
             "paid": "The payment was made. You can close this page.",
+            "no_payment_required": "Nothing had to be paid. You can close this page.",
             "unpaid": "The bank debit was started. Its result comes to the shop by itself.",
         }[session["payment_status"]]
         return over(session, "This checkout is complete", text)
@@ -107,9 +119,11 @@ def _show(ctx: Context, record: Record, *, error: str = "", status: int = 200) -
         total=dollars(session["amount_total"]),
         currency=session["currency"].upper(),
         items=joined([_item(item) for item in record.private["items"]]),
+        amounts=terms_page.amounts(session),
+        presented=terms_page.presented(record),
+        terms=terms_page.forms(record),
         error=error_box(error),
-        choices=joined(_choices(ctx, session, CHOICES)),
-        later=joined(_choices(ctx, session, LATER)),
+        ways=_ways(ctx, session),
         payer=_payer(session),
         cancel=link("cancel", cancel_url(session), "Cancel and go back"),
     )
@@ -117,8 +131,17 @@ def _show(ctx: Context, record: Record, *, error: str = "", status: int = 200) -
     return page(title, content, status=status, form_targets=origin(session["success_url"]))
 
 
+def _ways(ctx: Context, session: Json) -> Markup:
+    """The ways to pay; one button where nothing has to be paid."""
+    if not session["amount_total"]:
+        texts = {"label": "Complete without paying", "hint": "The discount covers all of it"}
+        return fill("choice.html", method="card", key="pay-card", **texts)
+    choices = joined(_choices(ctx, session, CHOICES))
+    return fill("ways.html", choices=choices, later=joined(_choices(ctx, session, LATER)))
+
+
 def _item(item: Json) -> Markup:
-    data = {"name": item["description"], "amount": dollars(item["amount_total"])}
+    data = {"name": item["description"], "amount": dollars(item["amount_subtotal"])}
     return fill("item.html", quantity=f"{item['quantity']} × " if item["quantity"] > 1 else "", **data)
 
 

@@ -1,7 +1,8 @@
 """What the shopper does: pay an open session in one of the ways offered; and what the bank does later."""
 
-from . import events, intents, schedule
+from . import events, intents, invoices, presentment, schedule, terms
 from .context import Context
+from .customers import ADDRESS_PARTS
 from .errors import invalid
 from .methods import METHODS, Method
 from .sessions import EXPIRY, KIND, not_open
@@ -9,6 +10,12 @@ from .store import Json, Record
 
 SETTLEMENT = "settle_payment"
 NOBODY: Json = {"address": None, "email": None, "name": None, "phone": None}
+NO_DETAILS: Json = NOBODY | {
+    "business_name": None,
+    "individual_name": None,
+    "tax_exempt": "none",
+    "tax_ids": None,
+}
 
 
 def pay(ctx: Context, session: Record, name: str, *, settle_now: bool = False) -> Method:
@@ -23,11 +30,15 @@ def pay(ctx: Context, session: Record, name: str, *, settle_now: bool = False) -
         raise invalid(f"This session does not offer the method '{name[:40]}'.", param="method")
     if session.body["status"] != "open":
         raise not_open(session.body)
+    terms.settle_location(session)
+    if not session.body["amount_total"]:
+        _complete(ctx, session, "no_payment_required")
+        return method
     intent = _intent(ctx, session)
-    intents.confirm(ctx, intent, method, session.body["customer_details"] or NOBODY)
+    intents.confirm(ctx, intent, method, _payer(session))
     if intent.body["status"] == "requires_payment_method":
         return method
-    _complete(ctx, session, paid=intent.body["status"] == "succeeded")
+    _complete(ctx, session, "paid" if intent.body["status"] == "succeeded" else "unpaid")
     if method.settles_later:
         session.private["method"] = method.name
         ctx.store.save(session)
@@ -39,19 +50,57 @@ def pay(ctx: Context, session: Record, name: str, *, settle_now: bool = False) -
 
 
 def _intent(ctx: Context, session: Record) -> Record:
-    if session.body["payment_intent"]:
-        return ctx.get("payment_intent", session.body["payment_intent"])
-    intent = intents.for_session(ctx, session.body, session.private["intent"])
-    session.body["payment_intent"] = intent.id
+    """The session's intent, for what it costs by now: the shopper may have changed that after a decline."""
+    body = session.body
+    if body["payment_intent"]:
+        intent = ctx.get("payment_intent", body["payment_intent"])
+        intent.body.pop("presentment_details", None)
+    else:
+        intent = intents.for_session(ctx, body, session.private["intent"])
+        body["payment_intent"] = intent.id
+    intent.body |= presentment.details(body["amount_total"], session.private["choices"]["currency"])
+    intent.body["amount"] = body["amount_total"]
+    ctx.store.save(intent)
     ctx.store.save(session)
     return intent
 
 
-def _complete(ctx: Context, session: Record, *, paid: bool) -> None:
+def _payer(session: Record) -> Json:
+    """What billing_details of the charge say."""
+    details = session.body["customer_details"] or NOBODY
+    country = session.private["choices"]["country"]
+    return details | {"address": dict.fromkeys(ADDRESS_PARTS) | {"country": country}} if country else details
+
+
+def _complete(ctx: Context, session: Record, payment_status: str) -> None:
     schedule.cancel(ctx, EXPIRY, session.id)
-    session.body |= {"status": "complete", "payment_status": "paid" if paid else "unpaid"}
+    choices = session.private["choices"]
+    session.body |= {"status": "complete", "payment_status": payment_status}
+    session.body |= presentment.details(session.body["amount_total"], choices["currency"])
+    if choices["country"]:
+        _locate(ctx, session, _payer(session)["address"])
+    if payment_status != "unpaid":
+        _invoice(ctx, session)
     ctx.store.save(session)
     events.emit(ctx, "checkout.session.completed", session)
+
+
+def _locate(ctx: Context, session: Record, address: Json) -> None:
+    """The address that was typed in is the session's, and the customer's where the shop wants that."""
+    session.body["customer_details"] = (session.body["customer_details"] or NO_DETAILS) | {"address": address}
+    if session.private["choices"]["update"].get("address") != "auto":
+        return
+    customer = ctx.get("customer", session.body["customer"])
+    if customer.body["address"] != address:
+        previous = {"address": customer.body["address"]}
+        customer.body["address"] = address
+        ctx.store.save(customer)
+        events.emit(ctx, "customer.updated", customer, previous=previous)
+
+
+def _invoice(ctx: Context, session: Record) -> None:
+    if (session.body["invoice_creation"] or {}).get("enabled"):
+        session.body["invoice"] = invoices.of_session(ctx, session).id
 
 
 def settle(ctx: Context, session_id: str, *, succeeds: bool | None = None) -> None:
@@ -65,6 +114,7 @@ def settle(ctx: Context, session_id: str, *, succeeds: bool | None = None) -> No
     intents.finish(ctx, intent, METHODS[outcomes[succeeds]])
     if intent.body["status"] == "succeeded":
         session.body["payment_status"] = "paid"
+        _invoice(ctx, session)
         ctx.store.save(session)
         events.emit(ctx, "checkout.session.async_payment_succeeded", session)
     else:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from . import events, line_items, schedule
+from . import events, line_items, schedule, terms
 from .context import Context
 from .errors import ApiError, invalid, refused, unsupported
 from .ids import new_id
@@ -24,7 +24,7 @@ EXPIRY = "expire_session"
 
 UNSUPPORTED = (
     "after_expiration branding_settings consent_collection custom_fields custom_text customer_account"
-    " customer_update discounts excluded_payment_method_types integration_identifier managed_payments"
+    " excluded_payment_method_types integration_identifier managed_payments"
     " name_collection optional_items origin_context payment_method_collection payment_method_configuration"
     " payment_method_data payment_method_options permissions phone_number_collection redirect_on_completion"
     " return_url saved_payment_method_options shipping_address_collection shipping_options"
@@ -35,13 +35,21 @@ UNSUPPORTED = (
 UNSUPPORTED_OF_INTENT = "application_fee_amount on_behalf_of shipping transfer_data transfer_group"
 
 
+INVOICE = Nested(
+    {
+        **dict.fromkeys(["account_tax_ids", "custom_fields", "issuer", "rendering_options"], Unsupported()),
+        "description": Text(longest=1_500),
+        "footer": Text(longest=5_000),
+        "metadata": Metadata(),
+    }
+)
 CREATE: dict[str, Field] = {
     **EXPAND,
     **dict.fromkeys(UNSUPPORTED.split(), Unsupported()),
     "adaptive_pricing": Nested({"enabled": Boolean()}),
-    "allow_promotion_codes": Boolean(only=False),
+    "allow_promotion_codes": Boolean(),
     "allowed_payment_method_types": Many(Text()),
-    "automatic_tax": Nested({"enabled": Boolean(required=True, only=False), "liability": Unsupported()}),
+    "automatic_tax": Nested({"enabled": Boolean(required=True), "liability": Unsupported()}),
     "billing_address_collection": Text(choices=("auto", "required")),
     "cancel_url": Address(),
     "client_reference_id": Text(longest=200),
@@ -49,10 +57,12 @@ CREATE: dict[str, Field] = {
     "customer": Text(),
     "customer_creation": Text(choices=("if_required",)),
     "customer_email": Text(longest=800),
-    "expires_at": Integer(),
-    "invoice_creation": Nested(
-        {"enabled": Boolean(required=True, only=False), "invoice_data": Unsupported()}
+    "customer_update": Nested(
+        dict.fromkeys(("address", "name", "shipping"), Text(choices=("auto", "never")))
     ),
+    "discounts": Many(Nested({"coupon": Text(), "promotion_code": Text()})),
+    "expires_at": Integer(),
+    "invoice_creation": Nested({"enabled": Boolean(required=True), "invoice_data": INVOICE}),
     "line_items": line_items.FIELD,
     "locale": Text(longest=10),
     "metadata": Metadata(),
@@ -111,9 +121,23 @@ def _payment(ctx: Context, params: Params, key: str) -> tuple[Json, Json]:
     items = line_items.build(ctx, params.get("line_items", []))
     if params.get("currency", line_items.CURRENCY).lower() != line_items.CURRENCY:
         raise invalid("The currency differs from that of the line items.", param="currency")
-    private = {"items": items, "intent": params.get("payment_intent_data", {})}
-    private["intent"]["metadata"] = merged({}, private["intent"].get("metadata", {}))
-    return _amounts(items), private
+    fields, choices = terms.begin(ctx, params, items)
+    invoice = params.get("invoice_creation", {"enabled": False})
+    if invoice["enabled"]:
+        fields["invoice_creation"] = _invoice_creation(params)
+    data = params.get("payment_intent_data", {})
+    data["metadata"] = merged({}, data.get("metadata", {}))
+    private = {"items": items, "intent": data, "choices": choices}
+    return fields | {"currency": line_items.CURRENCY}, private | {"invoice": invoice.get("invoice_data", {})}
+
+
+def _invoice_creation(params: Params) -> Json:
+    if "customer" not in params:
+        raise unsupported("invoices without a customer", param="invoice_creation[enabled]")
+    nothing = ("account_tax_ids", "custom_fields", "description", "footer", "issuer", "rendering_options")
+    given = params["invoice_creation"].get("invoice_data", {})
+    given["metadata"] = merged({}, given.get("metadata", {}))
+    return {"enabled": True, "invoice_data": dict.fromkeys(nothing) | given}
 
 
 def _constant() -> Json:
@@ -160,22 +184,6 @@ def _told(params: Params) -> Json:
         "customer_creation": None if "customer" in params else "if_required",
         "metadata": merged({}, params.get("metadata", {})),
         "payment_method_types": offered,
-    }
-
-
-def _amounts(items: list[Json]) -> Json:
-    def total(name: str) -> int:
-        return sum(item[name] for item in items)
-
-    return {
-        "amount_subtotal": total("amount_subtotal"),
-        "amount_total": total("amount_total"),
-        "currency": line_items.CURRENCY,
-        "total_details": {
-            "amount_discount": total("amount_discount"),
-            "amount_shipping": 0,
-            "amount_tax": total("amount_tax"),
-        },
     }
 
 

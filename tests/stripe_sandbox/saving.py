@@ -49,7 +49,7 @@ def card(sandbox: Sandbox, customer: str, name: str = "visa") -> str:
 
 def told(client: stripe.StripeClient, customer: str) -> list[str]:
     """The kinds of event about this customer and what it owns, oldest first."""
-    found = []
+    found: list[str] = []
     for event in client.v1.events.list({"limit": 100}).data:
         data = event.data.to_dict()
         owner = data["object"].get("customer") or data.get("previous_attributes", {}).get("customer")

@@ -86,8 +86,9 @@ def test_a_decline_is_stored_under_its_key(shared: Sandbox, client: Any) -> None
 
 def test_a_declined_intent_is_confirmed_with_another_card(shared: Sandbox, client: Any) -> None:
     customer = customer_of(client)
-    error = declined(client, charging(customer, card(shared, customer, "declines_later")))
-    key = error.error.payment_intent.id
+    key = declined(
+        client, charging(customer, card(shared, customer, "declines_later"))
+    ).error.payment_intent.id
     with pytest.raises(stripe.InvalidRequestError, match="missing a payment method"):
         client.v1.payment_intents.confirm(key)
     other = card(shared, customer)
@@ -97,7 +98,8 @@ def test_a_declined_intent_is_confirmed_with_another_card(shared: Sandbox, clien
         with pytest.raises(stripe.InvalidRequestError) as caught:
             verb(key)
         assert caught.value.code == "payment_intent_unexpected_state"
-        assert caught.value.error.payment_intent.id == key
+        error: Any = caught.value.error
+        assert error.payment_intent.id == key
 
 
 def test_an_intent_is_made_first_and_confirmed_then(shared: Sandbox, client: Any) -> None:

@@ -46,7 +46,8 @@ REFUSED: list[tuple[str, dict[str, Any], str, str | None]] = [
     ("51 pairs", payment(metadata={f"k{n}": "v" for n in range(51)}), "metadata", None),
     ("long key", payment(metadata={"k" * 41: "v"}), f"metadata[{'k' * 41}]", None),
     ("long value", payment(metadata={"k": "v" * 501}), "metadata[k]", None),
-    ("tax", payment(automatic_tax={"enabled": True}), "automatic_tax[enabled]", "sandbox_unsupported"),
+    ("tax", payment(automatic_tax={"enabled": True, "liability": {"type": "self"}}),
+     "automatic_tax[liability]", "sandbox_unsupported"),
     ("too many levels", payment(expand=["a.b.c.d.e"]), "expand", None),
 ]  # fmt: skip
 
