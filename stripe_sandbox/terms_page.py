@@ -55,7 +55,7 @@ def _percent(code: str, name: str) -> str:
 def _select(name: str, label: str, named: dict[str, str], chosen: str | None) -> Markup:
     options = joined(
         [
-            fill("selected.html" if code == chosen else "option.html", value=code, text=text)
+            fill("selected.html" if code == chosen else "plain_option.html", value=code, text=text)
             for code, text in named.items()
         ]
     )
