@@ -118,7 +118,9 @@ def _fields(charge: Json, amount: int, reason: str, status: str) -> Json:
 
 
 def withdraw(ctx: Context, dispute: Record) -> None:
-    """Take the amount and the fee. ApiError where that was done."""
+    """Take the amount and the fee. ApiError where that was done, and for an inquiry."""
+    if dispute.body["status"].startswith("warning_"):
+        raise _wrong_state(dispute)
     if dispute.private["entries"]:
         raise refused(f"The funds of dispute {dispute.id} were withdrawn before.")
     text = f"Chargeback withdrawal for {dispute.body['charge']}"

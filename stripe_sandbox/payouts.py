@@ -37,9 +37,9 @@ def start(ctx: Context, amount: int | None, *, status: str) -> Record:
         message = "You have insufficient funds in your Stripe account for this transfer."
         raise refused(message, param="amount", code="balance_insufficient")
     payout = ctx.create(KIND, new_id(KIND), _fields(ctx, given, automatic=amount is None))
+    payout.body["balance_transaction"] = book(ctx, Entry(KIND, -given, payout.id)).id
     if amount is None:
         _mark(ctx, payout.id)
-    payout.body["balance_transaction"] = book(ctx, Entry(KIND, -given, payout.id)).id
     ctx.store.save(payout)
     events.emit(ctx, "payout.created", payout)
     if status == "paid":
@@ -68,7 +68,7 @@ def _fields(ctx: Context, amount: int, *, automatic: bool) -> Json:
 
 
 def _mark(ctx: Context, payout_id: str) -> None:
-    """Every entry that is available and went out with no other payout goes out with this one."""
+    """What is available and went out with no other payout goes out with this one, its own entry included."""
     sql = """UPDATE objects SET private = json_set(private, '$.payout', ?)
              WHERE kind = 'balance_transaction' AND json_extract(private, '$.payout') IS NULL
              AND json_extract(body, '$.available_on') <= ?"""
@@ -107,13 +107,13 @@ def _leave(ctx: Context, payout: Record, status: str, sources: tuple[str, ...]) 
 def return_debit(ctx: Context, charge: Record) -> None:
     """A bank debit that had succeeded comes back: the charge has failed after all, its intent stays as it is.
 
-    ApiError for a card, and for what has not succeeded or was refunded in part.
+    ApiError for a card, and for what has not succeeded or was refunded or disputed.
     """
     body = charge.body
     if body["payment_method_details"]["type"] == "card" or body["status"] != "succeeded":
         raise refused(f"Charge {charge.id} is no bank debit that has succeeded.")
-    if body["amount_refunded"]:
-        raise refused(f"Charge {charge.id} was refunded.")
+    if body["amount_refunded"] or body["disputed"]:
+        raise refused(f"Charge {charge.id} was refunded or disputed.")
     text = f"Payment failure refund for {charge.id}"
     entry = Entry(
         "payment_failure_refund", -body["amount"], charge.id, category="charge_failure", description=text

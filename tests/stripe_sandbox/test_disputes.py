@@ -60,6 +60,7 @@ def test_an_inquiry_moves_nothing_and_leaves_the_charge_refundable(shared: Sandb
     charge = buy(shared)
     made = dispute(shared, charge, inquiry="true")
     assert (made.status, made.balance_transactions) == ("warning_needs_response", [])
+    assert shared.request("POST", f"/_sandbox/disputes/{made.id}/withdraw").status == 400
     assert made.is_charge_refundable
     shared.client().v1.refunds.create({"charge": charge, "amount": 400})
     assert listed(shared, charge)[0].status == "warning_needs_response"

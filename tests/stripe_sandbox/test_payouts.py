@@ -37,7 +37,9 @@ def test_all_that_is_available_is_paid_out_with_its_entries(own: Sandbox) -> Non
     assert (payout["amount"], payout["status"], payout["automatic"]) == (941, "paid", True)
     assert moved(own, payout["id"]) == [("payout", -941, 0)]
     v1 = own.client().v1
-    assert [one.source for one in v1.balance_transactions.list({"payout": payout["id"]})] == [charge]
+    # As at Stripe, its own entry is among them, so that they add up to nothing.
+    went = v1.balance_transactions.list({"payout": payout["id"]}).data
+    assert [(one.source, one.net) for one in went] == [(payout["id"], -941), (charge, 941)]
     assert [one.id for one in v1.payouts.list({"status": "paid"})] == [payout["id"]]
     later = v1.payouts.list({"arrival_date": {"gt": payout["arrival_date"]}})
     assert (later.data, balance(own)) == ([], (0, 941))
