@@ -4,7 +4,7 @@ import re
 
 from . import documents, params, payments, portal_page, sessions, setup_page, terms, terms_page
 from .context import Context
-from .errors import ApiError
+from .errors import ApiError, invalid
 from .http import Answer, Request, see_other
 from .methods import METHODS
 from .returning import cancel_url, dollars, error_box, link, message, origin, over, shop, success_url
@@ -93,6 +93,8 @@ def _pay(ctx: Context, record: Record, request: Request) -> Answer:
 
 def _choose(ctx: Context, record: Record, request: Request, fields: dict[str, str]) -> Answer:
     """The country, the code or the currency; then the page again, with other amounts."""
+    if "code" in fields and not record.body["allow_promotion_codes"]:
+        raise invalid("This session takes no codes.", param="code")
     terms.choose(
         record, country=fields.get("country"), code=fields.get("code"), currency=fields.get("currency")
     )
