@@ -2,14 +2,14 @@
 
 from django.urls import path
 
-from wallet import lookup_views, views
+from wallet import lookup_views, views, webhook
 
 urlpatterns = [
     path("", views.wallet, name="wallet"),
     path("top-ups/", views.top_up_create, name="top_up_create"),
     path("top-ups/check/", lookup_views.top_up_check, name="top_up_check"),
     path("top-ups/<uuid:top_up_id>/", views.top_up, name="top_up"),
-    path("stripe/webhook/", views.stripe_webhook, name="stripe_webhook"),
+    path("stripe/webhook/", webhook.stripe_webhook, name="stripe_webhook"),
     # Without its last slash too, because a redirect would lose the event.
-    path("stripe/webhook", views.stripe_webhook),
+    path("stripe/webhook", webhook.stripe_webhook),
 ]

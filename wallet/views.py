@@ -1,7 +1,6 @@
-"""The wallet's pages, and the door for Stripe's events."""
+"""The wallet's pages."""
 
 import datetime
-import functools
 import logging
 import uuid
 from contextlib import suppress
@@ -9,26 +8,22 @@ from typing import cast
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.db import DatabaseError, transaction
 from django.db.models import Case, Q, QuerySet, When
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.http.request import UnreadablePostError
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import User
-from wallet import events, grants, history, invariants, ledger, proofs, stories, stripe_api, tasks, topups
+from wallet import grants, history, invariants, ledger, proofs, stories, topups
 from wallet.forms import TopUpForm, dollars, presets
 from wallet.models import Code, Hold, TopUp, Transfer, Wallet
 from wallet.presentment import presented
-from wallet.stripe_api import NotStripe, StripeRefused, StripeUnavailable
+from wallet.stripe_api import StripeRefused, StripeUnavailable
 from wallet.wallets import wallet_of
 
 logger = logging.getLogger(__name__)
 
-LARGEST_EVENT = 1024 * 1024
 HOLDS_SHOWN = 20
 TOP_UPS_SHOWN = 20
 FAILURES_SHOWN = datetime.timedelta(days=7)
@@ -112,28 +107,6 @@ def top_up(request: HttpRequest, top_up_id: uuid.UUID) -> HttpResponse:
     return response
 
 
-@csrf_exempt
-@require_POST
-def stripe_webhook(request: HttpRequest) -> HttpResponse:
-    """Verify, store, answer; the work comes later. 2xx means stored, so anything else makes Stripe send it again."""
-    if not settings.STRIPE_WEBHOOK_SECRET.strip():
-        return _answer("No webhook secret is set.", 503)
-    try:
-        body = _body(request)
-        if body is None:
-            return _answer("The body is too large.", 413)
-        event = stripe_api.read_event(body, request.headers.get("Stripe-Signature"))
-        is_new = events.store(event)
-    except (NotStripe, UnreadablePostError) as error:
-        return _answer(str(error), 400)
-    except DatabaseError:
-        logger.exception("A Stripe event could not be stored; Stripe will send it again.")
-        return _answer("The event could not be stored.", 503)
-    if is_new:
-        transaction.on_commit(functools.partial(tasks.hint, event["id"]))
-    return _answer("Stored.", 200)
-
-
 def _told_of(mine: TopUp) -> dict[str, object]:
     """What was paid for a top-up, Stripe's papers, and the correction that took it back."""
     if proofs.is_incomplete(mine):
@@ -203,19 +176,3 @@ def _id(text: str) -> int | None:
     """A transfer's id from an address; anything else shows the newest page."""
     is_number = text.isascii() and text.isdigit() and len(text) < 20
     return min(int(text), LARGEST_ID) if is_number else None
-
-
-def _body(request: HttpRequest) -> bytes | None:
-    """The raw body, or None where it is larger than an event can be; never more than that is read."""
-    length = request.META.get("CONTENT_LENGTH") or "0"
-    if length.isdigit() and int(length) > LARGEST_EVENT:
-        return None
-    # Django reads no body that does not say its length.
-    is_chunked = "chunked" in request.headers.get("Transfer-Encoding", "").lower()
-    source = request.META["wsgi.input"] if is_chunked else request
-    body = source.read(LARGEST_EVENT + 1)
-    return None if len(body) > LARGEST_EVENT else body
-
-
-def _answer(text: str, status: int) -> HttpResponse:
-    return HttpResponse(f"{text}\n", status=status, content_type="text/plain; charset=utf-8")

@@ -100,6 +100,12 @@ def headers() -> dict[str, str | None]:
         "a day ahead": signature(BODY, shift=86_400),
         "301 s ahead": signature(BODY, shift=303),
         "two times": f"t={int(time.time())},{signature(BODY, shift=86_400)}",
+        "sent twice": f"{good},{good}",
+        "sent twice, forged first": f"{at},v1={'0' * 64}, {good}",
+        "64 KB": f"{good}," + "v1=0," * 13_000,
+        "time in other digits": good.replace("t=1", "t=\u0661"),
+        "time before all times": f"t=-{int(time.time())},{v1}",
+        "time too long": f"t={'9' * 5000},{v1}",
     }
 
 
@@ -112,6 +118,16 @@ def test_a_forged_signature_is_refused(name: str, django_assert_num_queries: Any
 @pytest.mark.parametrize("shift", [-297, 297])
 def test_clocks_may_differ_by_five_minutes(shift: int) -> None:
     assert send(BODY, signature(BODY, shift=shift)).status_code == 200
+
+
+@pytest.mark.parametrize("shift", [-301, 301])
+def test_a_second_later_it_is_too_late(shift: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replayed later, the same bytes are refused."""
+    header, now = signature(BODY), time.time()
+    monkeypatch.setattr(time, "time", lambda: now - shift)
+    assert send(BODY, header).status_code == 400
+    monkeypatch.setattr(time, "time", lambda: now - shift * 0.99)
+    assert send(BODY, header).status_code == 200
 
 
 def test_one_of_two_signatures_is_enough() -> None:
@@ -208,8 +224,14 @@ def test_the_last_of_two_equal_keys_counts_everywhere() -> None:
     assert StripeEvent.objects.get().payload["id"] == "evt_1"
 
 
+def could_be() -> str:
+    """A signature of these minutes that nobody made."""
+    return f"t={int(time.time())},v1={'0' * 64}"
+
+
 def test_large_bodies_are_refused_by_their_length() -> None:
-    assert send(b"x" * 10_000_000, "t=1,v1=0").status_code == 413
+    assert send(b"x" * 10_000_000, could_be()).status_code == 413
+    assert send(b"x" * 10_000_000, "t=1,v1=0").status_code == 400
 
 
 class Endless(io.RawIOBase):
@@ -227,8 +249,19 @@ class Endless(io.RawIOBase):
 def test_chunked_bodies_are_read_only_so_far() -> None:
     body = Endless()
     extra = {"wsgi.input": body, "HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
-    assert send(b"", "t=1,v1=0", **extra).status_code == 413
+    assert send(b"", could_be(), **extra).status_code == 413
     assert body.count <= 1024 * 1024 + 1
+
+
+BY_BODY = {"wrong", "of another body", "another secret", "empty secret"}
+
+
+@pytest.mark.parametrize("name", sorted(headers().keys() - BY_BODY))
+def test_of_a_body_whose_signature_can_fit_nothing_no_byte_is_read(name: str) -> None:
+    body = Endless()
+    extra = {"wsgi.input": body, "HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
+    assert send(b"", headers()[name], **extra).status_code == 400
+    assert body.count == 0
 
 
 def test_a_chunked_event_is_read() -> None:

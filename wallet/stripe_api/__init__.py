@@ -37,7 +37,7 @@ from wallet.stripe_api.sessions import (
     session_of_payment,
     sessions_of_customer,
 )
-from wallet.stripe_api.webhooks import NotStripe, read_event
+from wallet.stripe_api.webhooks import NotStripe, read_event, signature_of
 
 __all__ = [
     "Card",
@@ -74,4 +74,5 @@ __all__ = [
     "sessions_of_customer",
     "set_default_card",
     "setup_session",
+    "signature_of",
 ]
