@@ -158,9 +158,16 @@ def _fields(charge: Json, params: Params, amount: int) -> Json:
         fields["destination_details"] = {"card": {**card, "type": "refund"}, "type": "card"}
     paid = charge.get("presentment_details")
     if paid:
-        share = (2 * paid["presentment_amount"] * amount + charge["amount"]) // (2 * charge["amount"])
-        fields["presentment_details"] = paid | {"presentment_amount": share}
+        # Of what is refunded by now, less what was before: the parts add up to exactly what was paid.
+        before = charge["amount_refunded"]
+        shares = [_share(charge, paid["presentment_amount"], cents) for cents in (before, before + amount)]
+        fields["presentment_details"] = paid | {"presentment_amount": shares[1] - shares[0]}
     return fields
+
+
+def _share(charge: Json, whole: int, cents: int) -> int:
+    """The part of `whole` that these cents of the charge are, halves rounded up."""
+    return (2 * whole * cents + charge["amount"]) // (2 * int(charge["amount"]))
 
 
 def _next_action(ctx: Context, charge: Json, params: Params) -> Json:
@@ -201,7 +208,7 @@ def fail(ctx: Context, refund: Record, reason: str = "unknown") -> None:
     previous = _leave(ctx, refund, "failed", ("pending", "requires_action", "succeeded"))
     refund.body["failure_reason"] = reason
     _undo(ctx, refund)
-    _tell(ctx, refund, previous)
+    _tell(ctx, refund, previous | {"failure_reason": None})
     events.emit(ctx, "refund.failed", refund)
 
 

@@ -5,13 +5,13 @@ from typing import Any
 from tests.stripe_sandbox.process import Sandbox, payment
 
 
-def buy(sandbox: Sandbox, method: str = "card", cents: int = 1_000) -> str:
-    """The charge of a session that was paid in this way."""
+def buy(sandbox: Sandbox, method: str = "card", cents: int = 1_000, **choices: str) -> str:
+    """The charge of a session that was paid in this way; `choices` are the shopper's, such as a currency."""
     v1 = sandbox.client().v1
     items = payment()["line_items"]
     items[0]["price_data"]["unit_amount"] = cents
     session = v1.checkout.sessions.create(payment(line_items=items))
-    sandbox.command(f"sessions/{session.id}/pay", method=method, settle="now")
+    sandbox.command(f"sessions/{session.id}/pay", method=method, settle="now", **choices)
     intent: Any = v1.payment_intents.retrieve(
         str(v1.checkout.sessions.retrieve(session.id).payment_intent), {"expand": ["latest_charge"]}
     )

@@ -99,6 +99,15 @@ def test_a_refund_of_a_bank_debit_has_its_own_type(shared: Sandbox) -> None:
     assert moved(shared, made.id) == [("payment_refund", -250, 0)]
 
 
+def test_shoppers_get_back_what_they_paid_in_their_own_currency(shared: Sandbox) -> None:
+    charge = buy(shared, currency="eur")
+    parts = [refund(shared, charge, amount=cents) for cents in (333, 333, 334)]
+    back = [part.presentment_details.presentment_amount for part in parts]
+    assert back == [306, 307, 307]
+    assert sum(back) == charge_of(shared, charge).presentment_details.presentment_amount == 920
+    assert [part.amount for part in parts] == [333, 333, 334]
+
+
 def test_a_pending_refund_succeeds_by_itself(own: Sandbox, receiver: Receiver) -> None:
     charge = buy(own, "refund_pends")
     made = refund(own, charge, amount=400)
@@ -130,6 +139,8 @@ def test_a_refund_that_had_succeeded_fails_later(own: Sandbox) -> None:
     # The charge can be refunded again.
     assert counted(own, charge) == (0, False)
     assert told(own, made.id)[-1] == ("refund.failed", "failed")
+    [updated] = own.client().v1.events.list({"type": "refund.updated"}).data
+    assert updated.data.to_dict()["previous_attributes"] == {"failure_reason": None, "status": "succeeded"}
     assert refund(own, charge, amount=1_000).status == "succeeded"
 
 
