@@ -167,7 +167,8 @@ def _fields(charge: Json, params: Params, amount: int) -> Json:
 
 def _share(charge: Json, whole: int, cents: int) -> int:
     """The part of `whole` that these cents of the charge are, halves rounded up."""
-    return (2 * whole * cents + charge["amount"]) // (2 * int(charge["amount"]))
+    of = int(charge["amount"])
+    return (2 * whole * cents + of) // (2 * of)
 
 
 def _next_action(ctx: Context, charge: Json, params: Params) -> Json:
