@@ -22,7 +22,7 @@ from logs import call_ids
 from logs.models import Call, RejectedCall
 from pricing.money import NANO_PER_CENT, usd
 from wallet import invariants
-from wallet.models import Hold, Proposal, StripeEvent, TopUp
+from wallet.models import Dispute, Hold, Proposal, StripeEvent, TopUp
 from wallet.reconciliation import runs
 
 REFRESH_SECONDS = 30.0
@@ -117,6 +117,13 @@ def _waiting(now: datetime) -> tuple[Number, ...]:
             "for a second person",
             _list("wallet_proposal", state__exact="waiting"),
         ),
+        _disputes(),
+        _alarm(
+            "Unclear disputes",
+            Dispute.objects.exclude(problem="").count(),
+            "do not add up",
+            _list("wallet_dispute", stage="unclear"),
+        ),
         _alarm(
             "Parked top-ups", parked_top_ups, "do not add up", _list("wallet_topup", state__exact="parked")
         ),
@@ -169,6 +176,16 @@ def _stripe(now: datetime) -> Number:
 
 def _ago(now: datetime, then: datetime) -> str:
     return f"{int((now - then).total_seconds() // 60):,} min ago"
+
+
+def _disputes() -> Number:
+    """What banks wait for, and until when; a deadline that passes is money lost."""
+    due = Dispute.objects.filter(status__in=Dispute.TO_ANSWER).order_by("evidence_due_at")
+    deadlines = list(due.values_list("evidence_due_at", flat=True))
+    first = next((each for each in deadlines if each is not None), None)
+    note = f"next by {first:%-d %b %H:%M} UTC" if first else "no deadline"
+    address = _list("wallet_dispute", stage="answer")
+    return _alarm("Disputes to answer", len(deadlines), note if deadlines else "nothing is due", address)
 
 
 def _in(count: int, what: str) -> str:

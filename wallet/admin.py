@@ -11,9 +11,11 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 import wallet.admin_checks
+import wallet.admin_disputes
+import wallet.admin_payments
 import wallet.admin_stripe  # noqa: F401 (registers its pages)
 from accounts.acting import ActingAdmin, button
-from pricing.money import NANO_PER_CENT, usd
+from pricing.money import usd
 from staff.admin import ReadOnlyAdmin, code, column, lines, link, list_link, pretty
 from wallet import admin_acts, invariants
 from wallet.admin_terms import as_number, as_uuid, wallets_for
@@ -24,8 +26,6 @@ from wallet.models import (
     Hold,
     HouseBalance,
     StripeCustomer,
-    StripeEvent,
-    TopUp,
     Transfer,
     Wallet,
 )
@@ -110,13 +110,19 @@ class WalletAdmin(ActingAdmin, ReadOnlyAdmin):
             "wallet_transfer": "Transfers",
             "wallet_hold": "Holds",
             "wallet_topup": "Top-ups",
+            "wallet_dispute": "Disputes",
             "wallet_account": "Ledger accounts",
             "tokens_apikey": "API keys",
             "logs_call": "Calls",
             "logs_rejectedcall": "Rejected calls",
             "wallet_proposal": "Proposals of staff",
         }
-        links = [list_link(model, title, wallet__id__exact=wallet.pk) for model, title in lists.items()]
+        # A dispute belongs to a payment, and so to its wallet.
+        by = {"wallet_dispute": "top_up__wallet__id__exact"}
+        links = [
+            list_link(model, title, **{by.get(model, "wallet__id__exact"): wallet.pk})
+            for model, title in lists.items()
+        ]
         trail = {"target_type": "wallet.wallet", "target_id": wallet.pk}
         return lines([*links, list_link("accounts_auditentry", "What staff did", **trail)])
 
@@ -288,114 +294,3 @@ class HoldAdmin(ReadOnlyAdmin):
     @column("Wallet")
     def wallet_link(self, hold: Hold) -> str:
         return link(hold.wallet)
-
-
-@admin.register(TopUp)
-class TopUpAdmin(ReadOnlyAdmin):
-    list_display = ("id", "created_at", "amount", "state_label", "wallet", "paid_at", "problem")
-    list_filter = ("state",)
-    list_select_related = ("wallet",)
-    linked_by = ("wallet__id__exact",)
-    search_fields = ("session_id",)
-    search_help_text = "Top-up, session or payment intent id, owner's e-mail, or wallet number"
-    ordering = ("-created_at",)
-    fieldsets = (
-        (None, {"fields": ("id", "wallet_link", "amount", "state_label", "meaning", "problem")}),
-        ("Stripe", {"fields": ("session", "payment_intent", "received", "tax", "presentment", "events")}),
-        ("Times", {"fields": ("created_at", "checked_at", "paid_at")}),
-    )
-
-    def matching(self, term: str) -> Q:
-        top_up_id = as_uuid(term)
-        if top_up_id:
-            return Q(pk=top_up_id)
-        if "@" in term or term.startswith("cus_") or as_number(term) is not None:
-            return Q(wallet__in=wallets_for(term))
-        return Q(session_id=term) | Q(payment_intent_id=term)
-
-    @column("Amount")
-    def amount(self, top_up: TopUp) -> str:
-        return usd(top_up.amount_cents * NANO_PER_CENT)
-
-    @column(
-        "State",
-        labels={
-            "paid": "success",
-            "open": "info",
-            "pending": "info",
-            "created": "info",
-            "failed": "danger",
-            "parked": "danger",
-        },
-    )
-    def state_label(self, top_up: TopUp) -> str:
-        return top_up.state
-
-    @column("Which means")
-    def meaning(self, top_up: TopUp) -> str:
-        return top_up.get_state_display()
-
-    @column("Wallet")
-    def wallet_link(self, top_up: TopUp) -> str:
-        return link(top_up.wallet)
-
-    @column("Session")
-    def session(self, top_up: TopUp) -> str:
-        return code(top_up.session_id)
-
-    @column("Payment intent")
-    def payment_intent(self, top_up: TopUp) -> str:
-        return code(top_up.payment_intent_id)
-
-    @column("Received, less tax")
-    def received(self, top_up: TopUp) -> str:
-        return "-" if top_up.received_cents is None else usd(top_up.received_cents * NANO_PER_CENT)
-
-    @column("Tax")
-    def tax(self, top_up: TopUp) -> str:
-        return "-" if top_up.tax_cents is None else usd(top_up.tax_cents * NANO_PER_CENT)
-
-    @column("Paid in")
-    def presentment(self, top_up: TopUp) -> str:
-        if top_up.presentment_amount is None:
-            return "-"
-        return f"{top_up.presentment_amount:,} minor units of {top_up.presentment_currency.upper()}"
-
-    @column("Events")
-    def events(self, top_up: TopUp) -> str:
-        ids = [each for each in (top_up.session_id, top_up.payment_intent_id) if each]
-        return lines([list_link("wallet_stripeevent", f"Events of {each}", q=each) for each in ids])
-
-
-@admin.register(StripeEvent)
-class StripeEventAdmin(ReadOnlyAdmin):
-    list_display = ("id", "received_at", "type", "object_id", "state_label", "attempts", "error")
-    list_filter = ("state",)
-    search_fields = ("id",)
-    search_help_text = "Event id or the id of its object, exactly"
-    ordering = ("-received_at",)
-    fieldsets = (
-        (None, {"fields": ("id", "type", "object_id", "state_label", "meaning", "error")}),
-        ("Attempts", {"fields": ("attempts", "received_at", "handled_at", "next_attempt_at")}),
-        ("As received", {"fields": ("livemode", "api_version", "formatted")}),
-    )
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[StripeEvent]:
-        """A payload is large, and shown on the page of one event only."""
-        found: QuerySet[StripeEvent] = super().get_queryset(request)
-        return found.defer("payload")
-
-    def matching(self, term: str) -> Q:
-        return Q(pk=term) | Q(object_id=term)
-
-    @column("State", labels={"handled": "success", "pending": "info", "parked": "danger"})
-    def state_label(self, event: StripeEvent) -> str:
-        return event.state
-
-    @column("Which means")
-    def meaning(self, event: StripeEvent) -> str:
-        return event.get_state_display()
-
-    @column("Payload")
-    def formatted(self, event: StripeEvent) -> str:
-        return pretty(event.payload)

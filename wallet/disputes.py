@@ -16,7 +16,7 @@ from django.db.models import F, Q, QuerySet, Sum
 from django.utils import timezone
 
 from pricing.money import NANO_PER_CENT
-from wallet import ledger, stripe_api, topups
+from wallet import ledger, stories, stripe_api, topups
 from wallet.models import Code, Dispute, TopUp, Transfer, Wallet
 from wallet.stripe_api import DisputeMovement, StripeDispute, StripeRefused, StripeUnavailable
 from wallet.transactions import again_if_lost
@@ -67,7 +67,8 @@ def apply(told: StripeDispute) -> Dispute:
         _write(row, told)
     movements = [each for each in told.movements if _is_understood(each)]
     top_up = _payment_of(told)
-    if top_up is not None and top_up.state == TopUp.State.PAID:
+    obstacle = "" if row.top_up_id else _obstacle(told, top_up)
+    if top_up is not None and not obstacle:
         # One at a time of all that takes from the payments of a wallet, refunds too.
         Wallet.objects.select_for_update(no_key=True).get(pk=top_up.wallet_id)
         _book(row, top_up, movements)
@@ -76,7 +77,7 @@ def apply(told: StripeDispute) -> Dispute:
         row.withdrawn_cents = max(row.withdrawn_cents, withdrawn)
         row.reinstated_cents = max(row.reinstated_cents, reinstated)
     row.fee_cents = max(row.fee_cents, sum(each.fee for each in movements))
-    row.problem = " ".join(_problems(row, told, top_up))
+    row.problem = " ".join([*_problems(row, told), *([obstacle] if obstacle else [])])
     row.save()
     return row
 
@@ -255,15 +256,23 @@ def _not_understood(told: StripeDispute) -> str:
     return ""
 
 
-def _problems(row: Dispute, told: StripeDispute, top_up: TopUp | None) -> Iterator[str]:
+def _obstacle(told: StripeDispute, top_up: TopUp | None) -> str:
+    """Why the wallet is not debited, or nothing."""
+    if top_up is None:
+        payment = told.payment_intent_id or told.charge_id
+        return f"Payment {payment} is not known here, so no wallet was debited."
+    if top_up.state != TopUp.State.PAID:
+        return f"Its payment is top-up {top_up.pk}, which is {top_up.state}, so no wallet was debited."
+    if stories.undone_by(top_up) is not None:
+        return f"Staff took top-up {top_up.pk} back by a correction, so its wallet was not debited again."
+    return ""
+
+
+def _problems(row: Dispute, told: StripeDispute) -> Iterator[str]:
     """Sentences for staff on what does not add up."""
     if row.status not in Dispute.Status:
         yield f"Its status is {row.status}, which this release does not know. It counts as open."
     if not_understood := _not_understood(told):
         yield not_understood
-    if top_up is None:
-        yield f"Payment {told.payment_intent_id or told.charge_id} is not known here, so no wallet was debited."
-    elif row.top_up_id is None:
-        yield f"Its payment is top-up {top_up.pk}, which is {top_up.state}, so no wallet was debited."
-    elif row.taken_cents > (top_up.received_cents or 0):
+    if row.top_up is not None and row.taken_cents > (row.top_up.received_cents or 0):
         yield "More was taken than the payment brought in."

@@ -19,7 +19,7 @@ from tests.metering.gateway import Gateway, call, sell
 from tokens import keys
 from tokens.models import ApiKey
 from wallet import acts, grants, holds, invariants, ledger
-from wallet.models import Code, DaySeal, Hold, StripeCustomer, StripeEvent, TopUp, Transfer, Wallet
+from wallet.models import Code, DaySeal, Dispute, Hold, StripeCustomer, StripeEvent, TopUp, Transfer, Wallet
 from wallet.transactions import again_if_lost
 from wallet.wallets import wallet_of
 
@@ -72,6 +72,14 @@ def world(alice: User, charlie: User, gateway: Gateway, staff: User) -> World:
         payload={"id": "evt_1", "note": HOSTILE},
         state=StripeEvent.State.PARKED,
         error="The amount differs.",
+    )
+    Dispute.objects.create(
+        id="du_1",
+        amount_cents=500,
+        status="needs_response",
+        reason=HOSTILE,
+        opened_at=timezone.now(),
+        problem=HOSTILE,
     )
     acts.give_credit(Instruction(staff, f"Promised to {HOSTILE}", uuid.uuid4()), wallet, 200 * NANO_PER_USD)
     invariants.run(full=True)

@@ -16,7 +16,7 @@ from tokens.models import ApiKey, GatewayKey
 SHOWN = {
     "accounts.user", "accounts.auditentry", "auth.group", "wallet.proposal",
     "wallet.wallet", "wallet.account", "wallet.transfer", "wallet.funds", "wallet.hold",
-    "wallet.topup", "wallet.stripeevent", "wallet.checkrun", "wallet.dayseal", "tokens.apikey",
+    "wallet.topup", "wallet.dispute", "wallet.stripeevent", "wallet.checkrun", "wallet.dayseal", "tokens.apikey",
     "tokens.gatewaykey", "pricing.model", "pricing.priceversion", "logs.call", "logs.rejectedcall",
 }  # fmt: skip
 MAY_BE_EMPTY = {"auth.group"}

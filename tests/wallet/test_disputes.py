@@ -2,17 +2,19 @@
 
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
 
+from accounts.audit import Instruction
 from accounts.models import User
 from tests.parallel import at_once
 from tests.stripe_sandbox.process import Sandbox
 from tests.wallet.books import CENT, balance_cents
 from tests.wallet.test_events import handled
 from tests.wallet.test_topups import pay, started
-from wallet import disputes, invariants, leaving, ledger, stripe_api, tasks, topups
+from wallet import acts, disputes, invariants, leaving, ledger, stripe_api, tasks, topups
 from wallet.models import Account, Code, Dispute, HouseBalance, StripeEvent, TopUp, Transfer, Wallet
 from wallet.stripe_api import StripeUnavailable
 from wallet.transactions import again_if_lost
@@ -168,7 +170,7 @@ def test_one_whose_payment_is_not_known_waits_for_it(
     found = stripe_at_hand.request("GET", f"/v1/charges?payment_intent={intent}").json["data"][0]["id"]
     dispute_id = stripe_at_hand.command(f"charges/{found}/dispute")["dispute"]["id"]
     with monkeypatch.context() as early:
-        early.setattr(disputes.topups, "heard_of_payment", _not_yet)
+        early.setattr(topups, "heard_of_payment", _not_yet)
         row = hear(dispute_id)
         assert (row.top_up, row.withdrawn_cents, row.taken_cents) == (None, 1000, 0)
         assert "no wallet was debited" in row.problem
@@ -378,3 +380,15 @@ def test_an_account_is_not_closed_before_the_bank_has_decided(
     found = leaving.standing(alice, lock=False)
     assert found is not None
     assert found.obstacles == ()
+
+
+def test_a_top_up_that_staff_took_back_is_not_taken_again(
+    alices: Wallet, stripe_at_hand: Sandbox, staff: User
+) -> None:
+    top_up = paid(stripe_at_hand, alices)
+    credit = Transfer.objects.get(code="top_up")
+    acts.correct(Instruction(staff, "The bank took it back.", uuid4()), credit)
+    row = hear(disputed(stripe_at_hand, top_up))
+    assert row.problem.startswith(f"Staff took top-up {top_up.pk} back by a correction")
+    assert (row.withdrawn_cents, row.taken_cents) == (1000, 0)
+    assert balance_cents(alices) == 0

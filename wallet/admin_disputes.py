@@ -1,0 +1,180 @@
+"""The queue of disputes for staff: what a bank waits for first. The evidence itself is given on Stripe's own pages."""
+
+from django.conf import settings
+from django.contrib import admin
+from django.db.models import Case, F, Q, QuerySet, When
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.timezone import now
+
+from accounts.acting import ActingAdmin, button
+from pricing.money import NANO_PER_CENT, usd
+from staff.admin import ReadOnlyAdmin, code, column, lines, link, list_link
+from wallet.admin_again import ASK_ABOUT_DISPUTE
+from wallet.admin_terms import as_number, as_uuid, wallets_for
+from wallet.models import Dispute, Transfer
+
+STRIPE = "https://api.stripe.com"
+DASHBOARD = "https://dashboard.stripe.com"
+OPEN = ~Q(status__in=Dispute.CLOSED)
+TO_ANSWER = Q(status__in=Dispute.TO_ANSWER)
+
+
+class Stage(admin.SimpleListFilter):
+    title = "stage"
+    parameter_name = "stage"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
+        return [("answer", "To answer"), ("open", "Open"), ("closed", "Closed"), ("unclear", "Unclear")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Dispute]) -> QuerySet[Dispute]:
+        match self.value():
+            case "answer":
+                return queryset.filter(TO_ANSWER)
+            case "open":
+                return queryset.filter(OPEN)
+            case "closed":
+                return queryset.exclude(OPEN)
+            case "unclear":
+                return queryset.exclude(problem="")
+        return queryset
+
+
+@admin.register(Dispute)
+class DisputeAdmin(ActingAdmin, ReadOnlyAdmin):
+    """Those to be answered first, then what else is open, each by its deadline; then the closed ones, newest first."""
+
+    actions_detail = ("ask",)
+    ask = button(ASK_ABOUT_DISPUTE)
+    list_display = (
+        "id", "status_label", "due", "amount", "reason_text", "wallet", "withdrawn", "reinstated", "evidence", "problem",
+    )  # fmt: skip
+    list_filter = (Stage,)
+    list_select_related = ("top_up__wallet",)
+    linked_by = ("top_up__wallet__id__exact", "top_up__id__exact")
+    search_fields = ("id",)
+    search_help_text = "Dispute, charge, payment or top-up id, owner's e-mail, or wallet number"
+    ordering = (
+        Case(When(TO_ANSWER, then=0), When(OPEN, then=1), default=2),
+        Case(When(OPEN, then=F("evidence_due_at"))).asc(nulls_last=True),
+        "-opened_at",
+    )
+    fieldsets = (
+        (None, {"fields": ("id", "status_label", "meaning", "due", "has_evidence", "evidence", "reason_text", "problem")}),
+        ("Payment", {"fields": ("top_up_link", "wallet", "charge", "payment_intent", "events", "warnings")}),
+        ("Money", {"fields": ("amount", "withdrawn", "reinstated", "tax", "fee", "transfers")}),
+        ("Times", {"fields": ("opened_at", "evidence_due_at", "checked_at")}),
+    )  # fmt: skip
+
+    def matching(self, term: str) -> Q:
+        top_up_id = as_uuid(term)
+        if top_up_id:
+            return Q(top_up=top_up_id)
+        if "@" in term or term.startswith("cus_") or as_number(term) is not None:
+            return Q(top_up__wallet__in=wallets_for(term))
+        return Q(pk=term) | Q(charge_id=term) | Q(payment_intent_id=term)
+
+    @column(
+        "Status",
+        labels={
+            "needs_response": "danger",
+            "warning_needs_response": "warning",
+            "under_review": "info",
+            "warning_under_review": "info",
+            "won": "success",
+        },
+    )
+    def status_label(self, dispute: Dispute) -> str:
+        return dispute.status
+
+    @column("Which means")
+    def meaning(self, dispute: Dispute) -> str:
+        return dict(Dispute.Status.choices).get(dispute.status, "This release does not know it")
+
+    @column("Answer by")
+    def due(self, dispute: Dispute) -> str:
+        due_at = dispute.evidence_due_at
+        if due_at is None or dispute.status not in Dispute.TO_ANSWER:
+            return "-"
+        left = due_at - now()
+        if left.total_seconds() < 0:
+            return format_html("<strong>{:%Y-%m-%d %H:%M}, too late</strong>", due_at)
+        told = f"{left.days} d" if left.days else f"{left.seconds // 3600} h"
+        return format_html("{:%Y-%m-%d %H:%M} UTC, in {}", due_at, told)
+
+    @column("Disputed")
+    def amount(self, dispute: Dispute) -> str:
+        if dispute.currency != "usd":
+            return f"{dispute.amount_cents:,} minor units of {dispute.currency.upper()}"
+        return usd(dispute.amount_nanousd)
+
+    @column("Reason")
+    def reason_text(self, dispute: Dispute) -> str:
+        return dispute.reason.replace("_", " ") or "-"
+
+    @column("Wallet")
+    def wallet(self, dispute: Dispute) -> str:
+        return link(dispute.top_up.wallet) if dispute.top_up else "-"
+
+    @column("Withdrawn")
+    def withdrawn(self, dispute: Dispute) -> str:
+        return usd(dispute.withdrawn_cents * NANO_PER_CENT)
+
+    @column("Reinstated")
+    def reinstated(self, dispute: Dispute) -> str:
+        return usd(dispute.reinstated_cents * NANO_PER_CENT)
+
+    @column("Tax in what is gone")
+    def tax(self, dispute: Dispute) -> str:
+        return usd(dispute.tax_cents * NANO_PER_CENT)
+
+    @column("Fee, which the house pays")
+    def fee(self, dispute: Dispute) -> str:
+        return usd(dispute.fee_cents * NANO_PER_CENT)
+
+    @column("Evidence")
+    def evidence(self, dispute: Dispute) -> str:
+        return format_html(
+            '<a class="staff-link" href="{}" rel="noreferrer" target="_blank">At Stripe</a>',
+            page_at_stripe(dispute),
+        )
+
+    @column("Top-up")
+    def top_up_link(self, dispute: Dispute) -> str:
+        return link(dispute.top_up)
+
+    @column("Charge")
+    def charge(self, dispute: Dispute) -> str:
+        return code(dispute.charge_id)
+
+    @column("Payment intent")
+    def payment_intent(self, dispute: Dispute) -> str:
+        return code(dispute.payment_intent_id)
+
+    @column("Events")
+    def events(self, dispute: Dispute) -> str:
+        ids = [each for each in (dispute.pk, dispute.charge_id, dispute.payment_intent_id) if each]
+        return lines([list_link("wallet_stripeevent", f"Events of {each}", q=each) for each in ids])
+
+    @column("Warnings")
+    def warnings(self, dispute: Dispute) -> str:
+        return list_link("wallet_stripeevent", "Early fraud warnings of all payments", about="fraud")
+
+    @column("Transfers")
+    def transfers(self, dispute: Dispute) -> str:
+        if dispute.top_up is None:
+            return "-"
+        found = Transfer.objects.filter(
+            wallet=dispute.top_up.wallet_id,
+            code__in=["dispute", "dispute_reversal"],
+            details__dispute=dispute.pk,
+        )
+        return lines([link(each, f"{each.get_code_display()} {usd(each.amount_nanousd)}") for each in found])
+
+
+def page_at_stripe(dispute: Dispute) -> str:
+    """Where staff answer it: Stripe's dashboard, or the stand-in's."""
+    if settings.STRIPE_API_BASE != STRIPE:
+        return f"{settings.STRIPE_API_BASE}/dashboard"
+    mode = "" if settings.STRIPE_LIVEMODE else "/test"
+    return f"{DASHBOARD}{mode}/disputes/{dispute.pk}"

@@ -1,0 +1,139 @@
+"""Payments and Stripe's events for staff."""
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+
+from accounts.acting import ActingAdmin, button
+from pricing.money import NANO_PER_CENT, usd
+from staff.admin import ReadOnlyAdmin, code, column, lines, link, list_link, pretty
+from wallet.admin_again import ASK_ABOUT_EVENT, ASK_ABOUT_TOP_UP
+from wallet.admin_terms import as_number, as_uuid, wallets_for
+from wallet.models import StripeEvent, TopUp
+from wallet.models.stripe import FRAUD_WARNING
+
+
+@admin.register(TopUp)
+class TopUpAdmin(ActingAdmin, ReadOnlyAdmin):
+    actions_detail = ("ask",)
+    ask = button(ASK_ABOUT_TOP_UP)
+    list_display = ("id", "created_at", "amount", "state_label", "wallet", "paid_at", "problem")
+    list_filter = ("state",)
+    list_select_related = ("wallet",)
+    linked_by = ("wallet__id__exact",)
+    search_fields = ("session_id",)
+    search_help_text = "Top-up, session or payment intent id, owner's e-mail, or wallet number"
+    ordering = ("-created_at",)
+    fieldsets = (
+        (None, {"fields": ("id", "wallet_link", "amount", "state_label", "meaning", "problem")}),
+        ("Stripe", {"fields": ("session", "payment_intent", "received", "tax", "presentment", "events")}),
+        ("Times", {"fields": ("created_at", "checked_at", "paid_at")}),
+    )
+
+    def matching(self, term: str) -> Q:
+        top_up_id = as_uuid(term)
+        if top_up_id:
+            return Q(pk=top_up_id)
+        if "@" in term or term.startswith("cus_") or as_number(term) is not None:
+            return Q(wallet__in=wallets_for(term))
+        return Q(session_id=term) | Q(payment_intent_id=term)
+
+    @column("Amount")
+    def amount(self, top_up: TopUp) -> str:
+        return usd(top_up.amount_cents * NANO_PER_CENT)
+
+    @column(
+        "State",
+        labels={
+            "paid": "success",
+            "open": "info",
+            "pending": "info",
+            "created": "info",
+            "failed": "danger",
+            "parked": "danger",
+        },
+    )
+    def state_label(self, top_up: TopUp) -> str:
+        return top_up.state
+
+    @column("Which means")
+    def meaning(self, top_up: TopUp) -> str:
+        return top_up.get_state_display()
+
+    @column("Wallet")
+    def wallet_link(self, top_up: TopUp) -> str:
+        return link(top_up.wallet)
+
+    @column("Session")
+    def session(self, top_up: TopUp) -> str:
+        return code(top_up.session_id)
+
+    @column("Payment intent")
+    def payment_intent(self, top_up: TopUp) -> str:
+        return code(top_up.payment_intent_id)
+
+    @column("Received, less tax")
+    def received(self, top_up: TopUp) -> str:
+        return "-" if top_up.received_cents is None else usd(top_up.received_cents * NANO_PER_CENT)
+
+    @column("Tax")
+    def tax(self, top_up: TopUp) -> str:
+        return "-" if top_up.tax_cents is None else usd(top_up.tax_cents * NANO_PER_CENT)
+
+    @column("Paid in")
+    def presentment(self, top_up: TopUp) -> str:
+        if top_up.presentment_amount is None:
+            return "-"
+        return f"{top_up.presentment_amount:,} minor units of {top_up.presentment_currency.upper()}"
+
+    @column("Events")
+    def events(self, top_up: TopUp) -> str:
+        ids = [each for each in (top_up.session_id, top_up.payment_intent_id) if each]
+        return lines([list_link("wallet_stripeevent", f"Events of {each}", q=each) for each in ids])
+
+
+class About(admin.SimpleListFilter):
+    title = "about"
+    parameter_name = "about"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
+        return [("fraud", "Early fraud warnings")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[StripeEvent]) -> QuerySet[StripeEvent]:
+        return queryset.filter(type=FRAUD_WARNING) if self.value() == "fraud" else queryset
+
+
+@admin.register(StripeEvent)
+class StripeEventAdmin(ActingAdmin, ReadOnlyAdmin):
+    actions_detail = ("ask",)
+    ask = button(ASK_ABOUT_EVENT)
+    list_display = ("id", "received_at", "type", "object_id", "state_label", "attempts", "error")
+    list_filter = ("state", About)
+    search_fields = ("id",)
+    search_help_text = "Event id or the id of its object, exactly"
+    ordering = ("-received_at",)
+    fieldsets = (
+        (None, {"fields": ("id", "type", "object_id", "state_label", "meaning", "error")}),
+        ("Attempts", {"fields": ("attempts", "received_at", "handled_at", "next_attempt_at")}),
+        ("As received", {"fields": ("livemode", "api_version", "formatted")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[StripeEvent]:
+        """A payload is large, and shown on the page of one event only."""
+        found: QuerySet[StripeEvent] = super().get_queryset(request)
+        return found.defer("payload")
+
+    def matching(self, term: str) -> Q:
+        return Q(pk=term) | Q(object_id=term)
+
+    @column("State", labels={"handled": "success", "pending": "info", "parked": "danger"})
+    def state_label(self, event: StripeEvent) -> str:
+        return event.state
+
+    @column("Which means")
+    def meaning(self, event: StripeEvent) -> str:
+        return event.get_state_display()
+
+    @column("Payload")
+    def formatted(self, event: StripeEvent) -> str:
+        return pretty(event.payload)
