@@ -33,6 +33,7 @@ app.conf.update(
             "stripe-events": {"task": "wallet.tasks.handle_pending_events", "schedule": 60.0},
             "open-top-ups": {"task": "wallet.tasks.settle_open_top_ups", "schedule": 60.0},
             "disputes": {"task": "wallet.tasks.look_at_disputes", "schedule": 60.0},
+            "open-refunds": {"task": "wallet.tasks.settle_open_refunds", "schedule": 60.0},
             "auto-top-ups": {"task": "wallet.tasks.top_up_automatically", "schedule": 30.0},
             "starter-credit": {"task": "wallet.tasks.grant_missing_starter_credit", "schedule": 60.0},
             "overdue-holds": {"task": "wallet.tasks.expire_holds", "schedule": 60.0},

@@ -36,6 +36,11 @@ def integer(name: str, default: int, *, minimum: int = 0, maximum: int = 2**31) 
     return int(value)
 
 
+def optional_integer(name: str, *, minimum: int = 0, maximum: int = 2**31) -> int | None:
+    """None where the variable is not set."""
+    return integer(name, minimum, minimum=minimum, maximum=maximum) if text(name) else None
+
+
 def words(name: str, default: str = "") -> list[str]:
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
 

@@ -145,6 +145,9 @@ TOP_UPS_PER_HOUR = env.integer("TOP_UPS_PER_HOUR", 10_000 if LOCAL else 20, mini
 HOLD_SECONDS = env.integer("HOLD_SECONDS", 900, minimum=10, maximum=86_400)
 KEYS_PER_WALLET = env.integer("KEYS_PER_WALLET", 100, minimum=1, maximum=10_000)
 STAFF_LIMIT_CENTS = env.integer("STAFF_LIMIT_CENTS", 100_00)
+# Off where they are not set: then a refund goes to Stripe at once.
+REFUND_APPROVAL_ABOVE_CENTS = env.optional_integer("REFUND_APPROVAL_ABOVE_CENTS")
+REFUND_MIN_ACCOUNT_AGE_DAYS = env.optional_integer("REFUND_MIN_ACCOUNT_AGE_DAYS", minimum=1, maximum=3650)
 GATEWAY_BASE_URL = (env.text("GATEWAY_BASE_URL") or ("http://127.0.0.1:4000" if LOCAL else SITE_URL)).rstrip(
     "/"
 )

@@ -5,7 +5,8 @@ class WalletConfig(AppConfig):
     name = "wallet"
 
     def ready(self) -> None:
-        import wallet.reconciliation.invariants  # noqa: F401 (registers its checks)
+        import wallet.reconciliation.invariants
+        import wallet.refund_invariants  # noqa: F401 (registers its checks)
         from wallet import checks, signals
 
         checks.require()

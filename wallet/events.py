@@ -15,7 +15,7 @@ from django.conf import settings
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
-from wallet import cards, disputes, topups
+from wallet import cards, disputes, refund_asking, topups
 from wallet.models import StripeEvent
 from wallet.stripe_api import NotStripe, StripeRefused, StripeUnavailable
 from wallet.transactions import again_if_lost, rows
@@ -49,9 +49,13 @@ READERS: dict[str, Callable[[str], Follow]] = {
     "payment_method.automatically_updated": cards.heard_of_card,
     "payment_method.detached": cards.heard_of_card,
     "payment_method.updated": cards.heard_of_card,
+    # Of one refund several come, and `charge.refunded` beside them; any one of them is enough.
+    "charge.refund.updated": refund_asking.heard_of_refund,
+    "charge.refunded": refund_asking.heard_of_charge,
+    "refund.created": refund_asking.heard_of_refund,
+    "refund.failed": refund_asking.heard_of_refund,
+    "refund.updated": refund_asking.heard_of_refund,
 }
-# Refunds. `charge.refunded` comes beside `refund.created`; staff see both.
-MONEY_BACK = ("refund.", "charge.refund")
 # Who pays is Stripe's to know. These are never kept, however deep they stand, so that an account can be closed.
 PEOPLE = {
     "address", "billing_details", "collected_information", "customer_address", "customer_details", "customer_email",
@@ -148,10 +152,6 @@ def _claim(event_id: str) -> StripeEvent | None:
 
 
 def _work(event: StripeEvent) -> None:
-    if event.type.startswith(MONEY_BACK):
-        raise Parked(
-            "Money went back to the payer, which is not booked by itself yet. Correct the top-up's transfer."
-        )
     reader = READERS.get(event.type)
     if reader is None:
         _close(event.pk, State.IGNORED)

@@ -1,4 +1,4 @@
-"""The top-up form. Limits are the operator's; an amount is read by pricing.money alone."""
+"""The top-up form, and what forms of amounts share. Limits are the operator's; amounts are read by pricing.money alone."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from pricing.money import NANO_PER_CENT, cents_from_text, usd
 PRESETS_CENTS = [500, 1000, 2500, 5000]
 
 
-class TopUpForm(forms.Form):
-    """`cleaned_data["amount"]` is whole cents of USD."""
+class AmountForm(forms.Form):
+    """`cleaned_data["amount"]` is whole cents of USD, without bounds."""
 
     amount = forms.CharField(
-        label="Another amount",
+        label="Amount",
         max_length=40,
         error_messages={"required": "Enter an amount.", "max_length": "That amount is too large."},
         widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off", "placeholder": "10.00"}),
@@ -25,20 +25,27 @@ class TopUpForm(forms.Form):
         if hasattr(self.data, "getlist") and len(self.data.getlist("amount")) > 1:
             raise forms.ValidationError("Send one amount.")
         try:
-            cents = cents_from_text(self.cleaned_data["amount"])
+            return cents_from_text(self.cleaned_data["amount"])
         except ValueError as error:
             raise forms.ValidationError(str(error)) from error
-        if cents < settings.TOP_UP_MINIMUM_CENTS:
-            raise forms.ValidationError(f"The smallest top-up is {dollars(settings.TOP_UP_MINIMUM_CENTS)}.")
-        if cents > settings.TOP_UP_MAXIMUM_CENTS:
-            raise forms.ValidationError(f"The largest top-up is {dollars(settings.TOP_UP_MAXIMUM_CENTS)}.")
-        return cents
 
     def clean(self) -> dict[str, Any]:
         # An id that does not fit is no id; it only recognises a form that was sent twice.
         if "form_id" in self.errors:
             del self.errors["form_id"]
         return {**self.cleaned_data, "form_id": self.cleaned_data.get("form_id", "")}
+
+
+class TopUpForm(AmountForm):
+    """The same within the operator's bounds of a top-up."""
+
+    def clean_amount(self) -> int:
+        cents = super().clean_amount()
+        if cents < settings.TOP_UP_MINIMUM_CENTS:
+            raise forms.ValidationError(f"The smallest top-up is {dollars(settings.TOP_UP_MINIMUM_CENTS)}.")
+        if cents > settings.TOP_UP_MAXIMUM_CENTS:
+            raise forms.ValidationError(f"The largest top-up is {dollars(settings.TOP_UP_MAXIMUM_CENTS)}.")
+        return cents
 
 
 def presets() -> list[tuple[str, str]]:

@@ -98,5 +98,7 @@ def _movement(row: tuple[Any, ...], story: Story) -> Movement:
 def _url(code: str, day: datetime.date, details: dict[str, Any], story: Story) -> str | None:
     if code == Code.USAGE:
         return f"{reverse('logs')}?from={day}&to={day}"
+    if "refund_request" in details:
+        return reverse("refund", args=[details["refund_request"]])
     top_up = details.get("top_up") or story.top_up_id
     return reverse("top_up", args=[top_up]) if top_up else None

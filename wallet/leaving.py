@@ -13,14 +13,14 @@ from accounts.models import User
 from accounts.signals import Standing
 from pricing.money import NANO_PER_CENT, usd
 from wallet import disputes, ledger
-from wallet.models import TopUp, Wallet
+from wallet.models import Refund, TopUp, Wallet
 
 ADDRESS_GONE = "(address deleted)"
 
 
 def standing(owner: User, *, lock: bool) -> Standing | None:
-    """What is left, and why it stands in the way: bought money of a cent or more, a payment that is under way, or one that
-    a bank disputes, after which money may still move.
+    """What is left, and why it stands in the way: bought money of a cent or more, a payment or refund that is under way,
+    or one that a bank disputes, after which money may still move.
     """
     found = Wallet.objects.filter(owner=owner)
     wallet = (found.select_for_update(no_key=True) if lock else found).first()
@@ -31,7 +31,9 @@ def standing(owner: User, *, lock: bool) -> Standing | None:
         ("Bought and not used", usd(funds.paid_nanousd)),
         ("Given, lost with the account", usd(max(funds.promotional_nanousd, 0))),
     )
-    return Standing(facts, (*_unused(funds.paid_nanousd), *_unfinished(wallet), *_disputed(wallet)))
+    return Standing(
+        facts, (*_unused(funds.paid_nanousd), *_unfinished(wallet), *_refunds(wallet), *_disputed(wallet))
+    )
 
 
 def check_open(wallet: Wallet) -> None:
@@ -46,11 +48,15 @@ def check_open(wallet: Wallet) -> None:
 
 
 def forget(owner: User, addresses: tuple[str, ...]) -> None:
-    """Take these addresses out of what Stripe answered about top-ups. Who the wallet is at Stripe stays, to reconcile by."""
+    """Take these addresses out of what Stripe answered about top-ups and refunds.
+
+    Who the wallet is at Stripe stays, to reconcile by.
+    """
     for address in addresses:
-        TopUp.objects.filter(wallet__owner=owner, problem__contains=address).update(
-            problem=Replace("problem", Value(address), Value(ADDRESS_GONE))
-        )
+        for rows in (TopUp.objects, Refund.objects):
+            rows.filter(wallet__owner=owner, problem__contains=address).update(
+                problem=Replace("problem", Value(address), Value(ADDRESS_GONE))
+            )
 
 
 def _unused(paid_nanousd: int) -> list[str]:
@@ -68,6 +74,13 @@ def _unfinished(wallet: Wallet) -> list[str]:
     if states:
         return ["A payment page is still open. It closes by itself within an hour or so of being opened."]
     return []
+
+
+def _refunds(wallet: Wallet) -> list[str]:
+    """What is on its way may come back into the wallet, whose owner then has to be there."""
+    if not Refund.objects.filter(wallet=wallet, state__in=Refund.UNFINISHED).exists():
+        return []
+    return ["A refund is under way. That can take some days."]
 
 
 def _disputed(wallet: Wallet) -> list[str]:

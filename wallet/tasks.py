@@ -8,7 +8,20 @@ from datetime import timedelta
 
 from celery import shared_task
 
-from wallet import auto_topup_mail, auto_topups, cards, disputes, events, grants, holds, invariants, proofs, seals, topups
+from wallet import (
+    auto_topup_mail,
+    auto_topups,
+    cards,
+    disputes,
+    events,
+    grants,
+    holds,
+    invariants,
+    proofs,
+    refund_asking,
+    seals,
+    topups,
+)
 from wallet.reconciliation import runs
 from wallet.stripe_api import StripeRefused, StripeUnavailable
 
@@ -33,6 +46,12 @@ def handle_pending_events() -> None:
 def settle_open_top_ups() -> None:
     topups.settle_unfinished()
     proofs.fill_missing()
+
+
+@shared_task
+def settle_open_refunds() -> None:
+    refund_asking.settle_unfinished()
+    refund_asking.hear_again()
 
 
 @shared_task

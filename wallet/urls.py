@@ -2,13 +2,16 @@
 
 from django.urls import path
 
-from wallet import lookup_views, views, webhook
+from wallet import lookup_views, refund_views, views, webhook
 
 urlpatterns = [
     path("", views.wallet, name="wallet"),
     path("top-ups/", views.top_up_create, name="top_up_create"),
     path("top-ups/check/", lookup_views.top_up_check, name="top_up_check"),
     path("top-ups/<uuid:top_up_id>/", views.top_up, name="top_up"),
+    path("refunds/", refund_views.refund_create, name="refund_create"),
+    path("refunds/<uuid:request_id>/", refund_views.refund, name="refund"),
+    path("refunds/<uuid:request_id>/cancel/", refund_views.refund_cancel, name="refund_cancel"),
     path("stripe/webhook/", webhook.stripe_webhook, name="stripe_webhook"),
     # Without its last slash too, because a redirect would lose the event.
     path("stripe/webhook", webhook.stripe_webhook),

@@ -15,10 +15,11 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import User
-from wallet import grants, history, invariants, ledger, proofs, stories, topups
+from wallet import grants, history, invariants, ledger, proofs, refund_forms, stories, topups
 from wallet.forms import TopUpForm, dollars, presets
 from wallet.models import Code, Hold, TopUp, Transfer, Wallet
 from wallet.presentment import presented
+from wallet.refund_forms import RefundForm
 from wallet.stripe_api import StripeRefused, StripeUnavailable
 from wallet.wallets import wallet_of
 
@@ -41,7 +42,7 @@ class SeeOther(HttpResponseRedirect):
 @login_required
 @require_safe
 def wallet(request: HttpRequest) -> HttpResponse:
-    return _wallet_page(request, TopUpForm(initial={"form_id": uuid.uuid4()}))
+    return wallet_page(request)
 
 
 @login_required
@@ -52,26 +53,26 @@ def top_up_create(request: HttpRequest) -> HttpResponse:
         return redirect("wallet")
     form = TopUpForm(request.POST)
     if not form.is_valid():
-        return _wallet_page(request, form, status=422)
+        return wallet_page(request, form, status=422)
     amount_cents, form_id = form.cleaned_data["amount"], form.cleaned_data["form_id"]
     try:
         checkout = topups.start(_my_wallet(request), amount_cents, form_id)
     except topups.Suspended:
         form.add_error(None, "Your wallet is suspended, so no payment was started. Nothing was charged.")
-        return _wallet_page(request, form, status=403)
+        return wallet_page(request, form, status=403)
     except topups.TooManyTopUps:
         form.add_error(None, "That were many top-ups within an hour. Wait a while, then try again.")
-        return _wallet_page(request, form, status=429)
+        return wallet_page(request, form, status=429)
     except StripeUnavailable as error:
         logger.warning("Stripe is away, a top-up waits: %s", error)
         form.add_error(
             None, "Stripe does not answer at the moment. Nothing was charged; try again in a minute."
         )
-        return _wallet_page(request, form, status=503)
+        return wallet_page(request, form, status=503)
     except StripeRefused as error:
         logger.error("Stripe refused a top-up: %s", error)
         form.add_error(None, "Stripe refused to open a payment page. Nothing was charged.")
-        return _wallet_page(request, form, status=502)
+        return wallet_page(request, form, status=502)
     if checkout.page_url is None:
         return SeeOther(topups.path(checkout.top_up))
     return SeeOther(checkout.page_url)
@@ -125,8 +126,16 @@ def _my_wallet(request: HttpRequest) -> Wallet:
     return wallet_of(cast("User", request.user))
 
 
-def _wallet_page(request: HttpRequest, form: TopUpForm, status: int = 200) -> HttpResponse:
+def wallet_page(
+    request: HttpRequest,
+    form: TopUpForm | None = None,
+    *,
+    refund_form: RefundForm | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    """The wallet, with the form that was sent and is refused, if one was."""
     mine = _my_wallet(request)
+    form = form or TopUpForm(initial={"form_id": uuid.uuid4()})
     before = _id(request.GET.get("before", ""))
     context = {
         "form": form,
@@ -144,6 +153,7 @@ def _wallet_page(request: HttpRequest, form: TopUpForm, status: int = 200) -> Ht
         "is_first_page": before is None,
         "checked": invariants.last_good(),
         "starter_credit": _starter_credit(mine),
+        **refund_forms.on_wallet_page(mine, refund_form or refund_forms.unbound()),
     }
     return render(request, "wallet/wallet.html", context, status=status)
 

@@ -1,0 +1,190 @@
+"""Refunds for staff: every one with its states and ids, and the decision about those that wait."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q
+from django.utils.html import format_html
+
+from accounts import audit
+from accounts.acting import Act, ActingAdmin, button
+from accounts.audit import Instruction
+from accounts.models import User
+from pricing.money import NANO_PER_CENT, usd
+from staff.admin import ReadOnlyAdmin, code, column, lines, link, list_link
+from wallet import refund_asking, refund_decisions, refund_requests
+from wallet.acts import PERMISSION
+from wallet.admin_terms import as_number, as_uuid, wallets_for
+from wallet.models import Refund, Transfer
+from wallet.refund_requests import Request
+
+State = Refund.State
+
+
+def _may(actor: User, refund: Refund) -> bool:
+    return audit.may(actor, PERMISSION) and refund.wallet.owner_id != actor.pk
+
+
+def _waits(refund: Refund) -> bool:
+    return refund.state == State.WAITING
+
+
+def _asked(refund: Refund) -> Request:
+    asked = refund_requests.find(refund.request_id)
+    assert asked is not None
+    return asked
+
+
+def _facts(refund: Refund) -> list[tuple[str, object]]:
+    asked, wallet = _asked(refund), refund.wallet
+    state = "suspended" if wallet.suspended_at else "open"
+    return [
+        ("Whole request", f"{usd(asked.amount_nanousd)} of {len(asked.rows)} payments"),
+        ("Tax beside it", usd(asked.tax_nanousd)),
+        ("Wallet", f"{wallet.pk} of {wallet.owner}, {state}"),
+        ("Account since", f"{wallet.owner.date_joined:%Y-%m-%d %H:%M} UTC"),
+        ("Left in the wallet", usd(wallet.funds.balance_nanousd)),
+    ]
+
+
+def _approve(by: Instruction, refund: Refund, _: dict[str, Any]) -> str:
+    refund_decisions.approve(by, refund)
+    is_asked = refund_asking.settle_request(refund.request_id)
+    amount = usd(_asked(refund).amount_nanousd)
+    return f"Approved {amount}." if is_asked else f"Approved {amount}. Stripe is asked as soon as it answers."
+
+
+def _decline(by: Instruction, refund: Refund, _: dict[str, Any]) -> str:
+    refund_decisions.decline(by, refund)
+    return f"Declined. {usd(_asked(refund).amount_nanousd)} is in the wallet again."
+
+
+APPROVE = Act[Refund](
+    title="Approve",
+    button="Approve",
+    path="approve",
+    explained=lambda: "The whole request goes to Stripe at once, to the payments that it names.",
+    do=_approve,
+    may=_may,
+    is_offered=_waits,
+    facts=_facts,
+)
+DECLINE = Act[Refund](
+    title="Decline",
+    button="Decline",
+    path="decline",
+    explained=lambda: (
+        "The whole request returns to the wallet. The owner is told by mail and reads what you write here."
+    ),
+    do=_decline,
+    may=_may,
+    is_offered=_waits,
+    facts=_facts,
+    is_grave=True,
+)
+
+
+@admin.register(Refund)
+class RefundAdmin(ActingAdmin, ReadOnlyAdmin):
+    actions_detail = ("approve", "decline")
+    approve = button(APPROVE)
+    decline = button(DECLINE)
+    list_display = (
+        "id",
+        "created_at",
+        "amount",
+        "tax",
+        "state_label",
+        "origin",
+        "wallet",
+        "settled_at",
+        "problem",
+    )
+    list_filter = ("state", "origin")
+    list_select_related = ("wallet",)
+    linked_by = ("wallet__id__exact", "request_id__exact", "top_up__id__exact")
+    search_fields = ("refund_id",)
+    search_help_text = "Refund or request id, Stripe's refund or payment id, owner's e-mail, or wallet number"
+    ordering = ("-created_at",)
+    fieldsets = (
+        (None, {"fields": ("id", "request", "wallet_link", "amount", "tax", "origin", "state_label", "meaning", "problem")}),
+        ("Decision", {"fields": ("decided_by", "decided_at", "trail")}),
+        ("Stripe", {"fields": ("top_up_link", "payment_intent", "stripe_id", "events")}),
+        ("Books", {"fields": ("transfers",)}),
+        ("Times", {"fields": ("created_at", "asked_at", "checked_at", "settled_at")}),
+    )  # fmt: skip
+
+    def matching(self, term: str) -> Q:
+        own_id = as_uuid(term)
+        if own_id:
+            return Q(pk=own_id) | Q(request_id=own_id)
+        if "@" in term or term.startswith("cus_") or as_number(term) is not None:
+            return Q(wallet__in=wallets_for(term))
+        return Q(refund_id=term) | Q(top_up__payment_intent_id=term)
+
+    @column("Amount")
+    def amount(self, refund: Refund) -> str:
+        return usd(refund.amount_cents * NANO_PER_CENT)
+
+    @column("Tax")
+    def tax(self, refund: Refund) -> str:
+        return usd(refund.tax_cents * NANO_PER_CENT)
+
+    @column(
+        "State",
+        labels={
+            "succeeded": "success",
+            "waiting": "warning",
+            "created": "info",
+            "pending": "info",
+            "failed": "danger",
+            "parked": "danger",
+        },
+    )
+    def state_label(self, refund: Refund) -> str:
+        return refund.state
+
+    @column("Which means")
+    def meaning(self, refund: Refund) -> str:
+        return refund.get_state_display()
+
+    @column("Request")
+    def request(self, refund: Refund) -> str:
+        count = Refund.objects.filter(request_id=refund.request_id).count()
+        text = f"{refund.request_id}, {count} in all"
+        return list_link("wallet_refund", text, request_id__exact=refund.request_id)
+
+    @column("Wallet")
+    def wallet_link(self, refund: Refund) -> str:
+        return link(refund.wallet)
+
+    @column("Top-up")
+    def top_up_link(self, refund: Refund) -> str:
+        return link(refund.top_up)
+
+    @column("Payment intent")
+    def payment_intent(self, refund: Refund) -> str:
+        return code(refund.top_up.payment_intent_id)
+
+    @column("Refund at Stripe")
+    def stripe_id(self, refund: Refund) -> str:
+        return code(refund.refund_id)
+
+    @column("Events")
+    def events(self, refund: Refund) -> str:
+        if not refund.refund_id:
+            return "-"
+        return list_link("wallet_stripeevent", f"Events of {refund.refund_id}", q=refund.refund_id)
+
+    @column("Audit trail")
+    def trail(self, refund: Refund) -> str:
+        where = {"target_type": "wallet.wallet", "target_id": refund.wallet_id}
+        return list_link("accounts_auditentry", "What staff did to this wallet", **where)
+
+    @column("Transfers")
+    def transfers(self, refund: Refund) -> str:
+        names = [f"{kind}:{refund.pk}" for kind in ("refund", "refund_reversal")]
+        found = Transfer.objects.filter(reference__in=[*names, *(f"tax:{name}" for name in names)])
+        return lines(
+            [format_html("{} {}", link(each), usd(each.amount_nanousd)) for each in found.order_by("pk")]
+        )

@@ -1,0 +1,66 @@
+"""The refund form, and what the wallet's page shows beside it."""
+
+import uuid
+
+from django import forms
+from django.conf import settings
+
+from pricing.money import NANO_PER_CENT, usd
+from wallet import refund_payments, refund_requests, refunds
+from wallet.forms import AmountForm
+from wallet.models import Wallet
+from wallet.refundable import Refundable
+
+PAYMENTS_SHOWN = 10
+
+
+class RefundForm(AmountForm):
+    """`cleaned_data["amount"]` is whole cents of USD; whether so much is there, the wallet says."""
+
+    def clean_amount(self) -> int:
+        cents = super().clean_amount()
+        if not cents:
+            raise forms.ValidationError("Enter an amount above zero.")
+        return cents
+
+
+def unbound() -> RefundForm:
+    return RefundForm(initial={"form_id": uuid.uuid4()}, auto_id="refund_%s")
+
+
+def on_wallet_page(wallet: Wallet, form: RefundForm) -> dict[str, object]:
+    """What the page says of refunds: those under way, what is refundable, and how that comes about."""
+    found = refunds.overview(wallet)
+    return {
+        "refund_form": form,
+        "refund_form_id": form["form_id"].value() or "",
+        "refundable": found,
+        "refundable_amount": f"{found.cents // 100}.{found.cents % 100:02}",
+        "refundable_payments": _payments(found, wallet),
+        "payments_left_out": len(found.payments) - PAYMENTS_SHOWN,
+        "has_refundable_tax": any(each.left_tax_cents for each in found.payments),
+        "are_disputed": refund_payments.are_disputed(wallet),
+        "refund_approval_above": _limit(),
+        "refund_requests": refund_requests.to_see(wallet),
+    }
+
+
+def too_much(found: Refundable) -> str:
+    """The sentence beside the field."""
+    if not found.cents:
+        return "Nothing can be refunded at the moment."
+    return f"At most {usd(found.nanousd)} can be refunded at the moment."
+
+
+def _payments(found: Refundable, wallet: Wallet) -> list[dict[str, object]]:
+    """The newest payments that something is left of, with the part that would go there if all of it went back."""
+    shown = found.payments[:PAYMENTS_SHOWN]
+    top_ups = wallet.top_ups.in_bulk([each.top_up_id for each in shown])
+    return [
+        {"top_up": top_ups[each.top_up_id], "left_nanousd": each.left_cents * NANO_PER_CENT} for each in shown
+    ]
+
+
+def _limit() -> str:
+    limit = settings.REFUND_APPROVAL_ABOVE_CENTS
+    return "" if limit is None else usd(limit * NANO_PER_CENT)

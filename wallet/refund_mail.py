@@ -1,0 +1,41 @@
+"""Tells the owner of a wallet what became of a refund, in plain text."""
+
+from uuid import UUID
+
+from django.conf import settings
+from django.core.mail import send_mail
+from django.template.loader import render_to_string
+
+from wallet import refund_requests
+from wallet.models import Refund
+
+State = Refund.State
+SUBJECTS = {
+    State.SUCCEEDED: "Your refund is on its way to you",
+    State.DECLINED: "Your refund was declined",
+    State.CANCELED: "Your refund was canceled",
+    State.FAILED: "Your refund could not be paid out",
+}
+
+
+def send(request_id: UUID, state: Refund.State) -> None:
+    """What became of a request, whose last row came into this state. Nothing where the account is closed."""
+    asked = refund_requests.find(request_id)
+    if asked is None or state not in SUBJECTS:
+        return
+    owner = asked.rows[0].wallet.owner
+    if owner.closed_at is not None:
+        return
+    context = {
+        "site_name": settings.SITE_NAME,
+        "site_url": settings.SITE_URL,
+        "support_email": settings.SUPPORT_EMAIL,
+        "asked": asked,
+        "page": settings.SITE_URL + refund_requests.path(request_id),
+    }
+    send_mail(
+        f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}{SUBJECTS[state]}",
+        render_to_string("wallet/email/refund_message.txt", context),
+        None,
+        [owner.email],
+    )

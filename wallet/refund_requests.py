@@ -1,0 +1,107 @@
+"""A refund as its owner sees it: what was asked for at once, over all payments that it takes. Reads only."""
+
+import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from uuid import UUID
+
+from django.db.models import Q
+from django.urls import reverse
+from django.utils import timezone
+
+from wallet.models import Refund, Wallet
+
+State = Refund.State
+
+ENDED_SHOWN = datetime.timedelta(days=7)
+MOST_ROWS = 200
+# What of several payments is said first.
+FIRST_TOLD = [State.PARKED, State.WAITING, State.CREATED, State.PENDING]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The rows of one request, those of the newest payment first."""
+
+    id: UUID
+    rows: list[Refund]
+
+    @property
+    def state(self) -> str:
+        """That of the rows, or `partly` where some were given back and others were not."""
+        states = {row.state for row in self.rows}
+        told = next((state for state in FIRST_TOLD if state in states), None)
+        if told is not None:
+            return told.value
+        is_partly = State.SUCCEEDED in states and len(states) > 1
+        return "partly" if is_partly else min(states)
+
+    @property
+    def is_settled(self) -> bool:
+        return all(row.is_settled for row in self.rows)
+
+    @property
+    def is_made_at_stripe(self) -> bool:
+        return self.rows[0].origin == Refund.Origin.STRIPE
+
+    @property
+    def created_at(self) -> datetime.datetime:
+        return min(row.created_at for row in self.rows)
+
+    @property
+    def amount_nanousd(self) -> int:
+        """Credit that left the wallet."""
+        return sum(row.amount_nanousd for row in self.rows)
+
+    @property
+    def tax_nanousd(self) -> int:
+        return sum(row.tax_nanousd for row in self.rows)
+
+    @property
+    def given_nanousd(self) -> int:
+        """What was given back, with its tax: as a bank shows it."""
+        given = [row for row in self.rows if row.state == State.SUCCEEDED]
+        return sum(row.amount_nanousd + row.tax_nanousd for row in given)
+
+    @property
+    def returned_nanousd(self) -> int:
+        """Credit that is in the wallet again."""
+        return sum(row.amount_nanousd for row in self.rows if row.state in Refund.RETURNED)
+
+    @property
+    def whole_nanousd(self) -> int:
+        return self.amount_nanousd + self.tax_nanousd
+
+    @property
+    def problems(self) -> list[str]:
+        """Sentences on why something was not given back."""
+        return sorted({row.problem for row in self.rows if row.problem and row.state in Refund.RETURNED})
+
+
+def find(request_id: UUID, wallet: Wallet | None = None) -> Request | None:
+    """The request, if it is this wallet's."""
+    rows = Refund.objects.filter(request_id=request_id).select_related("top_up").order_by("-top_up__paid_at")
+    if wallet is not None:
+        rows = rows.filter(wallet=wallet)
+    found = list(rows)
+    return Request(request_id, found) if found else None
+
+
+def to_see(wallet: Wallet) -> list[Request]:
+    """What the wallet's page shows: those under way or looked at, and those of the last week that came to nothing."""
+    recent = Q(settled_at__gt=timezone.now() - ENDED_SHOWN, state__in=Refund.RETURNED)
+    shown = Q(state__in=[*Refund.UNFINISHED, State.PARKED]) | recent
+    ids = Refund.objects.filter(shown, wallet=wallet).order_by("-created_at").values("request_id")[:MOST_ROWS]
+    return _grouped(Refund.objects.filter(wallet=wallet, request_id__in=ids))
+
+
+def path(request_id: UUID) -> str:
+    """Where the owner sees what became of it."""
+    return reverse("refund", args=[request_id])
+
+
+def _grouped(rows: Iterable[Refund]) -> list[Request]:
+    ordered = sorted(rows, key=lambda row: str(row.request_id))
+    found = [Request(key, list(each)) for key, each in groupby(ordered, key=lambda row: row.request_id)]
+    return sorted(found, key=lambda each: each.created_at, reverse=True)

@@ -1,0 +1,299 @@
+"""Refunds: credit leaves the wallet first, then Stripe is asked. Owns wallet_refund, and the wallet's side of refunds.
+
+Never asks Stripe itself (wallet/refund_asking.py does, outside of any transaction), never takes more than is refundable
+at that moment, and never guesses how much of a refund that was made at Stripe is tax. Invariants: a row has moved
+`refund:<id>` once, and `refund_reversal:<id>` once where nothing came of it; a refund of Stripe's is one row. Whatever
+changes a row holds the lock of the wallet's row, then the ledger's; so any number of callers, in any order, come to the
+same books.
+"""
+
+import functools
+import logging
+from collections.abc import Iterable
+from datetime import timedelta
+from uuid import UUID, uuid4, uuid5
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import Sum
+from django.utils import timezone
+
+from wallet import ledger, refund_mail, refund_payments, refundable
+from wallet.models import Code, Funds, Refund, TopUp, Wallet
+from wallet.refund_verdicts import difference, is_news, of_failure, state_of
+from wallet.refundable import Part, Refundable
+from wallet.stripe_api import StripeRefund
+from wallet.transactions import again_if_lost
+from wallet.verdicts import Parked
+
+logger = logging.getLogger(__name__)
+
+State = Refund.State
+FORMS = UUID("0a1dd5a4-6d0b-4b43-8f0e-4f7f6d2f0c55")
+LIMIT_HOLDS_FOR = timedelta(hours=24)
+# Not when Stripe was asked, which is written while no lock is held.
+WRITTEN = ["state", "problem", "refund_id", "checked_at", "settled_at", "decided_by", "decided_at"]
+UNKNOWN_PAYMENT = "is of no payment that is known here"
+
+
+class TooMuch(Exception):
+    """More than can be given back at this moment, which `refundable` explains."""
+
+    def __init__(self, found: Refundable) -> None:
+        super().__init__(f"{found.cents} cents can be given back")
+        self.refundable = found
+
+
+def overview(wallet: Wallet) -> Refundable:
+    """What can be given back, as last committed."""
+    return _refundable(wallet, ledger.balances(wallet))
+
+
+def start(wallet: Wallet, amount_cents: int, form_id: str = "") -> UUID:
+    """Take `amount_cents` out of the wallet, to be given back; returns the id that the rows of this request share.
+
+    The same form sent again leads to the same request, unless nothing came of that. Raises TooMuch with nothing taken.
+    The rows wait for staff where the operator's settings say so, or the wallet is suspended.
+    """
+    key, other = uuid5(FORMS, f"{wallet.pk} {form_id}") if form_id else uuid4(), uuid4()
+
+    def work() -> UUID:
+        locked = lock(wallet.pk)
+        if not locked.owner.is_active:
+            raise PermissionDenied("The account was closed, or its owner locked out, in this moment.")
+        before = _of_request(key)
+        if _is_same(before, amount_cents):
+            return key
+        request_id = other if before else key
+        if not Refund.objects.filter(request_id=request_id).exists():
+            _take(locked, amount_cents, request_id)
+        return request_id
+
+    return again_if_lost(work)
+
+
+def cancel(wallet: Wallet, request_id: UUID) -> bool:
+    """Put back what still waits for staff; False where nothing does. Any number of times."""
+
+    def work() -> bool:
+        lock(wallet.pk)
+        waiting = list(
+            Refund.objects.filter(wallet=wallet, request_id=request_id, state=State.WAITING).order_by("pk")
+        )
+        for row in waiting:
+            end(row, State.CANCELED, "You canceled it.")
+        return bool(waiting)
+
+    return again_if_lost(work)
+
+
+def record(told: StripeRefund) -> Refund:
+    """Write down what Stripe just told about a refund, in a transaction of its own. Raises Parked."""
+    return again_if_lost(lambda: apply(told))
+
+
+def apply(told: StripeRefund) -> Refund:
+    """The same inside the caller's transaction, whether we asked for it or it was made at Stripe.
+
+    Locks the wallet's row, then `ledger.lock`. Raises Parked for what can't be understood, with nothing written.
+    """
+    state = state_of(told)
+    top_up = payment_of(told)
+    lock(top_up.wallet_id)
+    row = _row_of(told) or _made_at_stripe(told, top_up)
+    row.refund_id, row.checked_at = told.id, timezone.now()
+    if is_news(state, row):
+        if state in Refund.RETURNED:
+            end(row, state, _sentence(told, state))
+            return row
+        row.state = state
+        row.problem = ""
+        if state == State.SUCCEEDED:
+            row.settled_at = row.checked_at
+            _tell(row)
+    row.save(update_fields=WRITTEN)
+    return row
+
+
+def payment_of(told: StripeRefund) -> TopUp:
+    """The top-up that a refund gives back. Raises Parked where no payment of ours is known by these ids."""
+    paid = TopUp.objects.filter(state=TopUp.State.PAID)
+    found = None
+    if told.payment_intent_id:
+        found = paid.filter(payment_intent_id=told.payment_intent_id).first()
+    elif told.charge_id:
+        found = paid.filter(charge_id=told.charge_id).first()
+    if found is None:
+        named = told.payment_intent_id or told.charge_id
+        raise Parked(f"Refund {told.id} {UNKNOWN_PAYMENT}: {named}.")
+    return found
+
+
+def give_up(refund_id: UUID, problem: str) -> None:
+    """Nothing came of asking Stripe: back into the wallet with it, unless it is at Stripe after all."""
+
+    def work() -> None:
+        row = Refund.objects.get(pk=refund_id)
+        lock(row.wallet_id)
+        row.refresh_from_db()
+        if row.state == State.CREATED and row.refund_id is None:
+            end(row, State.FAILED, problem)
+
+    again_if_lost(work)
+
+
+def end(row: Refund, state: Refund.State, problem: str) -> None:
+    """Put it back into the wallet. The wallet's row must be locked, and the row read after that."""
+    row.state, row.problem, row.settled_at = state, problem, timezone.now()
+    if _is_undone(row):
+        row.state = State.PARKED
+        row.problem = f"{problem} Staff corrected its transfer before, so nothing was moved for this."
+        logger.error("Refund %s is parked: %s", row.pk, row.problem)
+    else:
+        _move(row.wallet, [row], is_back=True)
+    row.save(update_fields=WRITTEN)
+    _tell(row)
+
+
+def lock(wallet_id: int) -> Wallet:
+    """Hold the wallet's row until the transaction ends, as everybody does who changes its refunds; then the ledger's."""
+    locked = Wallet.objects.select_for_update(no_key=True).get(pk=wallet_id)
+    ledger.lock([wallet_id])
+    return locked
+
+
+def _of_request(request_id: UUID) -> list[Refund]:
+    return list(Refund.objects.filter(request_id=request_id))
+
+
+def _is_same(before: list[Refund], amount_cents: int) -> bool:
+    came_to_something = any(row.state not in Refund.RETURNED for row in before)
+    return came_to_something and sum(row.amount_cents for row in before) == amount_cents
+
+
+def _refundable(wallet: Wallet, funds: Funds) -> Refundable:
+    return refundable.of_wallet(
+        paid_nanousd=funds.paid_nanousd,
+        promotional_nanousd=funds.promotional_nanousd,
+        held_nanousd=funds.held_nanousd,
+        payments=refund_payments.of_wallet(wallet),
+    )
+
+
+def _take(wallet: Wallet, amount_cents: int, request_id: UUID) -> None:
+    # With the funds locked no call is let in meanwhile on what leaves the wallet here.
+    funds = Funds.objects.select_for_update().get(wallet=wallet)
+    found = _refundable(wallet, funds)
+    if amount_cents > found.cents:
+        raise TooMuch(found)
+    state = State.WAITING if _needs_staff(wallet, amount_cents) else State.CREATED
+    rows = [
+        _row(wallet, part, id=uuid5(request_id, str(part.top_up_id)), request_id=request_id, state=state)
+        for part in refundable.allocate(found.payments, amount_cents)
+    ]
+    Refund.objects.bulk_create(rows)
+    _move(wallet, rows)
+
+
+def _row(wallet: Wallet, part: Part, **more: object) -> Refund:
+    return Refund(
+        wallet=wallet,
+        top_up_id=part.top_up_id,
+        amount_cents=part.amount_cents,
+        tax_cents=part.tax_cents,
+        created_at=timezone.now(),
+        **more,
+    )
+
+
+def _needs_staff(wallet: Wallet, amount_cents: int) -> bool:
+    """Whether staff approve first. What was asked for within a day counts together, so that parts make no difference."""
+    if wallet.suspended_at is not None:
+        return True
+    days, limit = settings.REFUND_MIN_ACCOUNT_AGE_DAYS, settings.REFUND_APPROVAL_ABOVE_CENTS
+    now = timezone.now()
+    if days is not None and wallet.owner.date_joined > now - timedelta(days=days):
+        return True
+    if limit is None:
+        return False
+    recent = Refund.objects.filter(
+        wallet=wallet, origin=Refund.Origin.OWNER, created_at__gt=now - LIMIT_HOLDS_FOR
+    ).exclude(state__in=Refund.RETURNED)
+    asked_cents: int = recent.aggregate(total=Sum("amount_cents", default=0))["total"]
+    return asked_cents + amount_cents > limit
+
+
+def _row_of(told: StripeRefund) -> Refund | None:
+    """The row that stands for this refund; the wallet is locked.
+
+    A row that Stripe answered for is known by Stripe's id. One that it did not answer for is known by our metadata, as
+    long as all else fits, and nothing else came of the row: else the refund is one that was made at Stripe.
+    """
+    rows = Refund.objects.select_related("top_up", "wallet")
+    row = rows.filter(refund_id=told.id).first()
+    if row is not None:
+        problem = difference(told, row)
+        if problem:
+            raise Parked(problem)
+        return row
+    try:
+        row = rows.filter(pk=UUID(told.row_id or ""), refund_id=None, state=State.CREATED).first()
+    except ValueError:
+        return None
+    return row if row is not None and not difference(told, row) else None
+
+
+def _made_at_stripe(told: StripeRefund, top_up: TopUp) -> Refund:
+    """A row for a refund that nobody asked for here: the credit leaves the wallet now, below zero if need be."""
+    if refund_payments.is_corrected(top_up):
+        raise Parked(
+            f"Refund {told.id} is of a payment that staff took back by a correction. Undo one of the two."
+        )
+    part = refundable.split(refund_payments.to_split(top_up, told.amount), told.amount)
+    pk = uuid5(FORMS, told.id)
+    row = _row(top_up.wallet, part, id=pk, request_id=pk, origin=Refund.Origin.STRIPE, refund_id=told.id)
+    row.save(force_insert=True)
+    _move(top_up.wallet, [row])
+    return row
+
+
+def _move(wallet: Wallet, rows: Iterable[Refund], *, is_back: bool = False) -> None:
+    """Out of the wallet, and the tax out of what is owed to the state; or both back. Once a row."""
+    code = Code.REFUND_REVERSAL if is_back else Code.REFUND
+    pending = ledger.house("refunds_pending")
+    sources = ledger.paid(wallet), ledger.house("tax_payable")
+    for row in rows:
+        name = f"{code.value}:{row.pk}"
+        details = {
+            "refund": str(row.pk),
+            "refund_request": str(row.request_id),
+            "top_up": str(row.top_up_id),
+        }
+        moved = [(code, name, row.amount_nanousd), (Code.TAX, f"tax:{name}", row.tax_nanousd)]
+        for source, (kind, reference, amount) in zip(sources, moved, strict=True):
+            if amount:
+                ledger.post(
+                    code=kind,
+                    reference=reference,
+                    debit=pending if is_back else source,
+                    credit=source if is_back else pending,
+                    amount_nanousd=amount,
+                    details=details,
+                )
+
+
+def _is_undone(row: Refund) -> bool:
+    return refund_payments.has_correction(f"{Code.REFUND.value}:{row.pk}")
+
+
+def _sentence(told: StripeRefund, state: Refund.State) -> str:
+    return "Stripe canceled it." if state == State.CANCELED else of_failure(told.failure_reason)
+
+
+def _tell(row: Refund) -> None:
+    """A mail, once nothing of the request is under way any more. The wallet's lock lets one see the other's end."""
+    unfinished = Refund.objects.filter(request_id=row.request_id, state__in=Refund.UNFINISHED)
+    if not unfinished.exclude(pk=row.pk).exists():
+        told = functools.partial(refund_mail.send, row.request_id, State(row.state))
+        transaction.on_commit(told, robust=True)
