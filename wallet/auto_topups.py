@@ -17,7 +17,8 @@ from uuid import UUID
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, Sum
+from django.db.models import BigIntegerField, Exists, F, OuterRef, Q, Sum
+from django.db.models.functions import Cast
 from django.utils import timezone
 
 from pricing.money import NANO_PER_CENT
@@ -132,7 +133,7 @@ def due(limit: int) -> Iterator[int]:
         wallet__owner__is_active=True,
         wallet__saved_card__isnull=False,
     ).alias(balance=balance)
-    below = found.filter(balance__lt=F("below_cents") * NANO_PER_CENT)
+    below = found.filter(balance__lt=Cast("below_cents", BigIntegerField()) * NANO_PER_CENT)
     yield from below.order_by("wallet").values_list("wallet", flat=True)[:limit]
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from wallet import lookup_views, refund_views, views, webhook
+from wallet import card_views, lookup_views, refund_views, views, webhook
 
 urlpatterns = [
     path("", views.wallet, name="wallet"),
@@ -12,6 +12,10 @@ urlpatterns = [
     path("refunds/", refund_views.refund_create, name="refund_create"),
     path("refunds/<uuid:request_id>/", refund_views.refund, name="refund"),
     path("refunds/<uuid:request_id>/cancel/", refund_views.refund_cancel, name="refund_cancel"),
+    path("auto-top-up/", card_views.auto_top_up, name="auto_top_up"),
+    path("card/", card_views.card, name="card"),
+    path("card/<uuid:setup_id>/", card_views.card_saved, name="card_saved"),
+    path("portal/", card_views.portal, name="portal"),
     path("stripe/webhook/", webhook.stripe_webhook, name="stripe_webhook"),
     # Without its last slash too, because a redirect would lose the event.
     path("stripe/webhook", webhook.stripe_webhook),

@@ -15,7 +15,18 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import User
-from wallet import grants, history, invariants, ledger, proofs, refund_forms, stories, topups
+from wallet import (
+    auto_topup_forms,
+    grants,
+    history,
+    invariants,
+    ledger,
+    proofs,
+    refund_forms,
+    stories,
+    topups,
+)
+from wallet.auto_topup_forms import AutoTopUpForm
 from wallet.forms import TopUpForm, dollars, presets
 from wallet.models import Code, Hold, TopUp, Transfer, Wallet
 from wallet.presentment import presented
@@ -131,6 +142,8 @@ def wallet_page(
     form: TopUpForm | None = None,
     *,
     refund_form: RefundForm | None = None,
+    auto_form: AutoTopUpForm | None = None,
+    card_error: str = "",
     status: int = 200,
 ) -> HttpResponse:
     """The wallet, with the form that was sent and is refused, if one was."""
@@ -154,6 +167,8 @@ def wallet_page(
         "checked": invariants.last_good(),
         "starter_credit": _starter_credit(mine),
         **refund_forms.on_wallet_page(mine, refund_form or refund_forms.unbound()),
+        **auto_topup_forms.on_wallet_page(mine, auto_form),
+        "card_error": card_error,
     }
     return render(request, "wallet/wallet.html", context, status=status)
 
