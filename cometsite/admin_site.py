@@ -78,6 +78,7 @@ UNFOLD: dict[str, object] = {
                 "title": "Stripe",
                 "items": [
                     _item("Top-ups", "add_card", "wallet_topup"),
+                    _item("Refunds", "undo", "wallet_refund"),
                     _item("Stripe events", "inbox", "wallet_stripeevent"),
                 ],
             },

@@ -22,7 +22,7 @@ from logs import call_ids
 from logs.models import Call, RejectedCall
 from pricing.money import NANO_PER_CENT, usd
 from wallet import invariants
-from wallet.models import Dispute, Hold, Proposal, StripeEvent, TopUp
+from wallet.models import Dispute, Hold, Proposal, Refund, StripeEvent, TopUp
 from wallet.reconciliation import runs
 
 REFRESH_SECONDS = 30.0
@@ -124,6 +124,7 @@ def _waiting(now: datetime) -> tuple[Number, ...]:
             "do not add up",
             _list("wallet_dispute", stage="unclear"),
         ),
+        _refunds(),
         _alarm(
             "Parked top-ups", parked_top_ups, "do not add up", _list("wallet_topup", state__exact="parked")
         ),
@@ -186,6 +187,15 @@ def _disputes() -> Number:
     note = f"next by {first:%-d %b %H:%M} UTC" if first else "no deadline"
     address = _list("wallet_dispute", stage="answer")
     return _alarm("Disputes to answer", len(deadlines), note if deadlines else "nothing is due", address)
+
+
+def _refunds() -> Number:
+    """Refunds that wait for staff, by request; a parked one alarms."""
+    parked = Refund.objects.filter(state=Refund.State.PARKED).count()
+    if parked:
+        return _alarm("Parked refunds", parked, "do not add up", _list("wallet_refund", state__exact="parked"))
+    waiting = Refund.objects.filter(state=Refund.State.WAITING).values("request_id").distinct().count()
+    return Number("Refunds", f"{waiting:,}", "to approve", _list("wallet_refund", state__exact="waiting"))
 
 
 def _in(count: int, what: str) -> str:

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 import wallet.admin_checks
 import wallet.admin_disputes
 import wallet.admin_payments
+import wallet.admin_refunds
 import wallet.admin_stripe  # noqa: F401 (registers its pages)
 from accounts.acting import ActingAdmin, button
 from pricing.money import usd
@@ -110,6 +111,7 @@ class WalletAdmin(ActingAdmin, ReadOnlyAdmin):
             "wallet_transfer": "Transfers",
             "wallet_hold": "Holds",
             "wallet_topup": "Top-ups",
+            "wallet_refund": "Refunds",
             "wallet_dispute": "Disputes",
             "wallet_account": "Ledger accounts",
             "tokens_apikey": "API keys",

@@ -16,6 +16,7 @@ ROWS = {
     "wallet": "wallet_wallet",
     "transfer": "wallet_transfer",
     "top-up": "wallet_topup",
+    "refund": "wallet_refund",
     "hold": "wallet_hold",
     "key": "tokens_apikey",
 }

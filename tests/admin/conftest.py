@@ -18,8 +18,19 @@ from pricing.money import NANO_PER_USD
 from tests.metering.gateway import Gateway, call, sell
 from tokens import keys
 from tokens.models import ApiKey
-from wallet import acts, grants, holds, invariants, ledger
-from wallet.models import Code, DaySeal, Dispute, Hold, StripeCustomer, StripeEvent, TopUp, Transfer, Wallet
+from wallet import acts, grants, holds, invariants, ledger, refunds
+from wallet.models import (
+    Code,
+    DaySeal,
+    Dispute,
+    Hold,
+    Refund,
+    StripeCustomer,
+    StripeEvent,
+    TopUp,
+    Transfer,
+    Wallet,
+)
 from wallet.transactions import again_if_lost
 from wallet.wallets import wallet_of
 
@@ -81,6 +92,8 @@ def world(alice: User, charlie: User, gateway: Gateway, staff: User) -> World:
         opened_at=timezone.now(),
         problem=HOSTILE,
     )
+    request_id = refunds.start(wallet, 100)
+    refunds.give_up(Refund.objects.get(request_id=request_id).pk, HOSTILE)
     acts.give_credit(Instruction(staff, f"Promised to {HOSTILE}", uuid.uuid4()), wallet, 200 * NANO_PER_USD)
     invariants.run(full=True)
     DaySeal.objects.create(table="wallet_transfer", day=date(2026, 1, 1), rows=1, digest=b"x" * 32)

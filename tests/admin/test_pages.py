@@ -17,7 +17,7 @@ SHOWN = {
     "accounts.user", "accounts.auditentry", "auth.group", "wallet.proposal",
     "wallet.wallet", "wallet.account", "wallet.transfer", "wallet.funds", "wallet.hold",
     "wallet.topup", "wallet.dispute", "wallet.stripeevent", "wallet.checkrun", "wallet.dayseal", "tokens.apikey",
-    "tokens.gatewaykey", "pricing.model", "pricing.priceversion", "logs.call", "logs.rejectedcall",
+    "wallet.refund", "tokens.gatewaykey", "pricing.model", "pricing.priceversion", "logs.call", "logs.rejectedcall",
 }  # fmt: skip
 MAY_BE_EMPTY = {"auth.group"}
 

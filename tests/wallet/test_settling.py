@@ -9,8 +9,8 @@ from django.test import Client
 from tests.books import assert_books
 from tests.wallet.books import CENT, balance_cents
 from tests.wallet.test_verdicts import PAID
-from wallet import events, ledger, topups, transactions
-from wallet.models import Code, StripeEvent, TopUp, Transfer, Wallet
+from wallet import ledger, topups, transactions
+from wallet.models import Code, TopUp, Transfer, Wallet
 from wallet.stripe_api import Session
 
 
@@ -59,15 +59,6 @@ def test_one_payment_is_one_credit_whichever_top_up_names_it(alices: Wallet) -> 
     assert topups.record(second.pk, same_payment).top_up.state == TopUp.State.PARKED
     assert balance_cents(alices) == 1000
     assert_books()
-
-
-@pytest.mark.parametrize("kind", ["refund.created", "charge.refunded", "charge.dispute.funds_withdrawn"])
-def test_money_that_went_back_waits_for_staff(transactional_db: None, kind: str) -> None:
-    kept = StripeEvent.objects.create(id="evt_back", type=kind, object_id="re_1", livemode=False, payload={})
-    assert events.handle(kept.pk)
-    kept.refresh_from_db()
-    assert kept.state == "parked"
-    assert "went back" in kept.error
 
 
 def test_a_commit_that_got_lost_is_tried_once_more(alices: Wallet, monkeypatch: pytest.MonkeyPatch) -> None:
