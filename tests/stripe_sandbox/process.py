@@ -18,6 +18,8 @@ from urllib.parse import urlencode, urlsplit
 
 import stripe
 
+from tests.stripe_sandbox.contract import Watched, saw
+
 KEY = "sk_test_sandbox_of_these_tests"
 SECRET = "whsec_of_these_tests"
 ROOT = Path(__file__).parents[2]
@@ -54,6 +56,8 @@ class Sandbox:
         return self._process.communicate(timeout=10)[1]
 
     def client(self, **options: Any) -> stripe.StripeClient:
+        """Stripe's own library. What it sends and gets is held against Stripe's description."""
+        options.setdefault("http_client", Watched())
         return stripe.StripeClient(KEY, base_addresses={"api": self.url}, **options)
 
     def request(
@@ -68,9 +72,11 @@ class Sandbox:
         try:
             connection.request(method, path, body, head)
             response = connection.getresponse()
-            return Reply(response.status, dict(response.getheaders()), response.read())
+            reply = Reply(response.status, dict(response.getheaders()), response.read())
         finally:
             connection.close()
+        saw(method, path, body, reply.status, reply.body)
+        return reply
 
     def command(self, path: str, /, **fields: Any) -> Any:
         """Do something at one of the stand-in's own addresses under /_sandbox/."""

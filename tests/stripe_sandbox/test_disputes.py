@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import stripe
 
+from tests.stripe_sandbox.contract import unwatched
 from tests.stripe_sandbox.money import buy, charge_of, moved, told
 from tests.stripe_sandbox.process import Receiver, Sandbox, until
 
@@ -211,7 +212,8 @@ def test_a_dispute_can_be_told_before_its_payment(own: Sandbox, receiver: Receiv
     assert kinds.index("charge.dispute.created") < kinds.index("payment_intent.succeeded")
 
 
-def test_a_status_that_nobody_knows_yet(shared: Sandbox) -> None:
-    made = dispute(shared, buy(shared))
-    assert step(shared, made, "set", status="in_arbitration").status == "in_arbitration"
-    assert told(shared, made.id)[-1] == ("charge.dispute.updated", "in_arbitration")
+def test_a_status_that_nobody_knows_yet(own: Sandbox) -> None:
+    made = dispute(own, buy(own))
+    with unwatched():
+        assert step(own, made, "set", status="in_arbitration").status == "in_arbitration"
+        assert told(own, made.id)[-1] == ("charge.dispute.updated", "in_arbitration")

@@ -22,13 +22,13 @@ def test_the_library_and_the_stand_in_speak_the_same_version(shared: Sandbox) ->
 
 def test_a_customer_is_created_changed_and_found(client: Any) -> None:
     customer = client.v1.customers.create(
-        {"email": "alice@example.com", "metadata": {"user": "1", "plan": "a"}}
+        {"email": "changed@example.com", "metadata": {"user": "1", "plan": "a"}}
     )
     changed = client.v1.customers.update(customer.id, {"name": "Alice", "metadata": {"plan": ""}})
-    assert (changed.email, changed.name) == ("alice@example.com", "Alice")
+    assert (changed.email, changed.name) == ("changed@example.com", "Alice")
     assert changed.metadata.to_dict() == {"user": "1"}
     assert client.v1.customers.retrieve(customer.id).to_dict() == changed.to_dict()
-    found = client.v1.customers.list({"email": "alice@example.com"}).data
+    found = client.v1.customers.list({"email": "changed@example.com"}).data
     assert [one.id for one in found] == [customer.id]
     event = client.v1.events.list({"type": "customer.updated", "limit": 1}).data[0]
     assert event.data.to_dict()["previous_attributes"] == {
