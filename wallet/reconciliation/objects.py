@@ -59,13 +59,9 @@ def _sessions(found: list[Session], report: Report) -> None:
     pages = [session for session in found if session.mode == "payment"]
     for session, row in _with_rows(pages):
         if not _agrees(session, row):
-            _repair(row, SESSION, session.id, report)
-            _judge_payment(
-                session.payment_intent_id or session.id,
-                session.amount_total or 0,
-                report,
-                is_paid=session.payment_status == "paid",
-            )
+            now = _repair(row, SESSION, session.id, report)
+            payment_id, is_paid = session.payment_intent_id or session.id, session.payment_status == "paid"
+            _judge_payment(now, payment_id, session.amount_total or 0, report, is_paid=is_paid)
 
 
 def _with_rows(sessions: list[Session]) -> Iterator[tuple[Session, TopUp | None]]:
@@ -104,8 +100,8 @@ def _payments(found: list[Payment], report: Report) -> None:
         if is_paid != (row is not None and row.state == PAID) or (
             is_paid and _credited(row) != payment.amount_received
         ):
-            _repair(row, PAYMENT, payment.id, report)
-            _judge_payment(payment.id, payment.amount_received, report, is_paid=is_paid)
+            now = _repair(row, PAYMENT, payment.id, report)
+            _judge_payment(now, payment.id, payment.amount_received, report, is_paid=is_paid)
 
 
 def _charges(found: list[Charge], report: Report) -> None:
@@ -121,8 +117,8 @@ def _charges(found: list[Charge], report: Report) -> None:
                 f"Charge {charge.id} of {_usd(charge.amount)} belongs to no payment, so to no wallet.",
             )
         elif row is None or row.state != PAID or _credited(row) != charge.amount:
-            _repair(row, PAYMENT, charge.payment_intent_id, report)
-            _judge_payment(charge.payment_intent_id, charge.amount, report, is_paid=True)
+            now = _repair(row, PAYMENT, charge.payment_intent_id, report)
+            _judge_payment(now, charge.payment_intent_id, charge.amount, report, is_paid=True)
         elif returned.get(row.pk, 0) != charge.refunded:
             _refunds_of(charge, row, report)
 
@@ -211,8 +207,8 @@ def _transactions(found: list[BalanceTransaction], report: Report) -> None:
             clearing.book(told)
 
 
-def _repair(row: TopUp | None, event: str, object_id: str, report: Report) -> None:
-    """Have it booked, and say what that changed."""
+def _repair(row: TopUp | None, event: str, object_id: str, report: Report) -> TopUp | None:
+    """Have it booked, and say what that changed; the row as it is then."""
     before = TopUp.objects.get(pk=row.pk).state if row else None
     problem = bring(event, object_id)
     now = _row_of(row, object_id)
@@ -222,6 +218,7 @@ def _repair(row: TopUp | None, event: str, object_id: str, report: Report) -> No
         report.repaired(f"Top-up {now.pk} was {was}, and is {now.state} now{credited} ({object_id}).")
     elif problem:
         logger.warning("%s is not booked: %s", object_id, problem)
+    return now
 
 
 def _row_of(row: TopUp | None, object_id: str) -> TopUp | None:
@@ -229,14 +226,13 @@ def _row_of(row: TopUp | None, object_id: str) -> TopUp | None:
     return TopUp.objects.filter(which).first()
 
 
-def _judge_payment(payment_id: str, cents: int, report: Report, *, is_paid: bool) -> None:
+def _judge_payment(row: TopUp | None, payment_id: str, cents: int, report: Report, *, is_paid: bool) -> None:
     """After all was tried: money that Stripe has and no wallet, or the other way round, is a difference.
 
     `payment_id` may be a session's where nothing was paid through a payment.
     """
-    row = TopUp.objects.filter(Q(payment_intent_id=payment_id) | Q(session_id=payment_id)).first()
     if is_paid and (row is None or row.state != PAID):
-        why = _why_in_no_wallet(row, payment_id)
+        why = f"top-up {row.pk} is {row.state}. {row.problem}".rstrip() if row else "no top-up has it."
         report.differs(payment_id, f"Payment {payment_id} of {_usd(cents)} at Stripe is in no wallet: {why}")
     elif is_paid and _credited(row) != cents:
         report.differs(
@@ -248,13 +244,6 @@ def _judge_payment(payment_id: str, cents: int, report: Report, *, is_paid: bool
             payment_id,
             f"Top-up {row.pk} is credited with {_usd(_credited(row))}, but payment {payment_id} is not paid at Stripe.",
         )
-
-
-def _why_in_no_wallet(row: TopUp | None, payment_id: str) -> str:
-    if row is not None:
-        return f"top-up {row.pk} is {row.state}. {row.problem}".rstrip()
-    parked = TopUp.objects.filter(state=TopUp.State.PARKED, problem__contains=payment_id).first()
-    return f"top-up {parked.pk} is parked. {parked.problem}" if parked else "no top-up has it."
 
 
 def _unfinished_top_ups(since: datetime, after: str | None) -> Pages[UUID]:
