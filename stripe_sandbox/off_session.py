@@ -33,6 +33,8 @@ CONFIRM: dict[str, Field] = {
     "capture_method": Text(choices=("automatic", "automatic_async")),
     "error_on_requires_action": Boolean(),
     "off_session": Boolean(),
+    "amount_to_confirm": Unsupported(),
+    "client_secret": Unsupported(),
     "payment_method": Text(),
     "payment_method_types": RemovedPaymentMethodTypes(),
     "receipt_email": Text(),
@@ -219,6 +221,12 @@ def _update(ctx: Context, params: Params, key: str) -> Json:
 
 schedule.JOBS[SETTLEMENT] = lambda ctx, key: settle(ctx, key)
 
+UPDATE: dict[str, Field] = {
+    **dict.fromkeys((*CREATE, *UNSUPPORTED.split()), Unsupported()),
+    **EXPAND,
+    "description": Text(longest=1_000),
+    "metadata": Metadata(),
+}
 REASONS = ("abandoned", "duplicate", "fraudulent", "requested_by_customer")
 ROUTES = [
     Route("POST", PATH, _create, CREATE),
@@ -226,7 +234,7 @@ ROUTES = [
         "POST",
         PATH + "/{id}",
         _update,
-        {**EXPAND, "description": Text(longest=1_000), "metadata": Metadata()},
+        UPDATE,
     ),
     Route("POST", PATH + "/{id}/confirm", _confirm, CONFIRM),
     Route("POST", PATH + "/{id}/cancel", _cancel, {**EXPAND, "cancellation_reason": Text(choices=REASONS)}),

@@ -9,7 +9,7 @@ from .errors import invalid, refused
 from .ids import new_id
 from .methods import Method
 from .paging import CURSORS, PAGING, page
-from .params import Params, Text
+from .params import Params, Text, Unsupported
 from .rendering import render
 from .routes import EXPAND, Route, retrieve, shown
 from .store import Json, Record
@@ -187,7 +187,12 @@ OF_CUSTOMER = "/v1/customers/{id}/payment_methods"
 ROUTES = [
     Route("GET", PATH, _list, {**PAGING, **FILTERS, "customer": Text()}),
     retrieve(PATH, KIND),
-    Route("POST", PATH + "/{id}/attach", _attach, {**EXPAND, "customer": Text(required=True)}),
+    Route(
+        "POST",
+        PATH + "/{id}/attach",
+        _attach,
+        {**EXPAND, "customer": Text(required=True), "customer_account": Unsupported()},
+    ),
     Route("POST", PATH + "/{id}/detach", _detach, EXPAND),
     Route("GET", OF_CUSTOMER, _of_customer, {**CURSORS, **FILTERS}),
     Route("GET", OF_CUSTOMER + "/{method}", _one_of_customer, EXPAND),

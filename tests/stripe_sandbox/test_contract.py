@@ -17,6 +17,7 @@ from tests.stripe_sandbox.contract import ABSENT, REMOVED, Contract, tree, unwat
 from tests.stripe_sandbox.contract import contract as known_contract
 from tests.stripe_sandbox.money import give_back
 from tests.stripe_sandbox.process import Sandbox, payment
+from tests.stripe_sandbox.saving import charging, save_and_charge, saving
 
 
 @pytest.fixture(scope="module")
@@ -48,18 +49,22 @@ def live_in(sandbox: Sandbox) -> None:
     v1.checkout.sessions.expire(session.id)
     v1.checkout.sessions.create(payment(customer_email="bob@example.com"))
     give_back(sandbox)
+    save_and_charge(sandbox)
 
 
 LISTS = [
     "/v1/balance_transactions",
+    "/v1/billing_portal/configurations",
     "/v1/charges",
     "/v1/checkout/sessions",
     "/v1/customers",
     "/v1/disputes",
     "/v1/events",
     "/v1/payment_intents",
+    "/v1/payment_methods",
     "/v1/payouts",
     "/v1/refunds",
+    "/v1/setup_intents",
     "/v1/webhook_endpoints",
 ]
 
@@ -93,16 +98,25 @@ def test_snapshots_in_events(contract: Contract, lived_in: Sandbox) -> None:
         "checkout.session.expired",
         "customer.created",
         "customer.updated",
+        "payment_intent.canceled",
         "payment_intent.created",
         "payment_intent.payment_failed",
         "payment_intent.processing",
+        "payment_intent.requires_action",
         "payment_intent.succeeded",
+        "payment_method.attached",
+        "payment_method.automatically_updated",
+        "payment_method.detached",
         "payout.created",
         "payout.failed",
         "payout.paid",
         "refund.created",
         "refund.failed",
         "refund.updated",
+        "setup_intent.created",
+        "setup_intent.requires_action",
+        "setup_intent.setup_failed",
+        "setup_intent.succeeded",
     }
     for event in events:
         contract.check_object(event["data"]["object"])
@@ -115,17 +129,52 @@ def test_line_items_and_what_is_expanded(contract: Contract, lived_in: Sandbox) 
         contract.check_object(lived_in.request("GET", f"/v1/checkout/sessions/{session['id']}?{query}").json)
         items = lived_in.request("GET", f"/v1/checkout/sessions/{session['id']}/line_items").json
         contract.check(contract.answer_schema("get", "/v1/checkout/sessions/{session}/line_items"), items)
-        contract.check_object(items["data"][0])
+        assert bool(items["data"]) is (session["mode"] == "payment")
+        for item in items["data"]:
+            contract.check_object(item)
+
+
+def test_what_is_expanded_of_saved_cards(contract: Contract, lived_in: Sandbox) -> None:
+    for kind, names in (
+        ("checkout/sessions", "setup_intent.payment_method payment_intent.payment_method"),
+        ("customers", "invoice_settings.default_payment_method"),
+        ("payment_intents", "payment_method.customer latest_charge"),
+        ("payment_methods", "customer"),
+        ("setup_intents", "customer payment_method"),
+    ):
+        query = "&".join(f"expand[]=data.{name}" for name in names.split())
+        for one in lived_in.request("GET", f"/v1/{kind}?limit=100&{query}").json["data"]:
+            contract.check_object(one)
+    contract.check_object(lived_in.request("GET", "/v1/account").json)
+    customer = lived_in.client().v1.customers.list({"email": "alice@example.com", "limit": 1}).data[0].id
+    saved = lived_in.request("GET", f"/v1/customers/{customer}/payment_methods").json
+    contract.check(contract.answer_schema("get", "/v1/customers/{customer}/payment_methods"), saved)
+    opened = lived_in.request("POST", "/v1/billing_portal/sessions", {"customer": customer}).json
+    contract.check_object(opened)
 
 
 def test_errors(contract: Contract, lived_in: Sandbox) -> None:
     for path in ("/v1/customers/cus_no", "/v1/customers?limit=x", "/v1/no"):
         contract.check({"$ref": "#/components/schemas/error"}, lived_in.request("GET", path).json)
+    declined = {
+        "amount": 500,
+        "currency": "usd",
+        "confirm": "true",
+        "payment_method": "pm_card_chargeDeclined",
+    }
+    reply = lived_in.request("POST", "/v1/payment_intents", declined)
+    assert reply.status == 402
+    contract.check({"$ref": "#/components/schemas/error"}, reply.json)
 
 
 def test_what_the_tests_send_is_what_stripe_takes(contract: Contract) -> None:
     schema = contract.request_schema("/v1/checkout/sessions")
     contract.check(schema, payment(customer="cus_1", expires_at=1, metadata={"a": "b"}))
+    setup = saving("cus_1") | {"currency": "usd"}
+    # It came with the version after that of the description.
+    del setup["allowed_payment_method_types"]
+    contract.check(schema, setup)
+    contract.check(contract.request_schema("/v1/payment_intents"), charging("cus_1", "pm_1"))
     misspelt = payment()
     misspelt["line_items"][0]["price_data"]["unit_amout"] = 100
     with pytest.raises(jsonschema_rs.ValidationError, match="unit_amout"):
@@ -250,6 +299,14 @@ COMPLETE = {
     },
     "/v1/disputes/{dispute}": {},
     "/v1/refunds": {},
+    "/v1/billing_portal/configurations": {"features[payment_method_update][enabled]": "true"},
+    "/v1/billing_portal/sessions": {"customer": "cus_1"},
+    "/v1/payment_intents": {"amount": "100", "currency": "usd"},
+    "/v1/payment_intents/{intent}": {},
+    "/v1/payment_intents/{intent}/cancel": {},
+    "/v1/payment_intents/{intent}/confirm": {},
+    "/v1/payment_methods/{payment_method}/attach": {"customer": "cus_1"},
+    "/v1/payment_methods/{payment_method}/detach": {},
 }
 
 
