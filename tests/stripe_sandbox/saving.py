@@ -40,7 +40,7 @@ def charging(customer: str, method: str, **changes: Any) -> Any:
 
 
 def customer_of(client: stripe.StripeClient) -> str:
-    return client.v1.customers.create({"email": "alice@example.com"}).id
+    return client.v1.customers.create({"email": "charlie@example.com"}).id
 
 
 def card(sandbox: Sandbox, customer: str, name: str = "visa") -> str:
