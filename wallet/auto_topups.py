@@ -21,6 +21,7 @@ from django.db.models import BigIntegerField, Exists, F, OuterRef, Q, Sum
 from django.db.models.functions import Cast
 from django.utils import timezone
 
+from accounts.models import User
 from pricing.money import NANO_PER_CENT
 from wallet import cards, crediting, ledger, proofs, stripe_api
 from wallet.models import AutoTopUp, SavedCard, StripeCustomer, TopUp, Wallet
@@ -102,6 +103,11 @@ def switch_off(wallet: Wallet) -> TopUp | None:
             is_on=False, paused_for="", is_told=True, changed_at=timezone.now()
         )
         return under_way(wallet)
+
+
+def end(owner: User) -> None:
+    """The account is closed: nothing is charged any more. Under the lock of the wallet's row; twice is fine."""
+    AutoTopUp.objects.filter(wallet__owner=owner).update(is_on=False, paused_for="", is_told=True)
 
 
 def under_way(wallet: Wallet) -> TopUp | None:

@@ -15,6 +15,7 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.models import User
 from wallet import stripe_api
 from wallet.customers import customer_of
 from wallet.models import AutoTopUp, CardSetup, SavedCard, StripeCustomer, Wallet
@@ -122,6 +123,11 @@ def removed(wallet_id: int, payment_method_id: str) -> None:
         AutoTopUp.objects.filter(wallet=wallet_id, is_on=True).update(
             is_on=False, paused_for=REMOVED, is_told=False
         )
+
+
+def forget(owner: User) -> None:
+    """The account is closed: forget the card, which stays at Stripe with its payments. Twice is fine."""
+    SavedCard.objects.filter(wallet__owner=owner).delete()
 
 
 def _row(wallet: Wallet, form_id: str) -> CardSetup:

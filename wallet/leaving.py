@@ -12,7 +12,7 @@ from accounts.audit import Refused
 from accounts.models import User
 from accounts.signals import Standing
 from pricing.money import NANO_PER_CENT, usd
-from wallet import disputes, ledger
+from wallet import auto_topups, cards, disputes, ledger
 from wallet.models import Refund, TopUp, Wallet
 
 ADDRESS_GONE = "(address deleted)"
@@ -48,7 +48,7 @@ def check_open(wallet: Wallet) -> None:
 
 
 def forget(owner: User, addresses: tuple[str, ...]) -> None:
-    """Take these addresses out of what Stripe answered about top-ups and refunds.
+    """Take these addresses out of what Stripe answered about top-ups and refunds; forget the card, and charge it no more.
 
     Who the wallet is at Stripe stays, to reconcile by.
     """
@@ -57,6 +57,9 @@ def forget(owner: User, addresses: tuple[str, ...]) -> None:
             rows.filter(wallet__owner=owner, problem__contains=address).update(
                 problem=Replace("problem", Value(address), Value(ADDRESS_GONE))
             )
+    # After the top-ups, in the order in which the end of a charge locks them.
+    auto_topups.end(owner)
+    cards.forget(owner)
 
 
 def _unused(paid_nanousd: int) -> list[str]:
@@ -68,6 +71,8 @@ def _unused(paid_nanousd: int) -> list[str]:
 
 
 def _unfinished(wallet: Wallet) -> list[str]:
+    if auto_topups.under_way(wallet) is not None:
+        return ["Your saved card is being charged. That takes some minutes, or days where a bank takes its time."]
     states = TopUp.objects.filter(wallet=wallet, state__in=TopUp.UNFINISHED).values_list("state", flat=True)
     if TopUp.State.PENDING in states:
         return ["A bank has not said yet whether it pays for a top-up. That can take some days."]
