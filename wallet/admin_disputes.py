@@ -98,9 +98,10 @@ class DisputeAdmin(ActingAdmin, ReadOnlyAdmin):
             return "-"
         left = due_at - now()
         if left.total_seconds() < 0:
-            return format_html("<strong>{:%Y-%m-%d %H:%M}, too late</strong>", due_at)
-        told = f"{left.days} d" if left.days else f"{left.seconds // 3600} h"
-        return format_html("{:%Y-%m-%d %H:%M} UTC, in {}", due_at, told)
+            told = "too late"
+        else:
+            told = f"in {left.days} d" if left.days else f"in {left.seconds // 3600} h"
+        return f"{due_at:%Y-%m-%d %H:%M} UTC, {told}"
 
     @column("Disputed")
     def amount(self, dispute: Dispute) -> str:

@@ -114,11 +114,17 @@ def undecided(wallet: Wallet) -> QuerySet[Dispute]:
     return Dispute.objects.filter(top_up__wallet=wallet).exclude(status__in=Dispute.CLOSED)
 
 
-def seen_by_owner(wallet: Wallet) -> list[Dispute]:
-    """What the wallet's page shows: the undecided ones, and those of the last months; newest first, at most ten."""
+def on_wallet_page(wallet: Wallet) -> dict[str, object]:
+    """What the page says of disputes: the undecided ones and those of the last months, newest first, at most ten; and how
+    much all of them together took of the wallet and have not returned.
+    """
+    own = Dispute.objects.filter(top_up__wallet=wallet)
     recent = Q(opened_at__gt=timezone.now() - ENDED_SHOWN) | ~Q(status__in=Dispute.CLOSED)
-    found = Dispute.objects.filter(recent, top_up__wallet=wallet).select_related("top_up")
-    return list(found.order_by("-opened_at")[:MOST_SHOWN])
+    taken = own.aggregate(cents=Sum(F("withdrawn_cents") - F("reinstated_cents") - F("tax_cents"), default=0))
+    return {
+        "disputes": list(own.filter(recent).select_related("top_up").order_by("-opened_at")[:MOST_SHOWN]),
+        "taken_back_nanousd": taken["cents"] * NANO_PER_CENT,
+    }
 
 
 def _learn_of_payment(told: StripeDispute) -> None:

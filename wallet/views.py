@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.models import User
 from wallet import (
     auto_topup_forms,
+    disputes,
     grants,
     history,
     invariants,
@@ -166,6 +167,7 @@ def wallet_page(
         "is_first_page": before is None,
         "checked": invariants.last_good(),
         "starter_credit": _starter_credit(mine),
+        **disputes.on_wallet_page(mine),
         **refund_forms.on_wallet_page(mine, refund_form or refund_forms.unbound()),
         **auto_topup_forms.on_wallet_page(mine, auto_form),
         "card_error": card_error,
