@@ -2,9 +2,13 @@
 
 import datetime
 import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -14,7 +18,7 @@ from tests.stripe_sandbox.process import Sandbox, payment
 from tests.wallet.books import balance_cents
 from tests.wallet.test_topups import pay, started
 from tests.wallet.test_webhook import URL, signature
-from wallet import events, stripe_api, tasks, topups
+from wallet import events, ledger, stripe_api, tasks, topups
 from wallet.models import StripeEvent, TopUp, Wallet
 from wallet.stripe_api import StripeUnavailable
 
@@ -132,6 +136,63 @@ def test_the_event_finds_a_row_whose_answer_got_lost(alices: Wallet, stripe_at_h
     pay(stripe_at_hand, top_up)
     TopUp.objects.filter(pk=top_up.pk).update(session_id=None, state=TopUp.State.CREATED)
     assert handled(told(stripe_at_hand, top_up)["payment_intent.succeeded"]).state == State.HANDLED
+    assert balance_cents(alices) == 100
+
+
+@pytest.mark.parametrize("version", ["2020-08-27", "2026-10-28.endive", "2099-01-01.future", None])
+def test_an_event_of_any_api_version_brings_the_same_books(
+    alices: Wallet, stripe_at_hand: Sandbox, version: str | None
+) -> None:
+    top_up = started(alices)
+    pay(stripe_at_hand, top_up)
+    completed = told(stripe_at_hand, top_up)["checkout.session.completed"]
+    old: dict[str, Any] = {
+        "id": top_up.session_id,
+        "object": "checkout.session",
+        "display_items": [],
+        "amount": "100",
+    }
+    assert handled({**completed, "api_version": version, "data": {"object": old}}).state == State.HANDLED
+    assert balance_cents(alices) == 100
+
+
+def test_a_wallet_that_is_locked_for_long_does_not_keep_stripe_waiting(
+    alices: Wallet, stripe_at_hand: Sandbox
+) -> None:
+    """The event is stored beside the lock, and its work is done when the lock is gone."""
+    top_up = started(alices)
+    pay(stripe_at_hand, top_up)
+    event = told(stripe_at_hand, top_up)["checkout.session.completed"]
+    is_locked, go_on = threading.Event(), threading.Event()
+
+    def hold_on() -> None:
+        with transaction.atomic():
+            Wallet.objects.select_for_update().get(pk=alices.pk)
+            TopUp.objects.select_for_update().get(pk=top_up.pk)
+            ledger.lock([alices.pk])
+            is_locked.set()
+            go_on.wait(30)
+        connection.close()
+
+    def work() -> None:
+        events.handle(event["id"])
+        connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        holder = pool.submit(hold_on)
+        assert is_locked.wait(10)
+        began = time.monotonic()
+        keep(event)
+        assert time.monotonic() - began < 1
+        worker = pool.submit(work)
+        time.sleep(1)
+        assert StripeEvent.objects.get().state == State.PENDING
+        go_on.set()
+        holder.result(10)
+        worker.result(30)
+    StripeEvent.objects.update(next_attempt_at=timezone.now())
+    events.handle_due()
+    assert StripeEvent.objects.get().state == State.HANDLED
     assert balance_cents(alices) == 100
 
 
