@@ -72,7 +72,9 @@ def _unused(paid_nanousd: int) -> list[str]:
 
 def _unfinished(wallet: Wallet) -> list[str]:
     if auto_topups.under_way(wallet) is not None:
-        return ["Your saved card is being charged. That takes some minutes, or days where a bank takes its time."]
+        return [
+            "Your saved card is being charged. That takes some minutes, or days where a bank takes its time."
+        ]
     states = TopUp.objects.filter(wallet=wallet, state__in=TopUp.UNFINISHED).values_list("state", flat=True)
     if TopUp.State.PENDING in states:
         return ["A bank has not said yet whether it pays for a top-up. That can take some days."]
