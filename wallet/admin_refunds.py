@@ -14,6 +14,7 @@ from pricing.money import NANO_PER_CENT, usd
 from staff.admin import ReadOnlyAdmin, code, column, lines, link, list_link
 from wallet import refund_asking, refund_decisions, refund_requests
 from wallet.acts import PERMISSION
+from wallet.admin_again import ASK_ABOUT_REFUND
 from wallet.admin_terms import as_number, as_uuid, wallets_for
 from wallet.models import Refund, Transfer
 from wallet.refund_requests import Request
@@ -86,9 +87,10 @@ DECLINE = Act[Refund](
 
 @admin.register(Refund)
 class RefundAdmin(ActingAdmin, ReadOnlyAdmin):
-    actions_detail = ("approve", "decline")
+    actions_detail = ("approve", "decline", "ask")
     approve = button(APPROVE)
     decline = button(DECLINE)
+    ask = button(ASK_ABOUT_REFUND)
     list_display = (
         "id",
         "created_at",

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.audit import Instruction, Refused
-from wallet import disputes, events, topups
+from wallet import disputes, events, refund_asking, topups
 from wallet.acts import PERMISSION
 from wallet.events import Follow
 from wallet.models import Dispute, Refund, StripeEvent, TopUp, Wallet
@@ -58,7 +58,7 @@ def about_refund(by: Instruction, refund: Refund) -> Refund:
     audit.allow(by.actor, PERMISSION)
     if not refund.refund_id:
         raise Refused("Stripe has not said yet which refund it is. It is asked by itself, every minute.")
-    follow = _read(events.READERS["refund.updated"], refund.refund_id)
+    follow = _read(refund_asking.heard_of_refund, refund.refund_id)
     _follow(by, "wallet.ask_about_refund", refund.wallet, {"refund": str(refund.pk)}, follow)
     return Refund.objects.get(pk=refund.pk)
 

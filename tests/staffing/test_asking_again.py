@@ -15,8 +15,8 @@ from tests.parallel import at_once
 from tests.staffing.conftest import browser, by
 from tests.stripe_sandbox.process import KEY, SECRET, Sandbox
 from tests.wallet.test_topups import pay, started
-from wallet import asking_again, disputes, ledger, stripe_api, topups
-from wallet.models import Dispute, StripeEvent, TopUp, Wallet
+from wallet import asking_again, disputes, ledger, refund_asking, refunds, stripe_api, topups
+from wallet.models import Dispute, Refund, StripeEvent, TopUp, Wallet
 from wallet.stripe_api import StripeUnavailable
 from wallet.transactions import again_if_lost
 from wallet.wallets import wallet_of
@@ -184,3 +184,21 @@ def test_the_button_leads_to_a_form_that_says_what_came_of_it(
     assert "Stripe was asked. It is paid (Paid and credited)." in answer.text
     assert "Ask Stripe again" not in answer.text
     assert paid_cents(alices) == 700
+
+
+def test_a_refund_is_read_again(stripe: Sandbox, alices: Wallet, keeper: User) -> None:
+    top_up = started(alices, 700)
+    pay(stripe, top_up)
+    top_up = topups.settle(top_up.pk).top_up
+    refund_asking.settle_request(refunds.start(alices, 300))
+    refund = Refund.objects.get()
+    assert refund.state == Refund.State.SUCCEEDED
+    stripe.command(f"refunds/{refund.refund_id}/fail", reason="unknown")
+    instruction = by(keeper)
+    for _ in range(2):
+        assert asking_again.about_refund(instruction, refund).state == Refund.State.FAILED
+    assert paid_cents(alices) == 700
+    assert AuditEntry.objects.get().details == {"refund": str(refund.pk)}
+    refund.refund_id = None
+    with pytest.raises(Refused, match="has not said yet which refund"):
+        asking_again.about_refund(by(keeper), refund)
