@@ -100,4 +100,4 @@ def authentication() -> list[Markup]:
 
 def _payer(session: Json) -> Markup:
     email = (session["customer_details"] or {}).get("email")
-    return fill("payer.html", email=email) if email else Markup()
+    return fill("owner.html", email=email) if email else Markup()
