@@ -61,6 +61,11 @@ OUTCOMES = {
         "authentication_required",
         "Your card was declined. This transaction requires authentication.",
     ),
+    "disputed": Method("saved", "card", dispute="dispute"),
+    "disputed_twice": Method("saved", "card", dispute="twice"),
+    "inquired": Method("saved", "card", dispute="inquiry"),
+    "refund_pends": Method("saved", "card", refund="pends"),
+    "refund_fails_later": Method("saved", "card", refund="fails_later"),
     "processing": Method("saved", "card", settles_later=True),
     "processing_fails": Method(
         "saved",
@@ -98,6 +103,12 @@ CARDS = {
             refusal="insufficient_funds",
         ),
         Card("expired", "pm_card_chargeDeclinedExpiredCard", "0069", outcome="expired", refusal="expired"),
+        # What comes later: of the payment, or of its refund.
+        Card("disputed", "pm_card_createDispute", "0259", outcome="disputed"),
+        Card("disputed_twice", "pm_card_createMultipleDisputes", "0079", outcome="disputed_twice"),
+        Card("inquired", "pm_card_createDisputeInquiry", "1976", outcome="inquired"),
+        Card("refund_pends", "pm_card_pendingRefund", "7726", outcome="refund_pends"),
+        Card("refund_fails_later", "pm_card_refundFail", "5126", outcome="refund_fails_later"),
         # Stripe has no test card for these three; their ids are the stand-in's own.
         Card("expires_later", "pm_card_sandboxExpiresLater", "1117", outcome="expired"),
         Card("processing", "pm_card_sandboxProcessing", "1125", outcome="processing"),

@@ -105,6 +105,8 @@ class Contract:
             schemas[name]["required"] = sorted({*schemas[name].get("required", []), *words.split()})
         for path, properties in ADDED_TO_REQUESTS.items():
             self.request_schema(path)["properties"] |= properties
+        versions = self.request_schema("/v1/webhook_endpoints")["properties"]["api_version"]
+        versions["enum"].append(stripe.api_version)
         self.kinds = set(schemas)
         self._components = modern(closed({"schemas": schemas}))
         # Addresses without an id in a place come before those with one there.
