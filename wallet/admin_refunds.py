@@ -109,7 +109,7 @@ class RefundAdmin(ActingAdmin, ReadOnlyAdmin):
     search_help_text = "Refund or request id, Stripe's refund or payment id, owner's e-mail, or wallet number"
     ordering = ("-created_at",)
     fieldsets = (
-        (None, {"fields": ("id", "request", "wallet_link", "amount", "tax", "origin", "state_label", "meaning", "problem")}),
+        (None, {"fields": ("id", "whole_request", "wallet_link", "amount", "tax", "origin", "state_label", "meaning", "problem")}),
         ("Decision", {"fields": ("decided_by", "decided_at", "trail")}),
         ("Stripe", {"fields": ("top_up_link", "payment_intent", "stripe_id", "events")}),
         ("Books", {"fields": ("transfers",)}),
@@ -151,7 +151,7 @@ class RefundAdmin(ActingAdmin, ReadOnlyAdmin):
         return refund.get_state_display()
 
     @column("Request")
-    def request(self, refund: Refund) -> str:
+    def whole_request(self, refund: Refund) -> str:
         count = Refund.objects.filter(request_id=refund.request_id).count()
         text = f"{refund.request_id}, {count} in all"
         return list_link("wallet_refund", text, request_id__exact=refund.request_id)
