@@ -206,12 +206,10 @@ def _match(told: BalanceTransaction) -> None:
 
 
 def _expect_refund(told: BalanceTransaction) -> None:
-    """A refund, or its return, is of a row of ours: the one of Stripe's id, or where a bank took a debit back, one of
-    that payment that was made at Stripe."""
-    of_it = Q(refund_id=told.source_id)
-    if told.type == "payment_failure_refund" and told.charge_id:
-        of_it |= Q(top_up__charge_id=told.charge_id, origin=Refund.Origin.STRIPE)
-    known = Refund.objects.filter(of_it).annotate(whole=F("amount_cents") + F("tax_cents"))
+    """A refund, or its return, is of a row of ours. Where a bank took a debit back, that has the transaction's own id."""
+    known = Refund.objects.filter(refund_id__in=[told.source_id, told.id]).annotate(
+        whole=F("amount_cents") + F("tax_cents")
+    )
     found = list(known)
     if not found:
         raise Unexplained(f"Refund {told.source_id} of {_usd(abs(told.amount))} is not known here.")

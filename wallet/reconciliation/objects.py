@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -12,11 +13,11 @@ from django.db.models import F, Q, QuerySet, Sum
 from django.utils import timezone
 
 from pricing.money import NANO_PER_CENT, usd
-from wallet import clearing, events, topups
+from wallet import clearing, events, refunds, topups
 from wallet.crediting import FINAL
 from wallet.models import Dispute, Refund, StripeTransaction, TopUp
 from wallet.reconciliation.report import Report
-from wallet.stripe_api import Session, StripeRefused, listing
+from wallet.stripe_api import Session, StripeRefund, StripeRefused, listing
 from wallet.stripe_api.listing import BalanceTransaction, Charge, Disputed, Page, Pages, Payment, Returned
 from wallet.transactions import again_if_lost
 from wallet.verdicts import Parked, judge
@@ -27,6 +28,8 @@ PAID = TopUp.State.PAID
 # The events whose readers book what a kind of object says; they read it from Stripe again.
 SESSION, PAYMENT = "checkout.session.completed", "payment_intent.succeeded"
 REFUND, DISPUTE = "refund.updated", "charge.dispute.updated"
+# A bank took a debit back, without a refund.
+RETURNED_DEBIT = "payment_failure_refund"
 # What Stripe's statuses are called in our rows, where it is not the same word.
 REFUND_STATES = {"requires_action": "pending"}
 
@@ -46,7 +49,7 @@ def bring(event: str, object_id: str) -> str:
     Raises StripeUnavailable. Whatever else goes wrong concerns this object alone.
     """
     try:
-        again_if_lost(events.READERS[event](object_id))
+        again_if_lost(listing.patiently(partial(events.READERS[event], object_id)))
     except (Parked, StripeRefused) as reason:
         return str(reason)
     except (ValueError, ArithmeticError, LookupError) as error:
@@ -141,7 +144,7 @@ def _returned_by_us(rows: Any) -> dict[UUID, int]:
         top_up__in=[row.pk for row in rows],
         refund_id__isnull=False,
         state__in=[Refund.State.PENDING, Refund.State.SUCCEEDED],
-    )
+    ).exclude(refund_id__startswith="txn_")  # A returned debit is no part of what the charge calls refunded.
     sums = at_stripe.order_by().values("top_up").annotate(cents=Sum(F("amount_cents") + F("tax_cents")))
     return {each["top_up"]: each["cents"] for each in sums}
 
@@ -203,8 +206,33 @@ def _transactions(found: list[BalanceTransaction], report: Report) -> None:
     known = set(booked.order_by().values_list("pk", flat=True))
     # Stripe's newest come first; a refund's failure is told in the order in which it happened.
     for told in reversed(found):
-        if told.id not in known:
-            clearing.book(told)
+        if told.id in known:
+            continue
+        if told.type == RETURNED_DEBIT:
+            _returned_debit(told, report)
+        clearing.book(told)
+
+
+def _returned_debit(told: BalanceTransaction, report: Report) -> None:
+    """A bank took a debit back after it had succeeded. Stripe makes no refund of that, so its transaction stands for one."""
+    if Refund.objects.filter(refund_id__in=[told.id, told.source_id]).exists():
+        return
+    as_refund = StripeRefund(
+        id=told.id,
+        status="succeeded",
+        amount=-told.amount,
+        currency=told.currency,
+        charge_id=told.charge_id,
+        payment_intent_id=told.payment_intent_id,
+    )
+    try:
+        row = refunds.record(as_refund)
+    except Parked as reason:
+        report.differs(
+            told.id, f"A bank took {_usd(-told.amount)} back ({told.id}), which is not in the books: {reason}"
+        )
+    else:
+        report.repaired(f"A bank took {_usd(-told.amount)} of top-up {row.top_up_id} back ({told.id}).")
 
 
 def _repair(row: TopUp | None, event: str, object_id: str, report: Report) -> TopUp | None:
@@ -256,7 +284,7 @@ def _settle(found: list[UUID], report: Report) -> None:
     for top_up_id in found:
         before = TopUp.objects.get(pk=top_up_id).state
         try:
-            now = topups.settle(top_up_id).top_up
+            now = listing.patiently(partial(topups.settle, top_up_id)).top_up
         except StripeRefused as error:
             report.differs(
                 str(top_up_id), f"Top-up {top_up_id} is {before}, and Stripe does not tell about it: {error}"

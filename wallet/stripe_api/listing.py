@@ -143,7 +143,7 @@ def balance_transaction(transaction_id: str) -> BalanceTransaction:
         with asking() as client:
             return client.v1.balance_transactions.retrieve(transaction_id, {"expand": ["source"]})
 
-    return _balance_transaction(_patiently(ask))
+    return _balance_transaction(patiently(ask))
 
 
 def payment(payment_intent_id: str) -> Payment | None:
@@ -154,7 +154,7 @@ def payment(payment_intent_id: str) -> Payment | None:
             return client.v1.payment_intents.retrieve(payment_intent_id)
 
     try:
-        return _payment(_patiently(ask))
+        return _payment(patiently(ask))
     except StripeRefused as error:
         if error.code != "resource_missing":
             raise
@@ -168,7 +168,7 @@ def charge(charge_id: str) -> Charge:
         with asking() as client:
             return client.v1.charges.retrieve(charge_id)
 
-    return _charge(_patiently(ask))
+    return _charge(patiently(ask))
 
 
 def refunds_of(charge_id: str) -> list[str]:
@@ -203,7 +203,7 @@ def _pages[T](
             given["created"] = {"gte": int(since.timestamp())}
         if after is not None:
             given["starting_after"] = after
-        found = _patiently(asked)
+        found = patiently(asked)
         if not found.data:
             return
         last = found.data[-1]
@@ -213,7 +213,7 @@ def _pages[T](
         after = last.id
 
 
-def _patiently[T](ask: Callable[[], T]) -> T:
+def patiently[T](ask: Callable[[], T]) -> T:
     """Ask again where Stripe is busy or away, after waits that grow; reading has no effect that could come twice."""
     for wait_s in WAITS_S:
         try:
