@@ -109,7 +109,8 @@ class RefundAdmin(ActingAdmin, ReadOnlyAdmin):
     search_help_text = "Refund or request id, Stripe's refund or payment id, owner's e-mail, or wallet number"
     ordering = ("-created_at",)
     fieldsets = (
-        (None, {"fields": ("id", "whole_request", "wallet_link", "amount", "tax", "origin", "state_label", "meaning", "problem")}),
+        (None, {"fields": ("id", "whole_request", "wallet_link", "amount", "tax", "origin")}),
+        ("State", {"fields": ("state_label", "meaning", "problem")}),
         ("Decision", {"fields": ("decided_by", "decided_at", "trail")}),
         ("Stripe", {"fields": ("top_up_link", "payment_intent", "stripe_id", "events")}),
         ("Books", {"fields": ("transfers",)}),

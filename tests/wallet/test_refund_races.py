@@ -13,7 +13,7 @@ from tests.stripe_sandbox.process import Sandbox
 from tests.wallet.books import CENT, balance_cents
 from tests.wallet.refunding import given_cents, in_dashboard, paid
 from wallet import invariants, ledger, refund_asking, refunds, stripe_api
-from wallet.models import Code, Refund, Wallet
+from wallet.models import Code, Funds, Refund, Wallet
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,7 @@ def test_without_the_lock_more_is_taken_than_is_there(
             return ledger.balances(which["wallet"])
 
     monkeypatch.setattr(refunds, "lock", lambda wallet_id: Wallet.objects.get(pk=wallet_id))
-    monkeypatch.setattr(refunds.Funds.objects, "select_for_update", Unlocked)
+    monkeypatch.setattr(Funds.objects, "select_for_update", Unlocked)
     monkeypatch.setattr(refunds, "_refundable", read_together)
     assert at_once(4, lambda _: try_to_start(alices, 700)) == [True] * 4
     assert ledger.balances(alices).paid_nanousd == (1000 - 4 * 700) * CENT
