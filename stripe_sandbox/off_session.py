@@ -60,23 +60,13 @@ CREATE: dict[str, Field] = {
 
 def _create(ctx: Context, params: Params) -> Json:
     _check_amount(params)
-    if params.get("off_session") and not params.get("confirm"):
-        raise invalid("`off_session` can only be used together with `confirm=true`.", param="off_session")
-    allowed = params.get("allowed_payment_method_types")
-    if allowed is not None and "automatic_payment_methods" in params:
-        raise invalid(
-            "You may only specify one of these parameters: allowed_payment_method_types,"
-            " automatic_payment_methods.",
-            param="allowed_payment_method_types",
-        )
-    if allowed is not None and "card" not in allowed:
-        raise unsupported("payment intents without cards", param="allowed_payment_method_types")
+    _check_together(params)
     if "customer" in params:
         ctx.get("customer", params["customer"], param="customer")
-    used = (
-        _method(ctx, params["payment_method"], params.get("customer")) if "payment_method" in params else None
-    )
-    if params.get("confirm") and used is None:
+    used = None
+    if "payment_method" in params:
+        used = _method(ctx, params["payment_method"], params.get("customer"))
+    elif params.get("confirm"):
         message = "You cannot confirm this PaymentIntent because it's missing a payment method."
         raise refused(message, code="payment_intent_unexpected_state")
     given = params | {"currency": CURRENCY, "metadata": merged({}, params.get("metadata", {}))}
@@ -87,6 +77,21 @@ def _create(ctx: Context, params: Params) -> Json:
         if params.get("confirm"):
             _attempt(ctx, intent, used, params)
     return shown(ctx, KIND, intent.id, params)
+
+
+def _check_together(params: Params) -> None:
+    """What cannot be asked for together, or only together."""
+    if params.get("off_session") and not params.get("confirm"):
+        raise invalid("`off_session` can only be used together with `confirm=true`.", param="off_session")
+    allowed = params.get("allowed_payment_method_types")
+    if allowed is not None and "automatic_payment_methods" in params:
+        message = (
+            "You may only specify one of these parameters: allowed_payment_method_types,"
+            " automatic_payment_methods."
+        )
+        raise invalid(message, param="allowed_payment_method_types")
+    if allowed is not None and "card" not in allowed:
+        raise unsupported("payment intents without cards", param="allowed_payment_method_types")
 
 
 def _check_amount(params: Params) -> None:

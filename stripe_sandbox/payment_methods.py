@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from . import cards, events
 from .cards import Card
 from .context import Context
-from .errors import invalid, refused
+from .errors import no_such, refused
 from .ids import new_id
 from .methods import Method
 from .paging import CURSORS, PAGING, page
@@ -178,7 +178,7 @@ def _of_customer(ctx: Context, params: Params, customer: str) -> Json:
 def _one_of_customer(ctx: Context, params: Params, customer: str, key: str) -> Json:
     ctx.get("customer", customer)
     if ctx.get(KIND, key).body["customer"] != customer:
-        raise invalid("This payment method is not attached to this customer.", param="payment_method")
+        raise no_such("PaymentMethod", key, param="payment_method")
     return shown(ctx, KIND, key, params)
 
 

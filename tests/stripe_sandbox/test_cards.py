@@ -182,6 +182,8 @@ def test_only_an_own_card_is_the_default(shared: Sandbox, client: Any) -> None:
             client.v1.customers.update(alice, {"invoice_settings": {"default_payment_method": wanted}})
         assert caught.value.param == "invoice_settings[default_payment_method]"
     assert client.v1.customers.retrieve(alice).invoice_settings.default_payment_method is None
+    with pytest.raises(stripe.InvalidRequestError, match="No such PaymentMethod"):
+        client.v1.customers.payment_methods.retrieve(alice, theirs)
 
 
 def test_the_network_renews_a_card(shared: Sandbox, client: Any) -> None:

@@ -70,6 +70,26 @@ def test_a_decline_leaves_the_intent_waiting(
     assert told(client, customer)[-1] == "payment_intent.canceled"
 
 
+@pytest.mark.parametrize(
+    ("outcome", "code", "decline_code"),
+    [
+        ("insufficient_funds", "card_declined", "insufficient_funds"),
+        ("lost", "card_declined", "lost_card"),
+        ("authentication", "authentication_required", "authentication_required"),
+        ("expired", "expired_card", "expired_card"),
+    ],
+)
+def test_a_good_card_turns_bad(
+    shared: Sandbox, client: Any, outcome: str, code: str, decline_code: str
+) -> None:
+    customer = customer_of(client)
+    method = card(shared, customer)
+    client.v1.payment_intents.create(charging(customer, method))
+    shared.command(f"payment_methods/{method}/behave", outcome=outcome)
+    error = declined(client, charging(customer, method)).error
+    assert (error.code, error.decline_code) == (code, decline_code)
+
+
 def test_a_decline_is_stored_under_its_key(shared: Sandbox, client: Any) -> None:
     customer = customer_of(client)
     method = card(shared, customer, "declines_later")
