@@ -10,6 +10,9 @@ from . import balance, disputes
 from .context import Context
 from .store import Json, Record
 
+KINDS = ("charge", "checkout.session", "refund", disputes.KIND, "payout", balance.KIND)
+type Objects = dict[str, list[Record]]
+
 # (id of the object, reporting category or "fee"): cents, negative where money leaves.
 type Entries = Counter[tuple[str | None, str]]
 
@@ -18,8 +21,9 @@ AMOUNTS = ("captured", "returned", "refunded", "withdrawn", "reinstated", "fee",
 
 def books(ctx: Context) -> Json:
     """All amounts are cents. `clearing` is what of a payment is ours before fees; it includes the tax."""
-    payments = _payments(ctx)
-    expected, booked = _expected(ctx), _booked(ctx)
+    objects = {kind: ctx.store.select("kind = ?", [kind]) for kind in KINDS}
+    payments = _payments(ctx, objects)
+    expected, booked = _expected(ctx, objects), _booked(objects)
     loose = {category: cents for (source, category), cents in booked.items() if source is None}
     available, pending = (balance.cents(ctx, available=which) for which in (True, False))
     differences = _differences(expected, booked)
@@ -27,7 +31,7 @@ def books(ctx: Context) -> Json:
     return {
         "payments": payments,
         "totals": {name: sum(row[name] for row in payments) for name in (*AMOUNTS, "clearing")},
-        "balance_transactions": _by_type(ctx),
+        "balance_transactions": _by_type(objects),
         "loose": loose,
         "balance": {"available": available, "pending": pending, "total": available + pending},
         "expected_balance": total,
@@ -36,25 +40,21 @@ def books(ctx: Context) -> Json:
     }
 
 
-def _all(ctx: Context, kind: str) -> list[Record]:
-    return ctx.store.select("kind = ?", [kind])
-
-
-def _payments(ctx: Context) -> list[Json]:
+def _payments(ctx: Context, objects: Objects) -> list[Json]:
     """One row for each charge that was captured, oldest first."""
-    sessions = {one.body["payment_intent"]: one.body for one in _all(ctx, "checkout.session")}
+    sessions = {one.body["payment_intent"]: one.body for one in objects["checkout.session"]}
     moved: dict[str, Counter[str]] = defaultdict(Counter)
-    for refund in _all(ctx, "refund"):
+    for refund in objects["refund"]:
         # Once it has left and has not come back.
         if refund.body["balance_transaction"] and not refund.body.get("failure_balance_transaction"):
             moved[refund.body["charge"]]["refunded"] += refund.body["amount"]
-    for dispute in _all(ctx, disputes.KIND):
+    for dispute in objects[disputes.KIND]:
         withdrawn, reinstated = _funds(ctx, dispute)
         fee = disputes.FEE_CENTS if withdrawn else 0
         moved[dispute.body["charge"]].update(withdrawn=withdrawn, reinstated=reinstated, fee=fee)
     return [
         _row(charge.body, sessions.get(charge.body["payment_intent"]), moved[charge.id])
-        for charge in _all(ctx, "charge")
+        for charge in objects["charge"]
         if charge.body["captured"]
     ]
 
@@ -84,15 +84,15 @@ def _funds(ctx: Context, dispute: Record) -> tuple[int, int]:
     return withdrawn, reinstated
 
 
-def _expected(ctx: Context) -> Entries:
+def _expected(ctx: Context, objects: Objects) -> Entries:
     """The entries that the objects call for."""
     found: Entries = Counter()
-    for charge in (one.body for one in _all(ctx, "charge") if one.body["captured"]):
+    for charge in (one.body for one in objects["charge"] if one.body["captured"]):
         found[charge["id"], "charge"] = charge["amount_captured"]
         found[charge["id"], "fee"] = -balance.fee_cents(charge["amount_captured"])
         if charge["failure_balance_transaction"]:
             found[charge["id"], "charge_failure"] = -charge["amount_captured"]
-    for dispute in _all(ctx, disputes.KIND):
+    for dispute in objects[disputes.KIND]:
         withdrawn, reinstated = _funds(ctx, dispute)
         found[dispute.id, "dispute"] = -withdrawn
         found[dispute.id, "fee"] = -disputes.FEE_CENTS if withdrawn else 0
@@ -101,15 +101,15 @@ def _expected(ctx: Context) -> Entries:
         ("refund", "refund", "refund_failure"),
         ("payout", "payout", "payout_reversal"),
     ):
-        for one in (record.body for record in _all(ctx, kind)):
+        for one in (record.body for record in objects[kind]):
             found[one["id"], leaves] = -one["amount"] if one["balance_transaction"] else 0
             found[one["id"], returns] = one["amount"] if one.get("failure_balance_transaction") else 0
     return found
 
 
-def _booked(ctx: Context) -> Entries:
+def _booked(objects: Objects) -> Entries:
     found: Entries = Counter()
-    for entry in (record.body for record in _all(ctx, balance.KIND)):
+    for entry in (record.body for record in objects[balance.KIND]):
         found[entry["source"], entry["reporting_category"]] += entry["amount"]
         found[entry["source"], "fee"] -= entry["fee"]
     return found
@@ -125,9 +125,9 @@ def _differences(expected: Entries, booked: Entries) -> list[Json]:
     ]
 
 
-def _by_type(ctx: Context) -> dict[str, Json]:
+def _by_type(objects: Objects) -> dict[str, Json]:
     found: dict[str, Json] = {}
-    for entry in (record.body for record in _all(ctx, balance.KIND)):
+    for entry in (record.body for record in objects[balance.KIND]):
         sums = found.setdefault(entry["type"], {"count": 0, "amount": 0, "fee": 0, "net": 0})
         sums["count"] += 1
         for name in ("amount", "fee", "net"):
