@@ -31,9 +31,9 @@ def _amount(label: str, required: str) -> forms.CharField:
 class AutoTopUpForm(forms.Form):
     """`wish` is what was entered, once the form is valid."""
 
-    below = _amount("When the balance is below", "Enter the balance below which to charge.")
-    add = _amount("charge the card", "Enter what to add.")
-    monthly = _amount("at most in a calendar month", "Enter the most for a month.")
+    below = _amount("When below", "Enter the balance below which to charge.")
+    add = _amount("Add", "Enter what to add.")
+    monthly = _amount("At most a month", "Enter the most for a month.")
 
     def clean_below(self) -> int:
         cents = self._cents("below")
