@@ -88,7 +88,10 @@ def test_everything_is_equal_after_one_reconciliation(stripe: Sandbox, wallets: 
 
 
 def disturb(stripe: Sandbox, seed: str) -> None:
-    """10 % never told, 30 % of the rest duplicated, 10 % dropped, 50 % reordered; 5 % of the API's answers are errors, some of them after the work."""
+    """10 % of the events are never made; of the others 30 % are doubled, 10 % lost, 50 % overtaken.
+
+    5 % of the API's answers are errors, some of them after the work was done.
+    """
     stripe.command("webhooks/disturb", never=10, duplicate=30, drop=10, reorder=50, reorder_s=1, seed=seed)
     for kind, share in (("error_before", 2), ("error_after", 2), ("rate_limit", 1)):
         stripe.command("faults", kind=kind, share=share, path="/v1/*", seed=f"{seed} {kind}")
