@@ -35,11 +35,11 @@ def on_wallet_page(wallet: Wallet, form: RefundForm) -> dict[str, object]:
         "refund_form": form,
         "refund_form_id": form["form_id"].value() or "",
         "refundable": found,
-        "refundable_amount": f"{found.cents // 100}.{found.cents % 100:02}",
         "refundable_payments": _payments(found, wallet),
         "payments_left_out": len(found.payments) - PAYMENTS_SHOWN,
         "has_refundable_tax": any(each.left_tax_cents for each in found.payments),
         "are_disputed": refund_payments.are_disputed(wallet),
+        "refunds_wait": refunds.waits_for_staff(wallet),
         "refund_approval_above": _limit(),
         "refund_requests": refund_requests.to_see(wallet),
     }

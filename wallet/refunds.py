@@ -156,6 +156,13 @@ def end(row: Refund, state: Refund.State, problem: str) -> None:
     _tell(row)
 
 
+def waits_for_staff(wallet: Wallet) -> bool:
+    """Whether staff approve every refund of this wallet, whatever its amount."""
+    days = settings.REFUND_MIN_ACCOUNT_AGE_DAYS
+    is_young = days is not None and wallet.owner.date_joined > timezone.now() - timedelta(days=days)
+    return wallet.suspended_at is not None or is_young
+
+
 def lock(wallet_id: int) -> Wallet:
     """Hold the wallet's row until the transaction ends, as everybody does who changes its refunds; then the ledger's."""
     locked = Wallet.objects.select_for_update(no_key=True).get(pk=wallet_id)
@@ -209,16 +216,13 @@ def _row(wallet: Wallet, part: Part, **more: object) -> Refund:
 
 def _needs_staff(wallet: Wallet, amount_cents: int) -> bool:
     """Whether staff approve first. What was asked for within a day counts together, so that parts make no difference."""
-    if wallet.suspended_at is not None:
+    if waits_for_staff(wallet):
         return True
-    days, limit = settings.REFUND_MIN_ACCOUNT_AGE_DAYS, settings.REFUND_APPROVAL_ABOVE_CENTS
-    now = timezone.now()
-    if days is not None and wallet.owner.date_joined > now - timedelta(days=days):
-        return True
+    limit = settings.REFUND_APPROVAL_ABOVE_CENTS
     if limit is None:
         return False
     recent = Refund.objects.filter(
-        wallet=wallet, origin=Refund.Origin.OWNER, created_at__gt=now - LIMIT_HOLDS_FOR
+        wallet=wallet, origin=Refund.Origin.OWNER, created_at__gt=timezone.now() - LIMIT_HOLDS_FOR
     ).exclude(state__in=Refund.RETURNED)
     asked_cents: int = recent.aggregate(total=Sum("amount_cents", default=0))["total"]
     return asked_cents + amount_cents > limit

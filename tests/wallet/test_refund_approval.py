@@ -68,6 +68,7 @@ def test_a_young_account_waits(
 ) -> None:
     settings.REFUND_MIN_ACCOUNT_AGE_DAYS = 7
     paid(stripe_at_hand, alices)
+    assert "While your account is new" in as_alice.get("/wallet/").content.decode()
     assert state_of(as_alice, "1") == "waiting"
     User.objects.filter(pk=alice.pk).update(date_joined=timezone.now() - timedelta(days=8))
     assert state_of(as_alice, "1") == "succeeded"
