@@ -79,6 +79,7 @@ UNFOLD: dict[str, object] = {
                 "items": [
                     _item("Top-ups", "add_card", "wallet_topup"),
                     _item("Refunds", "undo", "wallet_refund"),
+                    _item("Disputes", "gavel", "wallet_dispute"),
                     _item("Stripe events", "inbox", "wallet_stripeevent"),
                 ],
             },

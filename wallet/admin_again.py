@@ -9,7 +9,7 @@ from accounts.models import User
 from pricing.money import usd
 from wallet import asking_again
 from wallet.acts import PERMISSION
-from wallet.models import Dispute, Refund, StripeEvent, TopUp
+from wallet.models import Dispute, Refund, StripeEvent, TopUp, Wallet
 
 EXPLAINED = (
     "What it tells now is judged like any other time. Nothing is decided by hand, and money moves once."
@@ -50,6 +50,10 @@ def _told(state: str, meaning: str, problem: str) -> str:
     return f"Stripe was asked. It is {said}. {problem}".strip()
 
 
+def _owned(wallet: Wallet) -> str:
+    return f"{wallet.pk} of {wallet.owner}"
+
+
 def _of_event(event: StripeEvent) -> list[tuple[str, object]]:
     return [
         ("Event", event.pk),
@@ -62,7 +66,7 @@ def _of_event(event: StripeEvent) -> list[tuple[str, object]]:
 def _of_top_up(top_up: TopUp) -> list[tuple[str, object]]:
     return [
         ("Top-up", f"{usd(top_up.amount_nanousd)}, {top_up.state}"),
-        ("Wallet", f"{top_up.wallet_id} of {top_up.wallet.owner}"),
+        ("Wallet", _owned(top_up.wallet)),
         ("Problem", top_up.problem or "-"),
     ]
 
@@ -70,7 +74,7 @@ def _of_top_up(top_up: TopUp) -> list[tuple[str, object]]:
 def _of_refund(refund: Refund) -> list[tuple[str, object]]:
     return [
         ("Refund", f"{usd(refund.amount_nanousd)}, {refund.state}"),
-        ("Wallet", f"{refund.wallet_id} of {refund.wallet.owner}"),
+        ("Wallet", _owned(refund.wallet)),
         ("Problem", refund.problem or "-"),
     ]
 
@@ -78,7 +82,7 @@ def _of_refund(refund: Refund) -> list[tuple[str, object]]:
 def _of_dispute(dispute: Dispute) -> list[tuple[str, object]]:
     return [
         ("Dispute", f"{usd(dispute.amount_nanousd)}, {dispute.status}"),
-        ("Wallet", dispute.top_up.wallet_id if dispute.top_up else "Its payment is not known"),
+        ("Wallet", _owned(dispute.top_up.wallet) if dispute.top_up else "Its payment is not known"),
         ("Problem", dispute.problem or "-"),
     ]
 

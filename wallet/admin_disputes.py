@@ -47,8 +47,9 @@ class DisputeAdmin(ActingAdmin, ReadOnlyAdmin):
     actions_detail = ("ask",)
     ask = button(ASK_ABOUT_DISPUTE)
     list_display = (
-        "id", "status_label", "due", "amount", "reason_text", "wallet", "withdrawn", "reinstated", "evidence", "problem",
+        "status_label", "due", "amount", "reason_text", "wallet", "withdrawn", "reinstated", "evidence", "problem",
     )  # fmt: skip
+    list_display_links = ("status_label",)
     list_filter = (Stage,)
     list_select_related = ("top_up__wallet",)
     linked_by = ("top_up__wallet__id__exact", "top_up__id__exact")
@@ -60,7 +61,7 @@ class DisputeAdmin(ActingAdmin, ReadOnlyAdmin):
         "-opened_at",
     )
     fieldsets = (
-        (None, {"fields": ("id", "status_label", "meaning", "due", "has_evidence", "evidence", "reason_text", "problem")}),
+        (None, {"fields": ("id", "status", "meaning", "due", "has_evidence", "evidence", "reason_text", "problem")}),
         ("Payment", {"fields": ("top_up_link", "wallet", "charge", "payment_intent", "events", "warnings")}),
         ("Money", {"fields": ("amount", "withdrawn", "reinstated", "tax", "fee", "transfers")}),
         ("Times", {"fields": ("opened_at", "evidence_due_at", "checked_at")}),
@@ -77,15 +78,15 @@ class DisputeAdmin(ActingAdmin, ReadOnlyAdmin):
     @column(
         "Status",
         labels={
-            "needs_response": "danger",
-            "warning_needs_response": "warning",
-            "under_review": "info",
-            "warning_under_review": "info",
+            "needs response": "danger",
+            "warning needs response": "warning",
+            "under review": "info",
+            "warning under review": "info",
             "won": "success",
         },
     )
     def status_label(self, dispute: Dispute) -> str:
-        return dispute.status
+        return dispute.status.replace("_", " ")
 
     @column("Which means")
     def meaning(self, dispute: Dispute) -> str:
@@ -101,7 +102,7 @@ class DisputeAdmin(ActingAdmin, ReadOnlyAdmin):
             told = "too late"
         else:
             told = f"in {left.days} d" if left.days else f"in {left.seconds // 3600} h"
-        return f"{due_at:%Y-%m-%d %H:%M} UTC, {told}"
+        return lines([f"{due_at:%Y-%m-%d %H:%M}", told])
 
     @column("Disputed")
     def amount(self, dispute: Dispute) -> str:

@@ -280,5 +280,5 @@ def _problems(row: Dispute, told: StripeDispute) -> Iterator[str]:
         yield f"Its status is {row.status}, which this release does not know. It counts as open."
     if not_understood := _not_understood(told):
         yield not_understood
-    if row.top_up is not None and row.taken_cents > (row.top_up.received_cents or 0):
+    if row.is_open and row.top_up is not None and row.taken_cents > (row.top_up.received_cents or 0):
         yield "More was taken than the payment brought in."

@@ -268,12 +268,14 @@ def test_an_older_telling_takes_no_state_back_but_its_money_counts(
 
 
 def test_an_unknown_status_is_shown_to_staff_and_its_money_is_booked(
-    alices: Wallet, stripe_at_hand: Sandbox
+    alices: Wallet, stripe_at_hand: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     top_up = paid(stripe_at_hand, alices)
     dispute_id = disputed(stripe_at_hand, top_up)
-    stripe_at_hand.command(f"disputes/{dispute_id}/set", status="in_appeal")
-    assert handled(told(stripe_at_hand, dispute_id)[-1]).state == State.HANDLED
+    event = told(stripe_at_hand, dispute_id)[-1]
+    appealed = replace(stripe_api.dispute(dispute_id), status="in_appeal")
+    monkeypatch.setattr(stripe_api, "dispute", lambda _: appealed)
+    assert handled(event).state == State.HANDLED
     row = Dispute.objects.get(pk=dispute_id)
     assert (row.status, row.is_open) == ("in_appeal", True)
     assert row.problem.startswith("Its status is in_appeal, which this release does not know.")
