@@ -35,6 +35,8 @@ class Load:
     """What a good answer has."""
     start_at: float = 0.0
     """Time of the monotonic clock, which all processes share; 0 starts at once."""
+    per_second: float = 0.0
+    """Sends at fixed times, however long the answers take; 0 sends the next as soon as one is answered."""
 
 
 @dataclass(slots=True)
@@ -108,14 +110,18 @@ def drive(load: Load) -> Outcome:
         try:
             _wait_until(load.start_at)
             began_at, cpu_began_at = time.perf_counter(), time.process_time()
-            for one in opened:
-                _next(selector, Connection(one), requests, outcome)
-            _run(selector, requests, outcome, load, began_at + load.seconds)
+            connections = [Connection(one) for one in opened]
+            if load.per_second:
+                _run_paced(selector, connections, requests, outcome, load, began_at)
+            else:
+                for one in connections:
+                    _next(selector, one, requests, outcome)
+                _run(selector, requests, outcome, load, began_at + load.seconds)
             outcome.elapsed_s = time.perf_counter() - began_at
             outcome.cpu_s = time.process_time() - cpu_began_at
         finally:
-            for one in opened:
-                one.close()
+            for made in opened:
+                made.close()
     return outcome
 
 
@@ -135,6 +141,36 @@ def _run(
                 now = time.perf_counter()
                 _count(connection, outcome, load.status, now)
                 _next(selector, connection, requests if now < until else iter(()), outcome)
+
+
+def _run_paced(
+    selector: selectors.BaseSelector,
+    idle: list[Connection],
+    requests: Iterator[bytes],
+    outcome: Outcome,
+    load: Load,
+    began_at: float,
+) -> None:
+    """Latencies count from when a request was due, so that a wait for a free connection is the server's too."""
+    due, until = began_at, began_at + load.seconds
+    while due < until or selector.get_map():
+        while idle and due < until and due <= time.perf_counter():
+            _next(selector, connection := idle.pop(), requests, outcome)
+            connection.began_at = due
+            due = began_at + outcome.sent / load.per_second
+        is_waiting = bool(idle) and due < until
+        ready = selector.select(max(0.0, due - time.perf_counter()) if is_waiting else TIMEOUT_S)
+        if not ready and not is_waiting:
+            raise Failed(f"No answer within {TIMEOUT_S:.0f} s.")
+        for key, events in ready:
+            connection = key.data
+            if connection.unsent and events & selectors.EVENT_WRITE:
+                connection.send()
+                _watch(selector, connection)
+            elif events & selectors.EVENT_READ and connection.receive():
+                _count(connection, outcome, load.status, time.perf_counter())
+                selector.unregister(connection.socket)
+                idle.append(connection)
 
 
 def _next(

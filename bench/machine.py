@@ -19,10 +19,11 @@ from cometsite.quickstart.folder import DataFolder
 from cometsite.quickstart.postgres import Cluster
 from cometsite.quickstart.processes import run_step
 from cometsite.quickstart.supervisor import Supervisor
+from cometsite.quickstart.valkey import Valkey
 
 HOST = "127.0.0.1"
 READY_TIMEOUT_S = 60.0
-# Charging needs neither broker nor Stripe, so nothing listens for them.
+# Nothing that is measured asks Stripe, so nothing listens for it.
 NOWHERE = "127.0.0.1:1"
 
 
@@ -34,6 +35,7 @@ class Machine:
         self.port = ports.any_free()
         self.supervisor = Supervisor(self.folder)
         self.cluster: Cluster
+        self.valkey: Valkey
         self.site: Site
 
     def __enter__(self) -> Self:
@@ -56,7 +58,11 @@ class Machine:
 
     def _start(self) -> None:
         self.supervisor.start(commands.postgres_service(self.cluster))
+        # The queue that the webhook tells; nobody works on it.
+        self.valkey = commands.valkey_server(self.folder)
+        self.supervisor.start(commands.valkey_service(self.valkey, self.folder))
         self.supervisor.wait_for("postgres")
+        self.supervisor.wait_for("valkey")
         self.cluster.create_database(commands.DATABASE)
         self.site = Site(HOST, self.port, self.folder, self._environment())
         (self.folder.path / "static").mkdir(exist_ok=True)
@@ -74,7 +80,7 @@ class Machine:
             self.folder,
             self.port,
             postgres_url=self.cluster.url(commands.DATABASE),
-            valkey_url=f"redis://{NOWHERE}/0",
+            valkey_url=self.valkey.url,
             stripe_url=f"http://{NOWHERE}",
         )
 

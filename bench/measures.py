@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 
-from bench import load, traffic
+from bench import load, traffic, webhooks
 from bench.load import Load, Outcome
 from bench.machine import Machine, Watch
 from bench.plan import CLIENTS, CONNECTIONS, SIZES
@@ -137,7 +137,7 @@ class Together:
 
 def every(lab: Lab) -> list[Measure]:
     """All measurements but growth, in the order in which a round runs them."""
-    return [*_yardsticks(lab), *_asking(lab), *_recording(lab), _together(lab)]
+    return [*_yardsticks(lab), *_asking(lab), *_recording(lab), _together(lab), *webhooks.every(lab)]
 
 
 def _yardsticks(lab: Lab) -> list[Measure]:

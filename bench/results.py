@@ -175,4 +175,18 @@ RATIOS = (
         _rate("together-record", "spread"),
         0.8,
     ),
+    Ratio(
+        "Webhook at 100 events/s, p99",
+        ("webhook-paced",),
+        lambda one: _milliseconds(one["webhook-paced"].p99_ms),
+        50,
+        at_most=True,
+        unit=" ms",
+    ),
+    Ratio(
+        "Webhook : dj-stripe's with its full processing, 8 connections",
+        ("webhook", "dj-stripe"),
+        _rate("webhook", "dj-stripe"),
+        8,
+    ),
 )
