@@ -49,7 +49,7 @@ def shoot(page: Page, name: str) -> None:
     Path(folder).mkdir(parents=True, exist_ok=True)
     for scheme in ("light", "dark"):
         for width in (390, 1440):
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of the two that it knows
+            page.emulate_media(color_scheme=scheme)
             page.set_viewport_size({"width": width, "height": 900})
             page.screenshot(path=f"{folder}/{name}-{width}-{scheme}.png", full_page=True)
     page.emulate_media(color_scheme="light")

@@ -36,6 +36,7 @@ class StripeEvent(models.Model):
             models.Index(
                 fields=["next_attempt_at"], name="stripe_event_pending", condition=Q(state="pending")
             ),
+            models.Index(fields=["received_at"], name="stripe_event_parked", condition=Q(state="parked")),
             models.Index(
                 fields=["received_at"], name="stripe_event_warning", condition=Q(type=FRAUD_WARNING)
             ),
