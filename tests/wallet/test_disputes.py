@@ -9,12 +9,14 @@ from django.utils import timezone
 
 from accounts.audit import Instruction
 from accounts.models import User
-from tests.parallel import at_once
+from tests.metering.gateway import Gateway, sell
+from tests.parallel import at_once, deadlocks
 from tests.stripe_sandbox.process import Sandbox
 from tests.wallet.books import CENT, balance_cents
 from tests.wallet.test_events import handled
 from tests.wallet.test_topups import pay, started
-from wallet import acts, disputes, invariants, leaving, ledger, stripe_api, tasks, topups
+from tokens import keys
+from wallet import acts, disputes, invariants, leaving, ledger, refunds, stripe_api, tasks, topups
 from wallet.models import Account, Code, Dispute, HouseBalance, StripeEvent, TopUp, Transfer, Wallet
 from wallet.stripe_api import StripeUnavailable
 from wallet.transactions import again_if_lost
@@ -394,3 +396,43 @@ def test_a_top_up_that_staff_took_back_is_not_taken_again(
     assert row.problem.startswith(f"Staff took top-up {top_up.pk} back by a correction")
     assert (row.withdrawn_cents, row.taken_cents) == (1000, 0)
     assert balance_cents(alices) == 0
+
+
+def test_keys_stop_when_nothing_is_left_and_work_again_after_a_win(
+    alices: Wallet, stripe_at_hand: Sandbox
+) -> None:
+    gateway = Gateway()
+    sell()
+    issued = keys.issue(alices, "laptop")
+    dispute_id = disputed(stripe_at_hand, paid(stripe_at_hand, alices))
+    assert gateway.authorize(issued.text).status_code == 200
+    hear(dispute_id)
+    refused = gateway.authorize(issued.text)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (402, "insufficient_balance")
+    move(stripe_at_hand, dispute_id, "win")
+    hear(dispute_id)
+    assert gateway.authorize(issued.text).status_code == 200
+
+
+def test_refunds_and_disputes_at_once_never_wait_for_one_another_in_a_circle(
+    alices: Wallet, stripe_at_hand: Sandbox
+) -> None:
+    top_ups = [paid(stripe_at_hand, alices) for _ in range(3)]
+    follows = [disputes.heard_of(disputed(stripe_at_hand, each)) for each in top_ups]
+    before = deadlocks()
+
+    def one(number: int) -> str:
+        if number % 2:
+            again_if_lost(follows[number // 2 % 3])
+            return "disputed"
+        try:
+            refunds.start(alices, 400)
+        except refunds.TooMuch:
+            return "refused"
+        return "asked"
+
+    done = at_once(12, one)
+    assert done.count("disputed") == 6
+    assert deadlocks() == before
+    assert balance_cents(alices) == -400 * done.count("asked")
+    assert invariants.check() == []
