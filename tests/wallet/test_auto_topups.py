@@ -10,17 +10,19 @@ from django.core import mail
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from cometsite.celery import app
 from tests.stripe_sandbox.process import Sandbox
 from tests.wallet.books import CENT, balance_cents
 from tests.wallet.saved import (
     BELOW_5_ADD_10,
     automatic,
+    opened_page,
     payments_at_stripe,
     save_card,
     spend,
     switched_on,
 )
-from wallet import auto_topup_mail, auto_topups, cards, events, stripe_api, topups
+from wallet import auto_topup_mail, auto_topups, cards, events, stripe_api, tasks, topups
 from wallet.auto_topups import DECLINED, DOES_NOT_FIT
 from wallet.models import (
     AutoTopUp,
@@ -156,6 +158,18 @@ def test_after_declines_it_waits_longer_and_longer_then_pauses_and_writes(
     assert DECLINED in letter.body
     assert "/wallet/" in letter.body
     assert balance_cents(alices) == 0
+
+
+def test_the_job_saves_charges_and_writes(alices: Wallet, stripe_at_hand: Sandbox) -> None:
+    setup = opened_page(alices)
+    stripe_at_hand.command(f"sessions/{setup.session_id}/setup", card="authenticates")
+    tasks.top_up_automatically()
+    auto_topups.switch_on(alices, BELOW_5_ADD_10)
+    tasks.top_up_automatically()
+    assert [top_up.state for top_up in automatic(alices)] == [State.FAILED]
+    assert len(mail.outbox) == 1
+    entries = app.conf.beat_schedule.values()
+    assert [entry["schedule"] for entry in entries if entry["task"] == tasks.top_up_automatically.name] == [30.0]
 
 
 def test_a_success_forgets_declines(alices: Wallet, stripe_at_hand: Sandbox) -> None:

@@ -45,7 +45,9 @@ def charge_in_the_gap(
 
     Answers whether it had to wait, and how many charges Stripe was asked for by who decided.
     """
-    decide, waited, threads = auto_topups.charged_this_month_cents, [], []
+    decide = auto_topups.charged_this_month_cents
+    waited: list[bool] = []
+    threads: list[threading.Thread] = []
 
     def run() -> None:
         try:

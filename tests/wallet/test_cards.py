@@ -401,6 +401,7 @@ def test_the_page_of_an_automatic_top_up_opens_no_page_to_pay_on(
     TopUp.objects.update(checked_at=timezone.now() - datetime.timedelta(minutes=5))
     page = as_alice.get(topups.path(top_up)).text
     assert "$10.00 arrived" in page
+    assert "Automatic top-up" in page
     assert balance_cents(alices) == 1000
 
 
