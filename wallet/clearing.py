@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import F, Min, Q
+from django.utils import timezone
 
 from pricing.money import NANO_PER_CENT, usd
 from wallet import ledger
-from wallet.models import Code, Dispute, Refund, StripeTransaction, TopUp
+from wallet.models import Code, Dispute, Refund, StripeTransaction, TopUp, Transfer
 from wallet.stripe_api.listing import BalanceTransaction
 from wallet.transactions import again_if_lost, report_rows
 
@@ -24,6 +25,8 @@ State = StripeTransaction.State
 CURRENCY = "usd"
 # Stripe's clock and ours need not be the same.
 BEFORE = timedelta(days=1)
+# By then every payment that a top-up can claim is credited: each run looks at all that is unfinished.
+UNCLAIMED = timedelta(days=1)
 CHARGES = {"charge", "payment"}
 # By type, or reporting category where that says more: the house account that stands opposite, and the codes of money
 # that leaves Stripe and of money that comes back.
@@ -165,8 +168,7 @@ def _postings(told: BalanceTransaction) -> list[Posting]:
     if told.type in FEE_TYPES:
         return [Posting(Code.STRIPE_FEE, "stripe_fees", told.fee - told.amount)]
     if told.type in CHARGES:
-        _match(told)
-        return [fee]
+        return [*_charge(told), fee]
     kind, out, back = _opposite(told)
     return [Posting(out if told.amount < 0 else back, kind, -told.amount), fee]
 
@@ -184,13 +186,28 @@ def _opposite(told: BalanceTransaction) -> tuple[str, Code, Code]:
     raise Unexplained(f"Nothing here moves money as {told.type}, {told.reporting_category}.")
 
 
-def _match(told: BalanceTransaction) -> None:
-    """A charge belongs to a credited top-up of exactly that amount; that was booked when it was credited."""
+def is_given_back(made_at: datetime, amount: int, returned: int) -> bool:
+    """Whether a payment of no wallet is over: old enough that nothing of ours will claim it, and all of it went back."""
+    return 0 < amount == returned and timezone.now() - made_at > UNCLAIMED
+
+
+def _charge(told: BalanceTransaction) -> list[Posting]:
+    """A charge belongs to a credited top-up of exactly that amount; that was booked when it was credited.
+
+    One of no wallet, all of which was given back at Stripe, is owed by `refunds_pending` until that is booked too.
+    """
     known = Q(charge_id=told.source_id)
     if told.payment_intent_id:
         known |= Q(payment_intent_id=told.payment_intent_id)
-    top_up = TopUp.objects.filter(known).first()
-    if top_up is None or top_up.state != TopUp.State.PAID:
+    top_up = TopUp.objects.filter(known, state=TopUp.State.PAID).first()
+    if top_up is None and is_given_back(told.made_at, told.amount, told.returned):
+        return [Posting(Code.REFUND_REVERSAL, "refunds_pending", -told.amount)]
+    _match(told, top_up)
+    return []
+
+
+def _match(told: BalanceTransaction, top_up: TopUp | None) -> None:
+    if top_up is None:
         raise Unexplained(f"Payment {told.payment_intent_id} of {_usd(told.amount)} is in no wallet.")
     credited = (top_up.received_cents or 0) + (top_up.tax_cents or 0)
     if told.amount != credited:
@@ -211,12 +228,21 @@ def _expect_refund(told: BalanceTransaction) -> None:
         whole=F("amount_cents") + F("tax_cents")
     )
     found = list(known)
+    if not found and _is_of_nobody(told.charge_id):
+        return
     if not found:
         raise Unexplained(f"Refund {told.source_id} of {_usd(abs(told.amount))} is not known here.")
     if not any(refund.whole == abs(told.amount) for refund in found):
         raise Unexplained(
             f"Refund {told.source_id} is {_usd(abs(told.amount))} at Stripe; here it is {_usd(found[0].whole)}."
         )
+
+
+def _is_of_nobody(charge_id: str | None) -> bool:
+    """Whether the charge was booked as one of no wallet that was given back."""
+    charges = StripeTransaction.objects.filter(source_id=charge_id or "-", type__in=CHARGES)
+    references = [f"{Code.REFUND_REVERSAL.value}:{each}" for each in charges.values_list("pk", flat=True)]
+    return Transfer.objects.filter(reference__in=references).exists()
 
 
 def _post(told: BalanceTransaction, posting: Posting) -> None:

@@ -115,6 +115,23 @@ def test_a_payment_of_no_wallet_is_one_difference(alices: Wallet, stripe: Sandbo
     assert invariants.check() == []
 
 
+def test_a_payment_of_no_wallet_that_was_given_back_is_explained(
+    alices: Wallet, stripe: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pay(stripe, started(alices, 200))
+    session = stripe.client().v1.checkout.sessions.create(payment())
+    stripe.command(f"sessions/{session.id}/pay", method="card")
+    assert len(runs.run().differences) == 2
+    stripe.command(f"charges/{session.id}/refund", amount=60)
+    stripe.command(f"charges/{session.id}/refund")
+    # Within a day it may still turn out to be somebody's.
+    assert "is in no wallet" in " ".join(runs.run().differences)
+    monkeypatch.setattr(clearing, "UNCLAIMED", timedelta())
+    good(runs.run())
+    assert (balance_cents(alices), lies("refunds_pending"), lies("stripe_clearing")) == (200, 0, 164 - 33)
+    assert good(runs.run()).repaired == []
+
+
 def test_what_is_credited_without_a_payment_is_a_difference(alices: Wallet, stripe: Sandbox) -> None:
     credited(alices, 300, payment="pi_invented")
     run = runs.run()

@@ -18,18 +18,20 @@ MOVED = f"""
     FROM wallet_transfer t WHERE t.reference = ANY(ARRAY[{_REFERENCES}])
         AND c.id IN (t.debit_account_id, t.credit_account_id)
 """  # noqa: S608 (codes of ours)
+# A charge of no wallet, which was given back: it is owed until that is booked.
+OF_NOBODY = "EXISTS (SELECT FROM wallet_transfer t WHERE t.reference = 'refund_reversal:' || s.id)"
 
 register(
     Invariant(
         "stripe_transactions",
         "A balance transaction of Stripe's is booked with other transfers than it says, an unexplained one has some, or a"
-        " booked charge is not the payment of one credited top-up.",
+        " booked charge is neither the payment of one credited top-up nor was given back.",
         by_sql(f"""
         SELECT format('balance transaction %%s: its transfers move %%s nano-dollars, it says %%s', id, moved, expected)
         FROM (
             SELECT s.id, ({MOVED}) AS moved, CASE
                 WHEN s.state = 'unexplained' THEN 0
-                WHEN s.type IN ('charge', 'payment') THEN -s.fee_cents * 10000000::bigint
+                WHEN s.type IN ('charge', 'payment') AND NOT {OF_NOBODY} THEN -s.fee_cents * 10000000::bigint
                 ELSE (s.amount_cents - s.fee_cents) * 10000000::bigint END AS expected
             FROM wallet_stripetransaction s,
                 (SELECT id FROM wallet_account WHERE wallet_id IS NULL AND kind = 'stripe_clearing') c
@@ -40,7 +42,7 @@ register(
             s.amount_cents)
         FROM wallet_stripetransaction s
         WHERE %(wallets)s::bigint[] IS NULL AND s.state = 'booked' AND s.type IN ('charge', 'payment')
-            AND (SELECT count(*) FROM wallet_topup t WHERE t.charge_id = s.source_id AND t.state = 'paid'
+            AND NOT {OF_NOBODY} AND (SELECT count(*) FROM wallet_topup t WHERE t.charge_id = s.source_id AND t.state = 'paid'
                 AND t.received_cents + coalesce(t.tax_cents, 0) = s.amount_cents) <> 1"""),  # noqa: S608 (ours)
     ),
     Invariant(

@@ -27,6 +27,11 @@ class Report:
             _add(self.run.differences, sentence)
             self.run.save(update_fields=["differences"])
 
+    def explained(self, subject: str) -> None:
+        """What was said of it before has turned out to be no difference."""
+        self.run.differences = [told for told in self.run.differences if subject not in told]
+        self.run.save(update_fields=["differences"])
+
 
 def _add(sentences: list[str], sentence: str) -> None:
     if len(sentences) < MOST_SENTENCES:

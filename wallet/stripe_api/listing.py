@@ -46,6 +46,7 @@ class Charge:
     amount: int
     refunded: int
     disputed: bool
+    made_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,10 @@ class Disputed:
 
 @dataclass(frozen=True, slots=True)
 class BalanceTransaction:
-    """A movement of the money that lies at Stripe. Signed, in minor units; `net = amount − fee`."""
+    """A movement of the money that lies at Stripe. Signed, in minor units; `net = amount − fee`.
+
+    `returned` is what went back of the charge that it is of.
+    """
 
     id: str
     type: str
@@ -82,6 +86,7 @@ class BalanceTransaction:
     fee: int
     net: int
     made_at: datetime
+    returned: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +243,7 @@ def _charge(found: Any) -> Charge:
         amount=found.amount_captured,
         refunded=found.amount_refunded,
         disputed=bool(found.disputed),
+        made_at=_time(found.created),
     )
 
 
@@ -271,6 +277,7 @@ def _balance_transaction(found: Any) -> BalanceTransaction:
         fee=found.fee,
         net=found.net,
         made_at=_time(found.created),
+        returned=source.amount_refunded if kind == "charge" else 0,
     )
 
 
