@@ -169,7 +169,9 @@ def test_the_job_saves_charges_and_writes(alices: Wallet, stripe_at_hand: Sandbo
     assert [top_up.state for top_up in automatic(alices)] == [State.FAILED]
     assert len(mail.outbox) == 1
     entries = app.conf.beat_schedule.values()
-    assert [entry["schedule"] for entry in entries if entry["task"] == tasks.top_up_automatically.name] == [30.0]
+    assert [entry["schedule"] for entry in entries if entry["task"] == tasks.top_up_automatically.name] == [
+        30.0
+    ]
 
 
 def test_a_success_forgets_declines(alices: Wallet, stripe_at_hand: Sandbox) -> None:
