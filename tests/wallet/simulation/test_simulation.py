@@ -67,12 +67,15 @@ def test_everything_is_equal_after_one_reconciliation(stripe: Sandbox, wallets: 
         shoppers.buy()
         if number % 500 == 0:
             print(f"{number:,} payments after {time.monotonic() - began:.0f} s", flush=True)
+    print(f"Everybody has paid after {time.monotonic() - began:.0f} s", flush=True)
     # Pages expire, debits settle, refunds arrive or fail; and what is still queued comes.
     stripe.command("clock", seconds=TWO_DAYS_S)
     until_quiet(stripe)
     events.handle_due(limit=100_000)
     lost = unfinished()
+    print(f"Webhooks came to an end after {time.monotonic() - began:.0f} s", flush=True)
     run = runs.run()
+    print(f"Reconciled after {time.monotonic() - began:.0f} s", flush=True)
     assert run.differences == [], again
     assert run.is_good, again
     found = differences(stripe.request("GET", "/_sandbox/books").json, in_refund_cents=in_refund())
