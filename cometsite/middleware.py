@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import ClassVar
 
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
@@ -15,21 +16,25 @@ NUL = re.compile(r"%00|\x00")
 
 
 class Programs:
-    """Requests to the metering API go straight to their view: a gateway has no session, form or language.
+    """Requests of gateways and of Stripe go straight to their view: a program has no session, form or language.
 
-    What it passes by costs as much as letting a call in.
+    What it passes by costs as much as letting a call in, or storing an event.
     """
 
-    PREFIX = "/metering/v1/"
+    URLS: ClassVar[dict[str, str]] = {
+        "/metering/v1/": "logs.metering_urls",
+        "/wallet/stripe/": "wallet.stripe_urls",
+    }
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not request.path_info.startswith(self.PREFIX):
+        prefix = next((each for each in self.URLS if request.path_info.startswith(each)), None)
+        if prefix is None:
             return self.get_response(request)
         request.get_host()  # Raises for a host that is not ours.
-        match = resolve(request.path_info.removeprefix(self.PREFIX[:-1]), "logs.metering_urls")
+        match = resolve(request.path_info.removeprefix(prefix[:-1]), self.URLS[prefix])
         response: HttpResponse = match.func(request, *match.args, **match.kwargs)
         response["Content-Length"] = str(len(response.content))
         response["Cache-Control"] = "private, no-store"

@@ -1,8 +1,8 @@
 """Addresses of the wallet, below /wallet/."""
 
-from django.urls import path
+from django.urls import include, path
 
-from wallet import card_views, lookup_views, refund_views, views, webhook
+from wallet import card_views, lookup_views, refund_views, views
 
 urlpatterns = [
     path("", views.wallet, name="wallet"),
@@ -16,7 +16,5 @@ urlpatterns = [
     path("card/", card_views.card, name="card"),
     path("card/<uuid:setup_id>/", card_views.card_saved, name="card_saved"),
     path("portal/", card_views.portal, name="portal"),
-    path("stripe/webhook/", webhook.stripe_webhook, name="stripe_webhook"),
-    # Without its last slash too, because a redirect would lose the event.
-    path("stripe/webhook", webhook.stripe_webhook),
+    path("stripe/", include("wallet.stripe_urls")),
 ]
