@@ -28,9 +28,15 @@ class Movement:
     amount: int
     is_grant: bool = False
     is_undone: bool = False
+    undone_by: "Movement | None" = None
     pk: int = 0
     call_id: str = ""
     """Of a usage transfer: one of the calls that it pays for."""
+
+    @property
+    def is_without_effect(self) -> bool:
+        """Undone, and that not undone in turn."""
+        return self.undone_by is not None and not self.undone_by.is_without_effect
 
 
 @dataclass
@@ -107,7 +113,8 @@ class Books:
         """A correction of the whole, or the withdrawal of a part: the other way between the same accounts."""
         movement.is_undone = True
         back = -amount if movement.amount > 0 else amount
-        return self.move(Movement(movement.wallet_id, movement.kind, movement.house, back))
+        movement.undone_by = self.move(Movement(movement.wallet_id, movement.kind, movement.house, back))
+        return movement.undone_by
 
     # Holds
 
@@ -177,14 +184,12 @@ class Books:
     def _fault(self, call: dict[str, Any]) -> str:
         if any(n > (MOST_CALLS if unit == "calls" else MOST_TOKENS) for unit, n in call["usage"].items()):
             return "quantity_out_of_bounds"
-        if call["token_id"] not in self.wallet_of_key:
-            return "token_not_found"
         if call["model"] not in self.prices:
             return "model_not_found"
         priced = self.prices[call["model"]][0][1]
         if call["status"] == "succeeded" and any(unit not in priced for unit, _ in _quantities(call)):
             return "unpriced_unit"
-        return ""
+        return "" if call["token_id"] in self.wallet_of_key else "token_not_found"
 
     def _charge(
         self,

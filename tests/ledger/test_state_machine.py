@@ -18,7 +18,7 @@ from logs import call_ids
 from logs.models import Call
 from tests.ledger.machine import SEEN, sell_all
 from tests.ledger.model import Answer, Hold, Movement
-from tests.ledger.money_rules import MoneyRules
+from tests.ledger.refund_rules import RefundRules
 from wallet import invariants
 from wallet.models import Hold as HoldRow
 
@@ -44,7 +44,7 @@ RANDOM = st.randoms(use_true_random=True)
 OTHERS = {"token_mismatch", "conflict"}
 
 
-class Machine(MoneyRules):
+class Machine(RefundRules):
     """All rules: those of calls, beside those of money."""
 
     def __init__(self) -> None:
@@ -176,6 +176,14 @@ def paid_by(movement: Movement) -> int:
 EXPECTED = {
     *("200", "402", "404", "accepted", "duplicate", "conflict", "unpriced_unit", "quantity_out_of_bounds"),
     *("token_not_found", "model_not_found", "paid", "parked", "refused to staff", "below zero"),
+    *(
+        "refund succeeded",
+        "refund failed",
+        "refund given up",
+        "refund returned later",
+        "refund at Stripe",
+        "too much",
+    ),
 }
 ASKED = os.environ.get("STATE_MACHINE_EXAMPLES", "")
 PROFILE = settings(
