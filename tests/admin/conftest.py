@@ -24,9 +24,11 @@ from wallet.models import (
     DaySeal,
     Dispute,
     Hold,
+    Reconciliation,
     Refund,
     StripeCustomer,
     StripeEvent,
+    StripeTransaction,
     TopUp,
     Transfer,
     Wallet,
@@ -91,6 +93,18 @@ def world(alice: User, charlie: User, gateway: Gateway, staff: User) -> World:
         reason=HOSTILE,
         opened_at=timezone.now(),
         problem=HOSTILE,
+    )
+    StripeTransaction.objects.create(
+        id="txn_1",
+        type="transfer",
+        currency="usd",
+        amount_cents=-100,
+        fee_cents=0,
+        made_at=timezone.now(),
+        problem=HOSTILE,
+    )
+    Reconciliation.objects.create(
+        since=timezone.now(), differences=[HOSTILE], warnings=[HOSTILE], repaired=[HOSTILE]
     )
     request_id = refunds.start(wallet, 100)
     refunds.give_up(Refund.objects.get(request_id=request_id).pk, HOSTILE)

@@ -17,7 +17,8 @@ SHOWN = {
     "accounts.user", "accounts.auditentry", "auth.group", "wallet.proposal",
     "wallet.wallet", "wallet.account", "wallet.transfer", "wallet.funds", "wallet.hold",
     "wallet.topup", "wallet.dispute", "wallet.stripeevent", "wallet.checkrun", "wallet.dayseal", "tokens.apikey",
-    "wallet.refund", "tokens.gatewaykey", "pricing.model", "pricing.priceversion", "logs.call", "logs.rejectedcall",
+    "wallet.refund", "wallet.reconciliation", "wallet.stripetransaction",
+    "tokens.gatewaykey", "pricing.model", "pricing.priceversion", "logs.call", "logs.rejectedcall",
 }  # fmt: skip
 MAY_BE_EMPTY = {"auth.group"}
 
