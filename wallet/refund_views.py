@@ -24,13 +24,13 @@ def refund_create(request: HttpRequest) -> HttpResponse:
         return redirect("wallet")
     form = RefundForm(request.POST, auto_id="refund_%s")
     if not form.is_valid():
-        return wallet_page(request, refund_form=form, status=422)
+        return _refused(request, form)
     own = wallet_of(cast("User", request.user))
     try:
         request_id = refunds.start(own, form.cleaned_data["amount"], form.cleaned_data["form_id"])
     except refunds.TooMuch as error:
         form.add_error("amount", refund_forms.too_much(error.refundable))
-        return wallet_page(request, refund_form=form, status=422)
+        return _refused(request, form)
     refund_asking.settle_request(request_id)
     return SeeOther(refund_requests.path(request_id))
 
@@ -67,3 +67,9 @@ def refund_cancel(request: HttpRequest, request_id: uuid.UUID) -> HttpResponse:
         raise Http404
     refunds.cancel(own, request_id)
     return SeeOther(refund_requests.path(request_id))
+
+
+def _refused(request: HttpRequest, form: RefundForm) -> HttpResponse:
+    """The wallet, scrolled to the form that was sent."""
+    form.fields["amount"].widget.attrs["autofocus"] = True
+    return wallet_page(request, refund_form=form, status=422)
