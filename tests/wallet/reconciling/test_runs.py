@@ -1,0 +1,196 @@
+"""Pages, kills, busy answers, two at once, and how far back a run looks."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from tests import plugin
+from tests.parallel import at_once
+from tests.stripe_sandbox.process import KEY, ROOT, Sandbox, until
+from tests.wallet.books import balance_cents
+from tests.wallet.reconciling.asking import good, many, run_where_nobody_does
+from tests.wallet.test_topups import pay, started
+from wallet import clearing
+from wallet.models import Reconciliation, TopUp, Transfer, Wallet
+from wallet.reconciliation import runs
+from wallet.stripe_api import StripeUnavailable, listing
+
+
+def test_250_objects_of_one_second(alices: Wallet, stripe: Sandbox) -> None:
+    top_ups = many(alices, 250)
+    for top_up in top_ups:
+        pay(stripe, top_up)
+    database = sqlite3.connect(stripe.data / "stripe_sandbox.sqlite3")
+    with database:
+        database.execute("UPDATE objects SET created = (SELECT max(created) FROM objects)")
+    database.close()
+    run = good(runs.run())
+    assert {name: run.compared[name] for name in ("sessions", "payments", "charges", "balance transactions")} == {
+        "sessions": 250, "payments": 250, "charges": 250, "balance transactions": 250
+    }  # fmt: skip
+    assert len(run.repaired) == 250
+    assert balance_cents(alices) == sum(top_up.amount_cents for top_up in top_ups)
+    assert not TopUp.objects.exclude(state="paid").exists()
+
+
+def test_what_is_made_during_paging_shifts_nothing(
+    alices: Wallet, stripe: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "PAGE", 4)
+    top_ups = many(alices, 10)
+    seen: list[str] = []
+    for page in listing.sessions(timezone.now() - timedelta(hours=1)):
+        seen += [session.id for session in page.items]
+        started(alices)
+    assert seen == [top_up.session_id for top_up in reversed(top_ups)]
+
+
+def test_a_run_that_was_stopped_goes_on(
+    alices: Wallet, stripe: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "PAGE", 4)
+    for top_up in many(alices, 12):
+        pay(stripe, top_up)
+    real, asked = runs._keep, []
+
+    def stops_on_the_third_page(*given: Any, **more: Any) -> None:
+        asked.append(given)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        real(*given, **more)
+
+    monkeypatch.setattr(runs, "_keep", stops_on_the_third_page)
+    with pytest.raises(KeyboardInterrupt):
+        runs.run()
+    [stopped] = Reconciliation.objects.all()
+    assert (stopped.compared, len(stopped.repaired)) == ({"sessions": 8}, 12)
+    assert stopped.cursor["after"]
+    assert runs.last() is None
+    monkeypatch.setattr(runs, "_keep", real)
+    run = good(runs.run())
+    assert run.pk == stopped.pk
+    assert (run.compared["sessions"], run.compared["charges"], len(run.repaired)) == (12, 12, 12)
+    assert Transfer.objects.filter(code="top_up").count() == 12
+
+
+def test_a_cursor_whose_object_is_gone_begins_anew(alices: Wallet, stripe: Sandbox) -> None:
+    pay(stripe, started(alices))
+    Reconciliation.objects.create(
+        since=timezone.now() - timedelta(days=3), cursor={"kind": "charges", "after": "ch_gone"}
+    )
+    assert good(runs.run()).compared["charges"] == 1
+
+
+def test_kill_9_in_the_middle_of_a_page(alices: Wallet, stripe: Sandbox) -> None:
+    for top_up in many(alices, 130):
+        pay(stripe, top_up)
+    command = [sys.executable, "manage.py", "reconcile_stripe"]
+    environment = os.environ | {"STRIPE_SECRET_KEY": KEY, "STRIPE_API_BASE": stripe.url}
+    environment["DATABASE_URL"] = plugin.CLUSTER.url(str(connection.settings_dict["NAME"]))
+    killed = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    try:
+        until(lambda: TopUp.objects.filter(state="paid").count() > 104, within_s=60)
+    finally:
+        killed.send_signal(signal.SIGKILL)
+        killed.communicate(timeout=10)
+    assert TopUp.objects.filter(state="paid").count() < 130
+    [stopped] = Reconciliation.objects.all()
+    assert stopped.compared == {"sessions": 100}
+    # The lock went with the process.
+    run = good(until(run_where_nobody_does))
+    assert run.pk == stopped.pk
+    assert (run.compared["sessions"], run.compared["balance transactions"]) == (130, 130)
+    assert Transfer.objects.filter(code="top_up").count() == 130
+
+
+def test_it_waits_where_stripe_is_busy(
+    alices: Wallet, stripe: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(listing, "_sleep", waited.append)
+    pay(stripe, started(alices))
+    stripe.command("faults", kind="rate_limit", path="/v1/*", method="GET", times=3)
+    stripe.command("faults", kind="error_before", path="/v1/charges", method="GET", times=4)
+    good(runs.run())
+    assert len(waited) >= 4
+    assert 0.4 <= waited[0] <= 0.6
+    assert waited[1] >= 0.8
+    assert balance_cents(alices) == 100
+
+
+def test_it_gives_up_and_the_next_run_goes_on(
+    alices: Wallet, stripe: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(listing, "_sleep", waited.append)
+    pay(stripe, started(alices))
+    stripe.command("faults", kind="rate_limit", path="/v1/charges", method="GET")
+    with pytest.raises(StripeUnavailable):
+        runs.run()
+    assert len(waited) == len(listing.WAITS_S)
+    assert sum(waited) < 180
+    stripe.request("DELETE", "/_sandbox/faults")
+    run = good(runs.run())
+    assert (Reconciliation.objects.count(), run.compared["sessions"], run.compared["charges"]) == (1, 1, 1)
+
+
+def test_one_run_at_a_time(alices: Wallet, stripe: Sandbox) -> None:
+    pay(stripe, started(alices))
+    with runs._alone():
+        assert at_once(3, lambda _: run_where_nobody_does()) == [None, None, None]
+    assert Reconciliation.objects.count() == 0
+    good(runs.run())
+
+
+def test_at_once_they_book_nothing_twice(
+    alices: Wallet, stripe: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even without the lock, which only saves requests."""
+    monkeypatch.setattr(runs, "_alone", NoLock)
+    for top_up in many(alices, 5):
+        pay(stripe, top_up)
+    at_once(4, lambda _: runs.run().pk)
+    good(runs.run())
+    assert Transfer.objects.count() == 10
+
+
+class NoLock:
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def test_a_run_overlaps_the_one_before_however_long_ago(alices: Wallet, stripe: Sandbox) -> None:
+    top_up = started(alices)
+    TopUp.objects.update(created_at=timezone.now() - timedelta(days=200))
+    first = runs.run()
+    assert first.since == clearing.begin()
+    top_up.refresh_from_db()
+    assert timezone.now() - runs.run().since < runs.RECENT + timedelta(minutes=1)
+    Reconciliation.objects.update(started_at=timezone.now() - timedelta(days=20))
+    assert timezone.now() - runs.run().since > timedelta(days=20)
+    assert timezone.now() - runs.run(runs.LONG).since > timedelta(days=119)
+
+
+def test_a_longer_run_does_not_continue_a_shorter_one(alices: Wallet, stripe: Sandbox) -> None:
+    started(alices)
+    TopUp.objects.update(created_at=timezone.now() - timedelta(days=200))
+    runs.run()
+    short = Reconciliation.objects.create(
+        since=timezone.now() - runs.RECENT, cursor={"kind": "end", "after": None}
+    )
+    long = runs.run(runs.LONG)
+    assert long.pk != short.pk
+    assert long.compared["sessions"] == 1

@@ -1,0 +1,87 @@
+"""Refunds, disputes, returned debits and payouts that no event told."""
+
+from datetime import timedelta
+
+from django.utils import timezone
+
+from tests.stripe_sandbox.process import Sandbox
+from tests.wallet.books import balance_cents
+from tests.wallet.reconciling.asking import good
+from tests.wallet.test_clearing import lies
+from tests.wallet.test_topups import pay, started
+from wallet.models import StripeTransaction, Wallet
+from wallet.reconciliation import runs
+
+
+def test_a_refund_and_its_failure_that_no_event_told(alices: Wallet, stripe: Sandbox) -> None:
+    top_up = started(alices, 1000)
+    pay(stripe, top_up)
+    good(runs.run())
+    made = stripe.command(f"charges/{top_up.session_id}/refund", amount=400, outcome="waits")["refund"]
+    run = good(runs.run())
+    assert f"Refund {made['id']} of $4.00 was unknown here, and is" in run.repaired[0]
+    assert (balance_cents(alices), lies("refunds_pending")) == (600, -400 + _left_stripe())
+    stripe.command(f"refunds/{made['id']}/succeed")
+    good(runs.run())
+    assert (balance_cents(alices), lies("refunds_pending")) == (600, 0)
+    stripe.command(f"refunds/{made['id']}/fail")
+    run = good(runs.run())
+    assert f"Refund {made['id']} of $4.00 was succeeded, and is failed now." in run.repaired
+    assert (balance_cents(alices), lies("refunds_pending"), lies("stripe_clearing")) == (1000, 0, 941)
+
+
+def _left_stripe() -> int:
+    gone = StripeTransaction.objects.filter(type="refund").values_list("amount_cents", flat=True)
+    return -sum(gone)
+
+
+def test_a_dispute_that_no_event_told(alices: Wallet, stripe: Sandbox) -> None:
+    top_up = started(alices, 1000)
+    pay(stripe, top_up)
+    opened = stripe.command(f"charges/{top_up.session_id}/dispute")["dispute"]
+    run = good(runs.run())
+    assert f"Dispute {opened['id']} is needs_response now, with $10.00 withdrawn" in " ".join(run.repaired)
+    assert (balance_cents(alices), lies("disputes"), lies("stripe_fees")) == (0, 0, 59 + 1500)
+    stripe.command(f"disputes/{opened['id']}/win")
+    run = good(runs.run())
+    assert run.repaired == [
+        f"Dispute {opened['id']} is won now, with $10.00 withdrawn and $10.00 reinstated; here it was needs_response."
+    ]
+    assert (balance_cents(alices), lies("disputes"), lies("stripe_clearing")) == (1000, 0, 941 - 1500)
+    assert good(runs.run()).repaired == []
+
+
+def test_a_dispute_on_day_90(alices: Wallet, stripe: Sandbox) -> None:
+    top_up = started(alices, 1000)
+    pay(stripe, top_up)
+    good(runs.run())
+    # What its own list shows lies in the window; its payment is long gone from it.
+    later = timezone.now() + timedelta(seconds=2)
+    stripe.command("clock", seconds=90 * 86_400)
+    stripe.command(f"charges/{top_up.session_id}/dispute", amount=300)
+    run = good(runs.run(since=later))
+    assert (run.compared.get("charges"), run.compared["disputes"]) == (None, 1)
+    assert balance_cents(alices) == 700
+
+
+def test_a_debit_that_comes_back_after_it_succeeded(alices: Wallet, stripe: Sandbox) -> None:
+    top_up = started(alices, 1000)
+    pay(stripe, top_up, "bank")
+    stripe.command(f"sessions/{top_up.session_id}/settle", outcome="succeeds")
+    good(runs.run())
+    stripe.command(f"charges/{top_up.session_id}/return")
+    run = good(runs.run())
+    assert f"A bank took $10.00 of top-up {top_up.pk} back" in run.repaired[0]
+    assert (balance_cents(alices), lies("stripe_clearing"), lies("refunds_pending")) == (0, -59, 0)
+    assert good(runs.run()).repaired == []
+
+
+def test_a_payout_and_a_fee(alices: Wallet, stripe: Sandbox) -> None:
+    pay(stripe, started(alices, 1000))
+    sent = stripe.command("payouts", amount=500)["payout"]
+    stripe.command("balance_transactions", amount=-25)
+    good(runs.run())
+    assert (lies("bank"), lies("stripe_fees"), lies("stripe_clearing")) == (500, 59 + 25, 416)
+    stripe.command(f"payouts/{sent['id']}/fail")
+    good(runs.run())
+    assert (lies("bank"), lies("stripe_clearing")) == (0, 916)
