@@ -13,11 +13,11 @@ from django.db.models import F, Q, QuerySet, Sum
 from django.utils import timezone
 
 from pricing.money import NANO_PER_CENT, usd
-from wallet import clearing, events, refunds, topups
+from wallet import clearing, events, refund_asking, refunds, topups
 from wallet.crediting import FINAL
 from wallet.models import Dispute, Refund, StripeTransaction, TopUp
 from wallet.reconciliation.report import Report
-from wallet.stripe_api import Session, StripeRefund, StripeRefused, listing
+from wallet.stripe_api import Session, StripeFailed, StripeRefund, StripeRefused, StripeUnavailable, listing
 from wallet.stripe_api.listing import BalanceTransaction, Charge, Disputed, Page, Pages, Payment, Returned
 from wallet.transactions import again_if_lost
 from wallet.verdicts import Parked, judge
@@ -50,7 +50,8 @@ def bring(event: str, object_id: str) -> str:
     """
     try:
         again_if_lost(listing.patiently(partial(events.READERS[event], object_id)))
-    except (Parked, StripeRefused) as reason:
+    except (Parked, StripeRefused, StripeFailed) as reason:
+        # Stripe failing for good about one object must not hold up the others either.
         return str(reason)
     except (ValueError, ArithmeticError, LookupError) as error:
         logger.exception("%s could not be reconciled.", object_id)
@@ -284,9 +285,13 @@ def _unfinished_top_ups(since: datetime, after: str | None) -> Pages[UUID]:
 
 def _settle(found: list[UUID], report: Report) -> None:
     for top_up_id in found:
-        before = TopUp.objects.get(pk=top_up_id).state
+        row = TopUp.objects.get(pk=top_up_id)
+        before, settle = row.state, partial(topups.settle, top_up_id)
         try:
-            now = listing.patiently(partial(topups.settle, top_up_id)).top_up
+            # Without a session it asks for one, under a key for which Stripe may keep an error: the job does that again.
+            now = (listing.patiently(settle) if row.session_id else settle()).top_up
+        except StripeUnavailable:
+            continue
         except StripeRefused as error:
             report.differs(
                 str(top_up_id), f"Top-up {top_up_id} is {before}, and Stripe does not tell about it: {error}"
@@ -296,11 +301,28 @@ def _settle(found: list[UUID], report: Report) -> None:
             report.repaired(f"Top-up {top_up_id} was {before}, and is {now.state} now.")
 
 
-def _unfinished_refunds(since: datetime, after: str | None) -> Pages[str]:
+def _unfinished_refunds(since: datetime, after: str | None) -> Pages[UUID]:
+    """Of any age, but for those that wait for staff; those within the window that Stripe knows were compared."""
     waiting = Refund.objects.filter(
-        state__in=Refund.UNFINISHED, created_at__lt=since, refund_id__isnull=False
+        Q(created_at__lt=since) | Q(refund_id=None), state__in=[Refund.State.CREATED, Refund.State.PENDING]
     )
-    return _rows(waiting, after, "refund_id")
+    return _rows(waiting, after)
+
+
+def _ask(found: list[UUID], report: Report) -> None:
+    for refund_id in found:
+        before = Refund.objects.get(pk=refund_id).state
+        try:
+            now = refund_asking.settle(refund_id).state
+        except StripeUnavailable:
+            continue  # The job of every minute asks again.
+        except (StripeRefused, Parked) as reason:
+            report.differs(
+                str(refund_id), f"Refund {refund_id} is {before}, and could not be settled: {reason}"
+            )
+            continue
+        if now != before:
+            report.repaired(f"Refund {refund_id} was {before}, and is {now} now.")
 
 
 def _open_disputes(since: datetime, after: str | None) -> Pages[str]:
@@ -341,7 +363,7 @@ KINDS = (
     Kind("payments", listing.payments, _payments),
     Kind("unfinished top-ups", _unfinished_top_ups, _settle),
     Kind("refunds", listing.refunds, _refunds),
-    Kind("unfinished refunds", _unfinished_refunds, _each(_refund)),
+    Kind("unfinished refunds", _unfinished_refunds, _ask),
     Kind("disputes", listing.disputes, _disputes),
     Kind("open disputes", _open_disputes, _each(_dispute)),
     Kind("charges", listing.charges, _charges),

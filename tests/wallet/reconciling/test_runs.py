@@ -128,6 +128,22 @@ def test_it_waits_where_stripe_is_busy(
     assert balance_cents(alices) == 100
 
 
+def test_one_object_that_stripe_fails_about_holds_up_no_other(alices: Wallet, stripe: Sandbox) -> None:
+    first, second = many(alices, 2)
+    for top_up in (first, second):
+        pay(stripe, top_up)
+    for address in (f"/v1/checkout/sessions/{second.session_id}", "/v1/payment_intents/*"):
+        stripe.command("faults", kind="error_before", path=address, method="GET")
+    stripe.command("faults", kind="error_before", path="/v1/checkout/sessions", method="GET", times=1)
+    told = runs.run().differences
+    assert any("is in no wallet" in each and str(second.pk) in each for each in told)
+    first.refresh_from_db()
+    assert first.state == "paid"
+    stripe.request("DELETE", "/_sandbox/faults")
+    good(runs.run())
+    assert balance_cents(alices) == 201
+
+
 def test_it_gives_up_and_the_next_run_goes_on(
     alices: Wallet, stripe: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

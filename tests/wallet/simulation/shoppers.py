@@ -9,8 +9,9 @@ from typing import Any
 import stripe
 
 from tests.stripe_sandbox.process import Sandbox
-from wallet import events, refund_asking, refunds, topups
-from wallet.models import Dispute, Refund, TopUp, Wallet
+from wallet import auto_topups, events, refund_asking, refunds, topups
+from wallet.customers import customer_of
+from wallet.models import Dispute, Refund, SavedCard, TopUp, Wallet
 from wallet.stripe_api import StripeRefused, StripeUnavailable
 
 # How people pay, and how often; each that bears money may be followed by what happens later.
@@ -22,6 +23,8 @@ LATER = {
     "nothing": 50, "refund": 22, "refund_in_dashboard": 10, "dispute": 6, "dispute_won": 4, "dispute_lost": 3,
     "debit_returned": 3, "payout": 1, "stripe_fee": 1,
 }  # fmt: skip
+CARDS = ("pm_card_visa", "pm_card_mastercard", "pm_card_chargeCustomerFail")
+WISH = auto_topups.Wish(below_cents=2_000_00, add_cents=50_00, monthly_cents=100_000_00)
 PEOPLE_TRIES = 8
 
 
@@ -35,6 +38,15 @@ class Shoppers:
         self._dice = random.Random(seed)
         self._paid: list[str] = []
 
+    def save_cards(self) -> None:
+        """Every third wallet charges a card by itself while it holds less than $2,000; some of the cards decline."""
+        v1 = self.sandbox.client().v1
+        for wallet in self.wallets[::3]:
+            name = self._dice.choice(CARDS)
+            card = v1.payment_methods.attach(name, {"customer": customer_of(wallet)})
+            SavedCard.objects.create(wallet=wallet, payment_method_id=card.id)
+            auto_topups.switch_on(wallet, WISH)
+
     def buy(self) -> None:
         """One payment from the click on, whatever becomes of it; then something that concerns an earlier one."""
         way, later = self._one_of(WAYS), self._one_of(LATER)
@@ -46,6 +58,8 @@ class Shoppers:
         # Jobs come now and then, so that events wait, and come after what follows from them.
         if self._dice.random() < 0.2:
             events.handle_due(limit=50)
+        if self._dice.random() < 0.1:
+            self.done["automatic"] += auto_topups.charge_due()
         if later != "nothing":
             self._later(later)
 

@@ -61,8 +61,9 @@ def test_everything_is_equal_after_one_reconciliation(stripe: Sandbox, wallets: 
     again = f"SIMULATED_PAYMENTS={PAYMENTS} SIMULATION_SEED={seed} repeats this."
     print(f"{PAYMENTS} payments, seed {seed}.", flush=True)
     began = time.monotonic()
-    disturb(stripe, seed)
     shoppers = Shoppers(stripe, wallets, seed)
+    shoppers.save_cards()
+    disturb(stripe, seed)
     for number in range(1, PAYMENTS + 1):
         shoppers.buy()
         if number % 500 == 0:
