@@ -193,7 +193,9 @@ def _refunds() -> Number:
     """Refunds that wait for staff, by request; a parked one alarms."""
     parked = Refund.objects.filter(state=Refund.State.PARKED).count()
     if parked:
-        return _alarm("Parked refunds", parked, "do not add up", _list("wallet_refund", state__exact="parked"))
+        return _alarm(
+            "Parked refunds", parked, "do not add up", _list("wallet_refund", state__exact="parked")
+        )
     waiting = Refund.objects.filter(state=Refund.State.WAITING).values("request_id").distinct().count()
     return Number("Refunds", f"{waiting:,}", "to approve", _list("wallet_refund", state__exact="waiting"))
 

@@ -16,7 +16,7 @@ from pricing.units import UNITS
 from staff.admin import ReadOnlyAdmin, code, column, link, pretty, table
 from tokens.admin import keys_for
 from tokens.models import ApiKey
-from wallet.admin_terms import as_uuid, wallets_for
+from wallet.admin.terms import as_uuid, wallets_for
 
 # Upstream ids have no index; they are looked for among the calls of so many days, which the ids bound.
 UPSTREAM_DAYS = 7

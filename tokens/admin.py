@@ -9,7 +9,7 @@ from pricing.money import usd
 from staff.admin import ReadOnlyAdmin, column, link, list_link
 from tokens import gateways, spending
 from tokens.models import ApiKey, GatewayKey
-from wallet.admin_terms import wallets_for
+from wallet.admin.terms import wallets_for
 
 
 def keys_for(term: str) -> list[int]:

@@ -6,7 +6,7 @@ class WalletConfig(AppConfig):
 
     def ready(self) -> None:
         import wallet.reconciliation.invariants
-        import wallet.refund_invariants  # noqa: F401 (registers its checks)
+        import wallet.refunds.invariants  # noqa: F401 (registers its checks)
         from wallet import checks, signals
 
         checks.require()

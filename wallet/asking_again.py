@@ -10,13 +10,14 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.audit import Instruction, Refused
-from wallet import disputes, events, refund_asking, topups
+from wallet import disputes, events, topups
 from wallet.acts import PERMISSION
 from wallet.events import Follow
 from wallet.models import Dispute, Refund, StripeEvent, TopUp, Wallet
+from wallet.refunds import asking as refund_asking
 from wallet.stripe_api import StripeRefused, StripeUnavailable
+from wallet.topups.verdicts import Parked
 from wallet.transactions import again_if_lost
-from wallet.verdicts import Parked
 
 AWAY = "Stripe does not answer at the moment. Nothing was changed; try again in a minute."
 

@@ -13,12 +13,13 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import User
-from wallet import auto_topup_forms, auto_topups, cards, stripe_api
-from wallet.customers import customer_of
+from wallet import auto_topups, cards, stripe_api
+from wallet.auto_topups import forms as auto_topup_forms
 from wallet.forms import dollars
 from wallet.models import CardSetup, SavedCard, Wallet
 from wallet.stripe_api import StripeRefused, StripeUnavailable
-from wallet.verdicts import Parked
+from wallet.topups.customers import customer_of
+from wallet.topups.verdicts import Parked
 from wallet.views import SeeOther, wallet_page
 from wallet.wallets import wallet_of
 

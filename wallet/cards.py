@@ -17,11 +17,11 @@ from django.utils import timezone
 
 from accounts.models import User
 from wallet import stripe_api
-from wallet.customers import customer_of
 from wallet.models import AutoTopUp, CardSetup, SavedCard, StripeCustomer, Wallet
 from wallet.stripe_api import Card, SetupSession, StripeRefused, StripeUnavailable
+from wallet.topups.customers import customer_of
+from wallet.topups.verdicts import Parked
 from wallet.transactions import again_if_lost
-from wallet.verdicts import Parked
 
 logger = logging.getLogger(__name__)
 

@@ -16,11 +16,12 @@ from django.db.models import F, Q, QuerySet, Sum
 from django.utils import timezone
 
 from pricing.money import NANO_PER_CENT
-from wallet import ledger, stories, stripe_api, topups
+from wallet import ledger, stripe_api, topups
 from wallet.models import Code, Dispute, TopUp, Transfer, Wallet
 from wallet.stripe_api import DisputeMovement, StripeDispute, StripeRefused, StripeUnavailable
+from wallet.topups import stories
+from wallet.topups.verdicts import Parked
 from wallet.transactions import again_if_lost
-from wallet.verdicts import Parked
 
 logger = logging.getLogger(__name__)
 

@@ -15,11 +15,12 @@ from django.conf import settings
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
-from wallet import cards, disputes, refund_asking, topups
+from wallet import cards, disputes, topups
 from wallet.models import StripeEvent
+from wallet.refunds import asking as refund_asking
 from wallet.stripe_api import NotStripe, StripeRefused, StripeUnavailable
+from wallet.topups.verdicts import Parked
 from wallet.transactions import again_if_lost, rows
-from wallet.verdicts import Parked
 
 logger = logging.getLogger(__name__)
 

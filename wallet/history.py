@@ -11,9 +11,9 @@ from typing import Any
 
 from django.urls import reverse
 
-from wallet import stories
 from wallet.models import Code, Wallet
-from wallet.stories import Story
+from wallet.topups import stories
+from wallet.topups.stories import Story
 from wallet.transactions import rows
 
 PAGE = 25

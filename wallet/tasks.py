@@ -9,22 +9,12 @@ from queue import Empty, Full, Queue
 
 from celery import shared_task
 
-from wallet import (
-    auto_topup_mail,
-    auto_topups,
-    cards,
-    disputes,
-    events,
-    grants,
-    holds,
-    invariants,
-    proofs,
-    refund_asking,
-    seals,
-    topups,
-)
+from wallet import auto_topups, cards, disputes, events, grants, holds, invariants, seals, topups
+from wallet.auto_topups import mail as auto_topup_mail
 from wallet.reconciliation import runs
+from wallet.refunds import asking as refund_asking
 from wallet.stripe_api import StripeRefused, StripeUnavailable
+from wallet.topups import proofs
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,9 @@
 
 from django.urls import include, path
 
-from wallet import card_views, lookup_views, refund_views, views
+from wallet import card_views, views
+from wallet.refunds import views as refund_views
+from wallet.topups import lookup_views
 
 urlpatterns = [
     path("", views.wallet, name="wallet"),

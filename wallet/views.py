@@ -15,24 +15,16 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import User
-from wallet import (
-    auto_topup_forms,
-    disputes,
-    grants,
-    history,
-    invariants,
-    ledger,
-    proofs,
-    refund_forms,
-    stories,
-    topups,
-)
-from wallet.auto_topup_forms import AutoTopUpForm
+from wallet import disputes, grants, history, invariants, ledger, topups
+from wallet.auto_topups import forms as auto_topup_forms
+from wallet.auto_topups.forms import AutoTopUpForm
 from wallet.forms import TopUpForm, dollars, presets
 from wallet.models import Code, Hold, TopUp, Transfer, Wallet
-from wallet.presentment import presented
-from wallet.refund_forms import RefundForm
+from wallet.refunds import forms as refund_forms
+from wallet.refunds.forms import RefundForm
 from wallet.stripe_api import StripeRefused, StripeUnavailable
+from wallet.topups import proofs, stories
+from wallet.topups.presentment import presented
 from wallet.wallets import wallet_of
 
 logger = logging.getLogger(__name__)

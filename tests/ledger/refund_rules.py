@@ -12,7 +12,7 @@ from tests.ledger.refund_model import Part, Payment, Refunds
 from wallet import refunds
 from wallet.models import Refund, TopUp
 from wallet.stripe_api import StripeRefund
-from wallet.verdicts import Parked
+from wallet.topups.verdicts import Parked
 
 
 class RefundRules(MoneyRules):

@@ -15,8 +15,9 @@ from tests.parallel import at_once
 from tests.staffing.conftest import browser, by
 from tests.stripe_sandbox.process import KEY, SECRET, Sandbox
 from tests.wallet.test_topups import pay, started
-from wallet import asking_again, disputes, ledger, refund_asking, refunds, stripe_api, topups
+from wallet import asking_again, disputes, ledger, refunds, stripe_api, topups
 from wallet.models import Dispute, Refund, StripeEvent, TopUp, Wallet
+from wallet.refunds import asking as refund_asking
 from wallet.stripe_api import StripeUnavailable
 from wallet.transactions import again_if_lost
 from wallet.wallets import wallet_of

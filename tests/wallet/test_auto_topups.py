@@ -22,8 +22,9 @@ from tests.wallet.saved import (
     spend,
     switched_on,
 )
-from wallet import auto_topup_mail, auto_topups, cards, events, stripe_api, tasks, topups
+from wallet import auto_topups, cards, events, stripe_api, tasks, topups
 from wallet.auto_topups import DECLINED, DOES_NOT_FIT
+from wallet.auto_topups import mail as auto_topup_mail
 from wallet.models import (
     AutoTopUp,
     Funds,
@@ -36,7 +37,7 @@ from wallet.models import (
     Wallet,
 )
 from wallet.stripe_api import Payment, StripeFailed, StripeRefused, StripeUnavailable
-from wallet.verdicts import Parked, judge_payment
+from wallet.topups.verdicts import Parked, judge_payment
 from wallet.wallets import wallet_of
 
 State = TopUp.State

@@ -28,7 +28,7 @@ from wallet.models import (
     Wallet,
 )
 from wallet.stripe_api import StripeRefused, StripeUnavailable
-from wallet.verdicts import Parked
+from wallet.topups.verdicts import Parked
 from wallet.wallets import wallet_of
 
 CARD, PORTAL, AUTO = "/wallet/card/", "/wallet/portal/", "/wallet/auto-top-up/"

@@ -19,8 +19,8 @@ from tokens import keys
 from wallet import acts, disputes, invariants, leaving, ledger, refunds, stripe_api, tasks, topups
 from wallet.models import Account, Code, Dispute, HouseBalance, StripeEvent, TopUp, Transfer, Wallet
 from wallet.stripe_api import StripeUnavailable
+from wallet.topups.verdicts import Parked
 from wallet.transactions import again_if_lost
-from wallet.verdicts import Parked
 
 State = StripeEvent.State
 

@@ -14,9 +14,10 @@ from tests.parallel import at_once
 from tests.stripe_sandbox.process import Sandbox, payment
 from tests.wallet.books import balance_cents
 from tests.wallet.test_topups import pay, started
-from wallet import lookups, stripe_api, topups
-from wallet.lookups import Outcome
+from wallet import stripe_api, topups
 from wallet.models import StripeCustomer, StripeEvent, TopUp, Transfer, Wallet
+from wallet.topups import lookups
+from wallet.topups.lookups import Outcome
 from wallet.wallets import wallet_of
 
 URL = "/wallet/top-ups/check/"

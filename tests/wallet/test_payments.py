@@ -12,10 +12,11 @@ from django.utils import timezone
 from tests.stripe_sandbox.process import Sandbox
 from tests.wallet.books import CENT, balance_cents
 from tests.wallet.test_topups import started
-from wallet import history, ledger, proofs, stripe_api, tasks, topups
+from wallet import history, ledger, stripe_api, tasks, topups
 from wallet.models import Code, TopUp, Transfer, Wallet
-from wallet.presentment import presented
 from wallet.stripe_api import StripeUnavailable
+from wallet.topups import proofs
+from wallet.topups.presentment import presented
 
 State = TopUp.State
 

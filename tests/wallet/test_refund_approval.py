@@ -19,8 +19,9 @@ from tests.parallel import at_once
 from tests.stripe_sandbox.process import Sandbox
 from tests.wallet.books import balance_cents
 from tests.wallet.refunding import at_stripe, given_cents, only, paid
-from wallet import invariants, leaving, refund_decisions, refunds
+from wallet import invariants, leaving, refunds
 from wallet.models import Refund, Wallet
+from wallet.refunds import decisions as refund_decisions
 from wallet.wallets import wallet_of
 
 State = Refund.State

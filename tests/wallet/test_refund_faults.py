@@ -10,8 +10,9 @@ from tests.books import assert_books
 from tests.stripe_sandbox.process import Sandbox
 from tests.wallet.books import balance_cents
 from tests.wallet.refunding import given_cents, only, paid
-from wallet import invariants, refund_asking, refunds
+from wallet import invariants, refunds
 from wallet.models import Refund, TopUp, Wallet
+from wallet.refunds import asking as refund_asking
 
 State = Refund.State
 

@@ -18,7 +18,7 @@ def found(name: str) -> list[str]:
     return next((each.ids for each in invariants.check() if each.invariant.name == name), [])
 
 
-def write(sql: str, *values: object) -> None:
+def write(sql: str, *values: str | int | None) -> None:
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
 

@@ -12,8 +12,9 @@ from tests.parallel import at_once
 from tests.stripe_sandbox.process import Sandbox
 from tests.wallet.books import CENT, balance_cents
 from tests.wallet.refunding import given_cents, in_dashboard, paid
-from wallet import invariants, ledger, refund_asking, refunds, stripe_api
+from wallet import invariants, ledger, refunds, stripe_api
 from wallet.models import Code, Funds, Refund, Wallet
+from wallet.refunds import asking as refund_asking
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wallet.refundable import Part, Payment, allocate, of_wallet, split
+from wallet.refunds.refundable import Part, Payment, allocate, of_wallet, split
 
 CENT = 10_000_000
 FIRST, SECOND = UUID(int=1), UUID(int=2)

@@ -12,8 +12,9 @@ from tests.metering.gateway import give
 from tests.stripe_sandbox.process import Sandbox
 from tests.wallet.books import CENT, balance_cents
 from tests.wallet.refunding import at_stripe, given_cents, house_cents, in_dashboard, move, only, paid
-from wallet import invariants, ledger, refund_asking, refunds, stripe_api
+from wallet import invariants, ledger, refunds, stripe_api
 from wallet.models import Refund, Transfer, Wallet
+from wallet.refunds import asking as refund_asking
 from wallet.stripe_api import StripeUnavailable
 
 State = Refund.State

@@ -13,9 +13,11 @@ from tests.stripe_sandbox.process import Sandbox
 from tests.wallet.books import CENT, balance_cents
 from tests.wallet.refunding import at_stripe, house_cents, in_dashboard, move, only, paid
 from tests.wallet.test_topups import pay, started
-from wallet import crediting, events, invariants, ledger, refund_asking, refunds, stripe_api
+from wallet import events, invariants, ledger, refunds, stripe_api
 from wallet.models import Code, Refund, StripeEvent, TopUp, Wallet
-from wallet.verdicts import Parked, Verdict
+from wallet.refunds import asking as refund_asking
+from wallet.topups import crediting
+from wallet.topups.verdicts import Parked, Verdict
 
 State = Refund.State
 

@@ -14,8 +14,9 @@ from accounts.models import User
 from tests.stripe_sandbox.process import Sandbox
 from tests.wallet.books import balance_cents
 from tests.wallet.test_payments import page_of, paid
-from wallet import acts, corrections, history, ledger, stories
+from wallet import acts, corrections, history, ledger
 from wallet.models import Code, Transfer, Wallet
+from wallet.topups import stories
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from wallet.models import TopUp
 from wallet.stripe_api import Session
-from wallet.verdicts import judge
+from wallet.topups.verdicts import judge
 
 State = TopUp.State
 

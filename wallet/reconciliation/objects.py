@@ -13,14 +13,15 @@ from django.db.models import F, Q, QuerySet, Sum
 from django.utils import timezone
 
 from pricing.money import NANO_PER_CENT, usd
-from wallet import clearing, events, refund_asking, refunds, topups
-from wallet.crediting import FINAL
+from wallet import clearing, events, refunds, topups
 from wallet.models import Dispute, Refund, StripeTransaction, TopUp
 from wallet.reconciliation.report import Report
+from wallet.refunds import asking as refund_asking
 from wallet.stripe_api import Session, StripeFailed, StripeRefund, StripeRefused, StripeUnavailable, listing
 from wallet.stripe_api.listing import BalanceTransaction, Charge, Disputed, Page, Pages, Payment, Returned
+from wallet.topups.crediting import FINAL
+from wallet.topups.verdicts import Parked, judge
 from wallet.transactions import again_if_lost
-from wallet.verdicts import Parked, judge
 
 logger = logging.getLogger(__name__)
 

@@ -20,6 +20,7 @@ from wallet.stripe_api.cards import (
     setup_session,
 )
 from wallet.stripe_api.client import StripeBusy, StripeFailed, StripeRefused, StripeUnavailable
+from wallet.stripe_api.disputes import DisputeMovement, StripeDispute, dispute, dispute_from
 from wallet.stripe_api.refunds import (
     StripeRefund,
     create_refund,
@@ -27,7 +28,6 @@ from wallet.stripe_api.refunds import (
     refunds_of_charge,
     refunds_of_payment,
 )
-from wallet.stripe_api.disputes import DisputeMovement, StripeDispute, dispute, dispute_from
 from wallet.stripe_api.sessions import (
     Session,
     create_customer,
@@ -47,9 +47,9 @@ __all__ = [
     "Session",
     "SetupSession",
     "StripeBusy",
+    "StripeDispute",
     "StripeFailed",
     "StripeRefund",
-    "StripeDispute",
     "StripeRefused",
     "StripeUnavailable",
     "card",

@@ -9,10 +9,11 @@ from typing import Any
 import stripe
 
 from tests.stripe_sandbox.process import Sandbox
-from wallet import auto_topups, events, refund_asking, refunds, topups
-from wallet.customers import customer_of
+from wallet import auto_topups, events, refunds, topups
 from wallet.models import Dispute, Refund, SavedCard, TopUp, Wallet
+from wallet.refunds import asking as refund_asking
 from wallet.stripe_api import StripeRefused, StripeUnavailable
+from wallet.topups.customers import customer_of
 
 # How people pay, and how often; each that bears money may be followed by what happens later.
 WAYS = {

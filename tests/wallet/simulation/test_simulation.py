@@ -26,7 +26,7 @@ from wallet.reconciliation import runs
 from wallet.stripe_api import listing
 from wallet.wallets import wallet_of
 
-PAYMENTS = int(os.environ.get("SIMULATED_PAYMENTS", "200"))
+PAYMENTS = int(os.environ.get("SIMULATED_PAYMENTS", "60"))
 SEED = os.environ.get("SIMULATION_SEED", "")
 TWO_DAYS_S = 2 * 86_400
 QUIET_S = 60

@@ -15,11 +15,11 @@ from django.utils import timezone
 
 from wallet import refunds, stripe_api, topups
 from wallet.models import Refund
-from wallet.refund_verdicts import of_refusal
+from wallet.refunds.verdicts import of_refusal
 from wallet.stripe_api import StripeFailed, StripeRefund, StripeRefused, StripeUnavailable
 from wallet.topups import KEY_LIFE
+from wallet.topups.verdicts import Parked
 from wallet.transactions import again_if_lost, rows
-from wallet.verdicts import Parked
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from django.db.models import F, QuerySet, Sum
 
 from wallet import corrections
 from wallet.models import Code, Dispute, Refund, TopUp, Transfer, Wallet
-from wallet.refundable import Payment
+from wallet.refunds.refundable import Payment
 from wallet.transactions import report_rows
 
 # As many payments one request may reach, the newest; each of them is a question to Stripe.

@@ -20,7 +20,7 @@ from accounts.models import User
 from pricing.money import NANO_PER_CENT, cents_from_text, usd
 from staff.admin import ReadOnlyAdmin, code, column, link
 from wallet import acts, suspensions
-from wallet.admin_terms import as_uuid, wallets_for
+from wallet.admin.terms import as_uuid, wallets_for
 from wallet.grants import GRANTS
 from wallet.models import Proposal, Transfer, Wallet
 

@@ -23,11 +23,12 @@ from django.utils import timezone
 
 from accounts.models import User
 from pricing.money import NANO_PER_CENT
-from wallet import cards, crediting, ledger, proofs, stripe_api
+from wallet import cards, ledger, stripe_api
 from wallet.models import AutoTopUp, SavedCard, StripeCustomer, TopUp, Wallet
 from wallet.stripe_api import Payment, StripeFailed, StripeRefused, StripeUnavailable
+from wallet.topups import crediting, proofs
+from wallet.topups.verdicts import Parked, Verdict, judge_payment
 from wallet.transactions import again_if_lost
-from wallet.verdicts import Parked, Verdict, judge_payment
 
 logger = logging.getLogger(__name__)
 

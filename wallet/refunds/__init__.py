@@ -1,6 +1,6 @@
 """Refunds: credit leaves the wallet first, then Stripe is asked. Owns wallet_refund, and the wallet's side of refunds.
 
-Never asks Stripe itself (wallet/refund_asking.py does, outside of any transaction), never takes more than is refundable
+Never asks Stripe itself (wallet/refunds/asking.py does, outside of any transaction), never takes more than is refundable
 at that moment, and never guesses how much of a refund that was made at Stripe is tax. Invariants: a row has moved
 `refund:<id>` once, and `refund_reversal:<id>` once where nothing came of it; a refund of Stripe's is one row. Whatever
 changes a row holds the lock of the wallet's row, then the ledger's; so any number of callers, in any order, come to the
@@ -19,13 +19,16 @@ from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
 
-from wallet import ledger, refund_mail, refund_payments, refundable
+from wallet import ledger
 from wallet.models import Code, Funds, Refund, TopUp, Wallet
-from wallet.refund_verdicts import difference, is_news, of_failure, state_of
-from wallet.refundable import Part, Refundable
+from wallet.refunds import mail as refund_mail
+from wallet.refunds import payments as refund_payments
+from wallet.refunds import refundable
+from wallet.refunds.refundable import Part, Refundable
+from wallet.refunds.verdicts import difference, is_news, of_failure, state_of
 from wallet.stripe_api import StripeRefund
+from wallet.topups.verdicts import Parked
 from wallet.transactions import again_if_lost
-from wallet.verdicts import Parked
 
 logger = logging.getLogger(__name__)
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from wallet import corrections, proofs
+from wallet import corrections
 from wallet.models import Code, TopUp, Transfer, Wallet
-from wallet.presentment import presented
-from wallet.proofs import Link
+from wallet.topups import proofs
+from wallet.topups.presentment import presented
+from wallet.topups.proofs import Link
 
 
 @dataclass(frozen=True, slots=True)

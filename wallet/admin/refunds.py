@@ -12,12 +12,14 @@ from accounts.audit import Instruction
 from accounts.models import User
 from pricing.money import NANO_PER_CENT, usd
 from staff.admin import ReadOnlyAdmin, code, column, lines, link, list_link
-from wallet import refund_asking, refund_decisions, refund_requests
 from wallet.acts import PERMISSION
-from wallet.admin_again import ASK_ABOUT_REFUND
-from wallet.admin_terms import as_number, as_uuid, wallets_for
+from wallet.admin.again import ASK_ABOUT_REFUND
+from wallet.admin.terms import as_number, as_uuid, wallets_for
 from wallet.models import Refund, Transfer
-from wallet.refund_requests import Request
+from wallet.refunds import asking as refund_asking
+from wallet.refunds import decisions as refund_decisions
+from wallet.refunds import requests as refund_requests
+from wallet.refunds.requests import Request
 
 State = Refund.State
 

@@ -1,4 +1,4 @@
-"""The wallet's books for staff: everything is shown, nothing can be edited. What staff may do is in wallet/admin_acts.py."""
+"""The wallet's books for staff: everything is shown, nothing can be edited. What staff may do is in wallet/admin/acts.py."""
 
 import re
 from collections.abc import Callable
@@ -10,16 +10,17 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-import wallet.admin_checks
-import wallet.admin_disputes
-import wallet.admin_payments
-import wallet.admin_refunds
-import wallet.admin_stripe  # noqa: F401 (registers its pages)
+import wallet.admin.checks
+import wallet.admin.disputes
+import wallet.admin.payments
+import wallet.admin.refunds
+import wallet.admin.stripe  # noqa: F401 (registers its pages)
 from accounts.acting import ActingAdmin, button
 from pricing.money import usd
 from staff.admin import ReadOnlyAdmin, code, column, lines, link, list_link, pretty
-from wallet import admin_acts, invariants
-from wallet.admin_terms import as_number, as_uuid, wallets_for
+from wallet import invariants
+from wallet.admin import acts as admin_acts
+from wallet.admin.terms import as_number, as_uuid, wallets_for
 from wallet.models import (
     Account,
     Code,

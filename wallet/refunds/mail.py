@@ -6,8 +6,8 @@ from django.conf import settings
 from django.core.mail import send_mail
 from django.template.loader import render_to_string
 
-from wallet import refund_requests
 from wallet.models import Refund
+from wallet.refunds import requests as refund_requests
 
 State = Refund.State
 SUBJECTS = {

@@ -6,10 +6,12 @@ from django import forms
 from django.conf import settings
 
 from pricing.money import NANO_PER_CENT, usd
-from wallet import refund_payments, refund_requests, refunds
+from wallet import refunds
 from wallet.forms import AmountForm
 from wallet.models import Wallet
-from wallet.refundable import Refundable
+from wallet.refunds import payments as refund_payments
+from wallet.refunds import requests as refund_requests
+from wallet.refunds.refundable import Refundable
 
 PAYMENTS_SHOWN = 10
 

@@ -12,9 +12,10 @@ from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_http_methods
 
 from accounts.models import User
-from wallet import ledger, lookups
-from wallet.lookups import Finding
+from wallet import ledger
 from wallet.models import Wallet
+from wallet.topups import lookups
+from wallet.topups.lookups import Finding
 from wallet.wallets import wallet_of
 
 # Where the last answer lies between the form and the page that shows it.

@@ -8,7 +8,7 @@ from django.db import transaction
 from pricing.money import NANO_PER_CENT
 from wallet import ledger
 from wallet.models import Code, TopUp
-from wallet.verdicts import Verdict
+from wallet.topups.verdicts import Verdict
 
 # The states in which nothing changes any more, whatever Stripe says.
 FINAL = {TopUp.State.PAID, TopUp.State.PARKED}

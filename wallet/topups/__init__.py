@@ -18,13 +18,14 @@ from django.db.models import F
 from django.urls import reverse
 from django.utils import timezone
 
-from wallet import auto_topups, cards, crediting, proofs, stripe_api
-from wallet.crediting import FINAL
-from wallet.customers import customer_of
+from wallet import auto_topups, cards, stripe_api
 from wallet.models import TopUp, Wallet
 from wallet.stripe_api import Session, StripeRefused, StripeUnavailable
+from wallet.topups import crediting, proofs
+from wallet.topups.crediting import FINAL
+from wallet.topups.customers import customer_of
+from wallet.topups.verdicts import Parked, Verdict, judge
 from wallet.transactions import again_if_lost
-from wallet.verdicts import Parked, Verdict, judge
 
 logger = logging.getLogger(__name__)
 

@@ -9,9 +9,12 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.models import User
-from wallet import ledger, refund_asking, refund_forms, refund_requests, refunds
+from wallet import ledger, refunds
 from wallet.models import Refund
-from wallet.refund_forms import RefundForm
+from wallet.refunds import asking as refund_asking
+from wallet.refunds import forms as refund_forms
+from wallet.refunds import requests as refund_requests
+from wallet.refunds.forms import RefundForm
 from wallet.views import SeeOther, wallet_page
 from wallet.wallets import wallet_of
 

@@ -7,8 +7,8 @@ from django.http import HttpRequest
 from accounts.acting import ActingAdmin, button
 from pricing.money import NANO_PER_CENT, usd
 from staff.admin import ReadOnlyAdmin, code, column, lines, link, list_link, pretty
-from wallet.admin_again import ASK_ABOUT_EVENT, ASK_ABOUT_TOP_UP
-from wallet.admin_terms import as_number, as_uuid, wallets_for
+from wallet.admin.again import ASK_ABOUT_EVENT, ASK_ABOUT_TOP_UP
+from wallet.admin.terms import as_number, as_uuid, wallets_for
 from wallet.models import StripeEvent, TopUp
 from wallet.models.stripe import FRAUD_WARNING
 

@@ -10,8 +10,8 @@ from django.utils.timezone import now
 from accounts.acting import ActingAdmin, button
 from pricing.money import NANO_PER_CENT, usd
 from staff.admin import ReadOnlyAdmin, code, column, lines, link, list_link
-from wallet.admin_again import ASK_ABOUT_DISPUTE
-from wallet.admin_terms import as_number, as_uuid, wallets_for
+from wallet.admin.again import ASK_ABOUT_DISPUTE
+from wallet.admin.terms import as_number, as_uuid, wallets_for
 from wallet.models import Dispute, Transfer
 
 STRIPE = "https://api.stripe.com"

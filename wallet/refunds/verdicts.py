@@ -6,7 +6,7 @@ guessed. A refund that came to nothing stays so: what Stripe tells late does not
 
 from wallet.models import Refund
 from wallet.stripe_api import StripeRefund
-from wallet.verdicts import Parked
+from wallet.topups.verdicts import Parked
 
 State = Refund.State
 
