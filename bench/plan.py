@@ -22,7 +22,7 @@ GROUPS = {
         *(f"{name}-{number}" for number in CONNECTIONS for name in ("empty", "authorize")),
     ),
     "together": ("spread", "authorize-8", "together"),
-    "webhooks": ("webhook", "webhook-paced"),
+    "webhooks": ("webhook", "webhook-paced", "dj-stripe"),
 }
 NAMES = {name for members in GROUPS.values() for name in members}
 

@@ -3,19 +3,18 @@
 Beside it dj-stripe, the package that most Django sites take events with, in an environment of its own (bench/peer.py).
 """
 
-import hashlib
-import hmac
 import json
-import time
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from bench import Failed, measures
+from bench import Failed, dj_stripe, measures
+from bench.events import event, posted
 from bench.load import Load
 from bench.results import Round
+from cometsite.quickstart import StartError
 from wallet.models import StripeEvent
 
 if TYPE_CHECKING:
@@ -32,9 +31,11 @@ RESERVE = 1.5
 def every(lab: "Lab") -> list["Measure"]:
     most = Receiving(lab, "webhook")
     paced = Receiving(lab, "webhook-paced", per_second=PACE_PER_S)
+    beside = Beside(lab)
     return [
         measures.Measure(most.name, {most.name: "Webhook, 8 conn.: events stored"}, most),
         measures.Measure(paced.name, {paced.name: "Webhook, 100 events/s: events stored"}, paced),
+        measures.Measure(beside.name, {beside.name: "dj-stripe's webhook, 8 conn.: events handled"}, beside),
     ]
 
 
@@ -63,69 +64,33 @@ class Receiving:
         return {self.name: sample}
 
 
-def posted(path: str, body: bytes, secret: str) -> bytes:
-    """A request with Stripe's signature of this moment, which is good for 300 seconds."""
-    at = int(time.time())
-    digest = hmac.new(secret.encode(), b"%d." % at + body, hashlib.sha256).hexdigest()
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nStripe-Signature: t={at},v1={digest}\r\n"
-        f"Content-Type: application/json; charset=utf-8\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+@dataclass(slots=True)
+class Beside:
+    """dj-stripe's webhook; nothing, said once, where it can't be installed or does not run."""
 
+    lab: "Lab"
+    name: str = "dj-stripe"
+    peer: "dj_stripe.Peer | None" = None
+    is_missing: bool = False
+    reached_per_s: float = 100.0
 
-def event() -> dict[str, Any]:
-    """A paid page, of the size that Stripe sends: about 3 kB."""
-    order, key = str(uuid4()), uuid4().hex
-    return {
-        "id": f"evt_{key}",
-        "object": "event",
-        "api_version": "2026-10-28.endive",
-        "created": int(time.time()),
-        "data": {"object": _session(order, key)},
-        "livemode": False,
-        "pending_webhooks": 1,
-        "request": {"id": None, "idempotency_key": None},
-        "type": "checkout.session.completed",
-    }
+    def __call__(self, seconds: float) -> Round:
+        peer = self._started()
+        if peer is None:
+            return {}
+        requests = peer.requests(round(self.reached_per_s * 2 * seconds) + CONNECTIONS)
+        (outcome,), watch = self.lab.drive(Load(peer.port, requests, CONNECTIONS, seconds))
+        sample = self.lab.sample(outcome, watch, calls=False)
+        self.reached_per_s = sample.per_second
+        return {self.name: sample}
 
-
-def _session(order: str, key: str) -> dict[str, Any]:
-    nothing = (
-        "after_expiration client_secret collected_information consent consent_collection currency_conversion"
-        " customer_account discounts invoice locale origin_context payment_link permissions recovered_from"
-        " saved_payment_method_options setup_intent shipping_address_collection shipping_cost submit_type"
-        " subscription url wallet_options branding_settings integration_identifier"
-    )
-    back = f"https://dashboard.example.com/wallet/top-ups/{order}/"
-    return dict.fromkeys(nothing.split()) | {
-        "id": f"cs_test_{key}",
-        "object": "checkout.session",
-        "adaptive_pricing": {"enabled": True},
-        "allow_promotion_codes": None,
-        "amount_subtotal": 1000,
-        "amount_total": 1000,
-        "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
-        "billing_address_collection": None,
-        "cancel_url": f"{back}?cancelled=1",
-        "client_reference_id": order,
-        "created": int(time.time()),
-        "currency": "usd",
-        "custom_fields": [],
-        "customer": f"cus_{key[:14]}",
-        "customer_details": {"email": "ann@example.com", "name": "Ann", "phone": None, "tax_ids": []},
-        "expires_at": int(time.time()) + 3600,
-        "livemode": False,
-        "metadata": {"top_up_id": order},
-        "mode": "payment",
-        "payment_intent": f"pi_{key[:24]}",
-        "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
-        "payment_method_types": ["card", "link"],
-        "payment_status": "paid",
-        "phone_number_collection": {"enabled": False},
-        "shipping_options": [],
-        "status": "complete",
-        "success_url": back,
-        "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
-        "ui_mode": "hosted_page",
-    }
+    def _started(self) -> "dj_stripe.Peer | None":
+        if self.peer is None and not self.is_missing:
+            made = dj_stripe.Peer(self.lab.machine)
+            try:
+                made.start()
+                self.peer = made
+            except (dj_stripe.NotInstalled, Failed, StartError) as error:
+                self.is_missing = True
+                print(f"{error}\nThere is nothing to compare the webhook with.", file=sys.stderr)
+        return self.peer

@@ -24,6 +24,8 @@ SAMPLES = {
     "single",
     "together-record",
     "together-authorize",
+    "webhook",
+    "webhook-paced",
 }
 
 
@@ -44,7 +46,8 @@ def bench(data_dir: Path, *arguments: str) -> tuple[int, str, dict[str, Any]]:
 
 
 def test_a_run_measures_and_proves_its_books(tmp_path: Path) -> None:
-    names = ("copy", "statement", "empty-1", "authorize-1", "spread", "single", "together")
+    names = ["copy", "statement", "empty-1", "authorize-1", "spread", "single", "together"]
+    names += ["webhook", "webhook-paced"]
     code, output, report = bench(tmp_path, *names, "--growth", "20000")
     assert code == 0, output
     assert report["measured"].keys() == SAMPLES
