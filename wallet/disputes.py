@@ -16,9 +16,9 @@ from django.db.models import F, Q, QuerySet, Sum
 from django.utils import timezone
 
 from pricing.money import NANO_PER_CENT
-from wallet import ledger, stripe_api, topups
+from wallet import ledger, refunds, stripe_api, topups
 from wallet.models import Code, Dispute, TopUp, Transfer, Wallet
-from wallet.stripe_api import DisputeMovement, StripeDispute, StripeRefused, StripeUnavailable
+from wallet.stripe_api import DisputeMovement, StripeDispute, StripeFailed, StripeRefused, StripeUnavailable
 from wallet.topups import stories
 from wallet.topups.verdicts import Parked
 from wallet.transactions import again_if_lost
@@ -68,10 +68,11 @@ def apply(told: StripeDispute) -> Dispute:
         _write(row, told)
     movements = [each for each in told.movements if _is_understood(each)]
     top_up = _payment_of(told)
+    if top_up is not None:
+        # One at a time of all that takes from the payments of a wallet: refunds and corrections too.
+        refunds.lock(top_up.wallet_id)
     obstacle = "" if row.top_up_id else _obstacle(told, top_up)
     if top_up is not None and not obstacle:
-        # One at a time of all that takes from the payments of a wallet, refunds too.
-        Wallet.objects.select_for_update(no_key=True).get(pk=top_up.wallet_id)
         _book(row, top_up, movements)
     else:
         withdrawn, reinstated = _sums(movements)
@@ -96,14 +97,14 @@ def look_again(limit: int = 50) -> int:
     for dispute_id in list(due.values_list("pk", flat=True)[:limit]):
         try:
             again_if_lost(heard_of(dispute_id))
+        except (Parked, StripeRefused, StripeFailed) as reason:
+            # One that fails must not hold up the others, nor one that Stripe fails about.
+            logger.error("Dispute %s is not understood: %s", dispute_id, reason)
+            Dispute.objects.filter(pk=dispute_id).update(checked_at=timezone.now())
         except StripeUnavailable as error:
             logger.warning("Stripe is away, disputes wait: %s", error)
             break
-        except (Parked, StripeRefused) as reason:
-            logger.error("Dispute %s is not understood: %s", dispute_id, reason)
-            Dispute.objects.filter(pk=dispute_id).update(checked_at=timezone.now())
         except Exception:
-            # One that fails must not hold up the others.
             logger.exception("Dispute %s could not be looked at.", dispute_id)
             Dispute.objects.filter(pk=dispute_id).update(checked_at=timezone.now())
         asked += 1

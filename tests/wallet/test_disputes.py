@@ -1,10 +1,12 @@
 """Disputes, told by the stand-in over HTTP: what they take from the wallet and give back, in any order."""
 
+import threading
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from accounts.audit import Instruction
@@ -18,7 +20,7 @@ from tests.wallet.test_topups import pay, started
 from tokens import keys
 from wallet import acts, disputes, invariants, leaving, ledger, refunds, stripe_api, tasks, topups
 from wallet.models import Account, Code, Dispute, HouseBalance, StripeEvent, TopUp, Transfer, Wallet
-from wallet.stripe_api import StripeUnavailable
+from wallet.stripe_api import StripeFailed, StripeUnavailable
 from wallet.topups.verdicts import Parked
 from wallet.transactions import again_if_lost
 
@@ -356,6 +358,46 @@ def test_while_stripe_is_away_the_round_ends(
         assert disputes.look_again() == 0
     assert disputes.look_again() == 2
     assert disputes.look_again() == 0
+
+
+def test_one_that_stripe_fails_about_holds_up_no_other(
+    alices: Wallet, stripe_at_hand: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top_up = paid(stripe_at_hand, alices)
+    bad, good = (disputed(stripe_at_hand, top_up, amount=amount) for amount in (100, 200))
+    long_ago = timezone.now() - 2 * disputes.OPEN_AGAIN
+    for number, dispute_id in enumerate((bad, good)):
+        hear(dispute_id)
+        checked_at = long_ago + number * disputes.YOUNG / 1000
+        Dispute.objects.filter(pk=dispute_id).update(checked_at=checked_at)
+    read = stripe_api.dispute
+
+    def failing(dispute_id: str) -> Any:
+        if dispute_id == bad:
+            raise StripeFailed("An error of its own.")
+        return read(dispute_id)
+
+    monkeypatch.setattr(stripe_api, "dispute", failing)
+    assert disputes.look_again() == 2
+    assert not Dispute.objects.filter(checked_at__lt=timezone.now() - disputes.OPEN_AGAIN).exists()
+
+
+def test_a_correction_at_the_same_moment_is_seen(
+    alices: Wallet, stripe_at_hand: Sandbox, staff: User
+) -> None:
+    top_up = paid(stripe_at_hand, alices)
+    dispute_id = disputed(stripe_at_hand, top_up)
+    credit = Transfer.objects.get(reference=f"top_up:{top_up.payment_intent_id}")
+    heard = threading.Thread(target=at_once, args=(1, lambda _: hear(dispute_id)))
+    with transaction.atomic():
+        acts.correct(Instruction(staff, "It was credited twice.", uuid4()), credit)
+        heard.start()
+        heard.join(1.0)
+        assert heard.is_alive()
+    heard.join(20)
+    row = Dispute.objects.get(pk=dispute_id)
+    assert row.problem.startswith(f"Staff took top-up {top_up.pk} back by a correction")
+    assert balance_cents(alices) == 0
 
 
 def test_the_books_are_checked_against_each_dispute(alices: Wallet, stripe_at_hand: Sandbox) -> None:
