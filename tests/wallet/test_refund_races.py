@@ -65,6 +65,24 @@ def test_two_at_once_never_take_more_than_is_there(alices: Wallet, stripe_at_han
     assert given_cents(stripe_at_hand, top_up) == 900
 
 
+def test_a_form_is_one_refund_of_each_amount_however_often_it_is_sent(
+    alices: Wallet, stripe_at_hand: Sandbox
+) -> None:
+    paid(stripe_at_hand, alices)
+    refunds.start(alices, 200, "form")
+    assert len(set(at_once(6, lambda _: refunds.start(alices, 300, "form")))) == 1
+    assert balance_cents(alices) == 500
+
+
+def test_a_form_sent_again_after_nothing_came_of_it_is_one_refund(
+    alices: Wallet, stripe_at_hand: Sandbox
+) -> None:
+    paid(stripe_at_hand, alices)
+    refunds.give_up(Refund.objects.get(request_id=refunds.start(alices, 200, "form")).pk, "No.")
+    assert len(set(at_once(6, lambda _: refunds.start(alices, 200, "form")))) == 1
+    assert balance_cents(alices) == 800
+
+
 def test_one_form_on_many_threads_is_one_refund(alices: Wallet, stripe_at_hand: Sandbox) -> None:
     top_up = paid(stripe_at_hand, alices)
 

@@ -56,21 +56,22 @@ def overview(wallet: Wallet) -> Refundable:
 def start(wallet: Wallet, amount_cents: int, form_id: str = "") -> UUID:
     """Take `amount_cents` out of the wallet, to be given back; returns the id that the rows of this request share.
 
-    The same form sent again leads to the same request, unless nothing came of that. Raises TooMuch with nothing taken.
+    The same form sent again leads to the same request, unless nothing came of that or the amount is another: then to the
+    next one, however often it is sent. Raises TooMuch with nothing taken.
     The rows wait for staff where the operator's settings say so, or the wallet is suspended.
     """
-    key, other = uuid5(FORMS, f"{wallet.pk} {form_id}") if form_id else uuid4(), uuid4()
+    key = uuid5(FORMS, f"{wallet.pk} {form_id}") if form_id else uuid4()
 
     def work() -> UUID:
         locked = lock(wallet.pk)
         if not locked.owner.is_active:
             raise PermissionDenied("The account was closed, or its owner locked out, in this moment.")
-        before = _of_request(key)
-        if _is_same(before, amount_cents):
-            return key
-        request_id = other if before else key
-        if not Refund.objects.filter(request_id=request_id).exists():
-            _take(locked, amount_cents, request_id)
+        request_id = key
+        while before := _of_request(request_id):
+            if _is_same(before, amount_cents):
+                return request_id
+            request_id = uuid5(request_id, "next")
+        _take(locked, amount_cents, request_id)
         return request_id
 
     return again_if_lost(work)
