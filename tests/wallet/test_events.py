@@ -20,7 +20,7 @@ from tests.wallet.test_topups import pay, started
 from tests.wallet.test_webhook import URL, signature
 from wallet import events, ledger, stripe_api, tasks, topups
 from wallet.models import StripeEvent, TopUp, Wallet
-from wallet.stripe_api import StripeUnavailable
+from wallet.stripe_api import StripeFailed, StripeUnavailable
 
 State = StripeEvent.State
 
@@ -318,6 +318,58 @@ def test_while_stripe_is_away_events_wait(
     events.handle_due()
     event.refresh_from_db()
     assert (event.state, event.error, balance_cents(alices)) == (State.HANDLED, "", 100)
+
+
+def test_an_event_that_stripe_fails_about_holds_up_no_other(
+    alices: Wallet, stripe_at_hand: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = started(alices), started(alices)
+    read = stripe_api.session
+
+    def failing(session_id: str, **how: Any) -> Any:
+        if session_id == bad.session_id:
+            raise StripeFailed("An error of its own.")
+        return read(session_id, **how)
+
+    for top_up in (bad, good):
+        pay(stripe_at_hand, top_up)
+        keep(told(stripe_at_hand, top_up)["checkout.session.completed"])
+    monkeypatch.setattr(stripe_api, "session", failing)
+    assert events.handle_due() == 2
+    assert balance_cents(alices) == 100
+
+
+def test_a_round_ends_where_stripe_answers_nothing(
+    alices: Wallet, stripe_at_hand: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise StripeUnavailable("Stripe is away.")
+
+    for top_up in [started(alices) for _ in range(events.MOST_UNANSWERED + 1)]:
+        pay(stripe_at_hand, top_up)
+        keep(told(stripe_at_hand, top_up)["checkout.session.completed"])
+    monkeypatch.setattr(stripe_api, "session", away)
+    assert events.handle_due() == events.MOST_UNANSWERED
+
+
+def test_who_the_payer_is_is_not_kept(transactional_db: None) -> None:
+    customer = {
+        "id": "cus_1",
+        "object": "customer",
+        "name": "Alice Example",
+        "email": "alice@example.com",
+        "tax_ids": [{"value": "DE123456789"}],
+        "invoice_settings": {"custom_fields": [{"name": "Order", "value": "Alice"}]},
+        "paypal": {"payer_email": "alice@example.com", "payer_id": "ABC"},
+        "cashapp": {"cashtag": "$alice"},
+    }
+    event = {"id": "evt_people", "object": "event", "type": "customer.updated", "livemode": False}
+    told_before = {"name": "Alice Other", "email": "other@example.com"}
+    events.store({**event, "data": {"object": customer, "previous_attributes": told_before}})
+    kept = str(StripeEvent.objects.get(pk="evt_people").payload)
+    assert "cus_1" in kept
+    for secret in ("Alice", "alice", "Other", "other", "DE123456789"):
+        assert secret not in kept
 
 
 def test_an_event_in_the_hands_of_one_is_not_taken_by_another(
