@@ -188,10 +188,8 @@ def _row(wallet: Wallet, amount_cents: int, form_id: str) -> TopUp:
         if before and before.amount_cents == amount_cents and before.state in PAYABLE:
             return before
         an_hour_ago = now - datetime.timedelta(hours=1)
-        if (
-            TopUp.objects.filter(wallet=wallet, created_at__gt=an_hour_ago).count()
-            >= settings.TOP_UPS_PER_HOUR
-        ):
+        by_hand = TopUp.objects.filter(wallet=wallet, is_automatic=False, created_at__gt=an_hour_ago)
+        if by_hand.count() >= settings.TOP_UPS_PER_HOUR:
             raise TooManyTopUps
         # A time of ours rather than the database's, because the page's life is counted from it at once.
         return TopUp.objects.create(
