@@ -12,6 +12,7 @@ from uuid import UUID, uuid4, uuid5
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
@@ -86,6 +87,9 @@ def settle_unfinished(limit: int = 100) -> int:
             break
         except (StripeRefused, Parked) as error:
             logger.error("Card setup %s came to nothing: %s", setup.pk, error)
+        except Exception:
+            # One page that fails must not hold up the others, nor the charges that follow in the same job.
+            logger.exception("What came of card setup %s could not be kept.", setup.pk)
     return saved
 
 
@@ -170,7 +174,7 @@ def _what_follows(setup: CardSetup, session: SetupSession) -> Callable[[], None]
         return _nothing
     if card.type != "card" or card.customer_id not in (customer_id, None):
         raise Parked(f"It saved {card.id}, a {card.type} of customer {card.customer_id}.")
-    if not setup.is_done and card.customer_id:
+    if not setup.is_done and card.customer_id and not _newer(setup).exists():
         stripe_api.set_default_card(
             customer_id=customer_id, payment_method_id=card.id, idempotency_key=f"card-default-{setup.pk}"
         )
@@ -198,11 +202,15 @@ def _save(setup_id: UUID, session_id: str, card: Card) -> None:
     if setup.is_done:
         return
     CardSetup.objects.filter(pk=setup_id).update(is_done=True, session_id=session_id)
-    newer = CardSetup.objects.filter(wallet=wallet, is_done=True, created_at__gt=setup.created_at)
-    if card.customer_id and wallet.owner.is_active and not newer.exists():
+    if card.customer_id and wallet.owner.is_active and not _newer(setup).exists():
         _keep(wallet.pk, card)
         # Declines were those of the card before.
         AutoTopUp.objects.filter(wallet=wallet).update(declines=0, next_attempt_at=None)
+
+
+def _newer(setup: CardSetup) -> QuerySet[CardSetup]:
+    """Pages that were opened after this one, and that saved a card."""
+    return CardSetup.objects.filter(wallet=setup.wallet_id, is_done=True, created_at__gt=setup.created_at)
 
 
 def _what_is_there(wallet: Wallet, *, impatient: bool = False) -> Callable[[], None]:
