@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -55,13 +56,13 @@ def charge_in_the_gap(
         finally:
             connections.close_all()
 
-    def in_the_gap(wallet_id: int) -> int:
+    def in_the_gap(wallet_id: int, now: datetime) -> int:
         if not threads:
             threads.append(threading.Thread(target=run))
             threads[0].start()
             threads[0].join(patience_s)
             waited.append(threads[0].is_alive())
-        return decide(wallet_id)
+        return decide(wallet_id, now)
 
     monkeypatch.setattr(auto_topups, "charged_this_month_cents", in_the_gap)
     begun = auto_topups.charge_due()

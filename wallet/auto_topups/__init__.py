@@ -24,6 +24,7 @@ from django.utils import timezone
 from accounts.models import User
 from pricing.money import NANO_PER_CENT
 from wallet import cards, ledger, stripe_api
+from wallet.auto_topups import causes
 from wallet.models import AutoTopUp, SavedCard, StripeCustomer, TopUp, Wallet
 from wallet.stripe_api import Payment, StripeFailed, StripeRefused, StripeUnavailable
 from wallet.topups import crediting, proofs
@@ -115,9 +116,9 @@ def under_way(wallet: Wallet) -> TopUp | None:
     return TopUp.objects.filter(wallet=wallet, is_automatic=True, state__in=TopUp.UNFINISHED).first()
 
 
-def charged_this_month_cents(wallet_id: int) -> int:
+def charged_this_month_cents(wallet_id: int, now: datetime.datetime | None = None) -> int:
     """What automatic top-ups that began in this UTC month charged, or may have: those under way and looked at count."""
-    began = timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    began = (now or timezone.now()).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     counted = TopUp.objects.filter(
         wallet=wallet_id, is_automatic=True, state__in=COUNTED, created_at__gte=began
     )
@@ -174,8 +175,12 @@ def begin(wallet_id: int) -> TopUp | None:
         card = SavedCard.objects.filter(wallet=wallet).first()
         if wish is None or card is None or not _may_charge(wallet, wish) or not _is_due(wish):
             return None
+        if causes.went_back(wallet, wish):
+            _pause(wish, causes.WENT_BACK)
+            wish.save(update_fields=["paused_for", "is_told"])
+            return None
         now = timezone.now()
-        if charged_this_month_cents(wallet_id) + wish.add_cents > wish.monthly_cents:
+        if charged_this_month_cents(wallet_id, now) + wish.add_cents > wish.monthly_cents:
             wish.next_attempt_at = _next_month(now)
             wish.save(update_fields=["next_attempt_at"])
             return None
@@ -204,10 +209,7 @@ def charge(top_up: TopUp) -> TopUp:
         )
     except StripeRefused as error:
         # It may refuse the question and have answered it before.
-        found = stripe_api.payment_of_top_up(_customer(top_up), str(top_up.pk))
-        if found is None:
-            return _nothing_came_of(top_up, error)
-        payment = found
+        return _looked_behind(top_up, error)
     return record(top_up.pk, payment)
 
 
@@ -322,10 +324,14 @@ def _charge_again(top_up: TopUp) -> TopUp:
     try:
         return charge(top_up)
     except StripeFailed as error:
-        return _nothing_came_of(top_up, error)
+        return _looked_behind(top_up, error)
 
 
-def _nothing_came_of(top_up: TopUp, error: StripeRefused | StripeFailed) -> TopUp:
+def _looked_behind(top_up: TopUp, error: StripeRefused | StripeFailed) -> TopUp:
+    """What Stripe made of it all the same; where that is nothing, the error ends it. Raises StripeUnavailable."""
+    found = stripe_api.payment_of_top_up(_customer(top_up), str(top_up.pk))
+    if found is not None:
+        return record(top_up.pk, found)
     logger.warning("Stripe will not do automatic top-up %s: %s", top_up.pk, error)
     code = error.code if isinstance(error, StripeRefused) else ""
     return again_if_lost(lambda: _fail(top_up.pk, str(error), code))

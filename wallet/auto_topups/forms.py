@@ -17,6 +17,7 @@ from wallet.models import AutoTopUp, SavedCard, TopUp, Wallet
 # What a first look at the form proposes, within the operator's bounds.
 BELOW_CENTS, ADD_CENTS, MONTHLY_TIMES = 500, 1000, 5
 LARGEST_MONTH_TIMES = 100
+LARGEST_MONTH_CENTS = 2_000_000_000  # As much as the column holds, nearly.
 
 
 def _amount(label: str, required: str) -> forms.CharField:
@@ -53,7 +54,8 @@ class AutoTopUpForm(forms.Form):
 
     def clean_monthly(self) -> int:
         cents = self._cents("monthly")
-        add, largest = self.cleaned_data.get("add"), LARGEST_MONTH_TIMES * settings.TOP_UP_MAXIMUM_CENTS
+        add = self.cleaned_data.get("add")
+        largest = min(LARGEST_MONTH_TIMES * settings.TOP_UP_MAXIMUM_CENTS, LARGEST_MONTH_CENTS)
         if add is not None and cents < add:
             raise forms.ValidationError("The most for a month has to allow one top-up.")
         if cents > largest:
