@@ -81,6 +81,8 @@ UNFOLD: dict[str, object] = {
                     _item("Refunds", "undo", "wallet_refund"),
                     _item("Disputes", "gavel", "wallet_dispute"),
                     _item("Stripe events", "inbox", "wallet_stripeevent"),
+                    _item("Stripe transactions", "swap_vert", "wallet_stripetransaction"),
+                    _item("Reconciliations", "balance", "wallet_reconciliation"),
                 ],
             },
             {
