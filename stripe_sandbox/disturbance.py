@@ -91,6 +91,21 @@ def shown(plan: Disturbance) -> Json:
     return asdict(plan)
 
 
+def told(plan: Disturbance) -> str:
+    """What is on, in words; nothing where events go undisturbed."""
+    shares = (
+        (plan.never, "never generated"),
+        (plan.drop, "dropped"),
+        (plan.duplicate, f"sent {plan.copies + 1} times"),
+        (plan.late, f"late by {plan.late_s:g} s"),
+        (plan.reorder, f"reordered within {plan.reorder_s:g} s"),
+    )
+    parts = [f"{share} % {what}" for share, what in shares if share]
+    if plan.in_turn:
+        parts.append("one at a time")
+    return f"{', '.join(parts)}, of {' '.join(plan.types) or 'all kinds'}" if parts else ""
+
+
 def fate(ctx: Context, kind: str) -> Fate:
     """Throw the dice for a new event of this kind."""
     plan = current(ctx)

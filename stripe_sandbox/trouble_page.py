@@ -90,6 +90,7 @@ def _show(ctx: Context, error: ApiError | None = None) -> Answer:
         totals=", ".join(f"{count} {name}" for name, count in webhooks.totals(ctx).items()),
         queued=joined(_queued(ctx)) or fill("none.html", what="queued webhooks"),
         endpoints=joined([fill("endpoint_form.html", **_endpoint(one)) for one in _endpoints(ctx)]),
+        disturbance=disturbance.told(plan) or "off",
         **shares | {"types": " ".join(plan.types), "in_turn": Markup(" checked" if plan.in_turn else "")},
     )
     return page("Trouble", content, status=error.status if error else 200)

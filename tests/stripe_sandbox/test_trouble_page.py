@@ -65,6 +65,7 @@ def test_webhooks_are_disturbed(own: Sandbox) -> None:
     page = shown(own)
     assert 'value="charge.* customer.*"' in page
     assert 'value="true" checked' in page
+    assert '<strong id="disturbance">50 % dropped, one at a time, of charge.* customer.*</strong>' in page
     submit(own, "webhooks/disturb", {"method_": "DELETE"})
     assert own.request("GET", "/_sandbox/webhooks").json["disturbance"]["drop"] == 0
 
