@@ -82,7 +82,7 @@ def test_it_is_written_down_for_its_owner_only_and_without_the_rest_of_the_shell
 
 def test_every_variable_of_the_settings_is_written_down() -> None:
     read = re.findall(
-        r"env\.(?:text|flag|integer|words|required)\(\s*\"([A-Z_]+)\"",
+        r"env\.(?:text|flag|optional_integer|integer|words|required)\(\s*\"([A-Z_]+)\"",
         (PROJECT / "cometsite" / "settings.py").read_text(),
     )
     assert set(read) - set(NAMES) == set()
