@@ -28,7 +28,7 @@ def standing(owner: User, *, lock: bool) -> Standing | None:
         return None
     funds = ledger.balances(wallet)
     facts = (
-        ("Bought and not used", usd(funds.paid_nanousd)),
+        _bought(funds.paid_nanousd),
         ("Given, lost with the account", usd(max(funds.promotional_nanousd, 0))),
     )
     return Standing(
@@ -60,6 +60,13 @@ def forget(owner: User, addresses: tuple[str, ...]) -> None:
     # After the top-ups, in the order in which the end of a charge locks them.
     auto_topups.end(owner)
     cards.forget(owner)
+
+
+def _bought(paid_nanousd: int) -> tuple[str, str]:
+    """Calls that cost more than was left, or a bank that took a payment back, leave less than nothing."""
+    if paid_nanousd < 0:
+        return "Owed for calls or to a bank", usd(-paid_nanousd)
+    return "Bought and not used", usd(paid_nanousd)
 
 
 def _unused(paid_nanousd: int) -> list[str]:
