@@ -61,7 +61,7 @@ class Movement:
 
     @property
     def label(self) -> str:
-        return self.code.label
+        return "Automatic top-up" if self.story.is_automatic else self.code.label
 
     @property
     def is_usage(self) -> bool:

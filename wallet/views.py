@@ -121,6 +121,9 @@ def _told_of(mine: TopUp) -> dict[str, object]:
     return {
         "links": proofs.links(mine),
         "paid_as": presented(mine.presentment_amount, mine.presentment_currency),
+        "discount_nanousd": mine.amount_nanousd - mine.received_nanousd,
+        "paid_nanousd": mine.received_nanousd + mine.tax_nanousd,
+        "since": stories.since(mine),
         "undone_by": undone_by,
         "undone_before": undone_by and undone_by.pk + 1,
     }
@@ -149,6 +152,7 @@ def wallet_page(
         "presets": presets(),
         "smallest": dollars(settings.TOP_UP_MINIMUM_CENTS),
         "largest": dollars(settings.TOP_UP_MAXIMUM_CENTS),
+        "is_taxed": settings.STRIPE_TAX,
         "is_suspended": mine.suspended_at is not None,
         "balances": ledger.balances(mine),
         "holds": Hold.objects.filter(

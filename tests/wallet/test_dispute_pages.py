@@ -66,6 +66,7 @@ def test_while_something_is_left_keys_work_and_no_alarm_is_raised(
     page = as_alice.get("/wallet/").text
     assert "$4.00" in page
     assert ALERT not in page
+    assert "A bank took back $4.00." in as_alice.get(f"/wallet/top-ups/{top_up.pk}/").text
     move(stripe_at_hand, dispute_id, "lose")
     hear(dispute_id)
     assert "The bank keeps it" in as_alice.get("/wallet/").text

@@ -65,7 +65,9 @@ def test_without_the_setting_no_code_is_taken(alices: Wallet, stripe_at_hand: Sa
 def test_tax_comes_on_top_and_is_no_credit(
     alices: Wallet, as_alice: Client, stripe_at_hand: Sandbox, settings: Any
 ) -> None:
+    assert "Tax may come on top" not in as_alice.get("/wallet/").text
     settings.STRIPE_TAX = True
+    assert "Tax may come on top" in as_alice.get("/wallet/").text
     top_up = paid(stripe_at_hand, alices, country="DE")
     assert (top_up.received_cents, top_up.tax_cents) == (1000, 190)
     assert balance_cents(alices) == 1000
@@ -73,11 +75,14 @@ def test_tax_comes_on_top_and_is_no_credit(
     assert tax.reference == f"tax:{top_up.payment_intent_id}"
     assert (tax.amount_nanousd, tax.credit_account) == (190 * CENT, ledger.house("tax_payable"))
     assert re.search(r'Tax, on top</dt>\s*<dd class="num">\$1.90', page_of(as_alice, top_up))
+    assert re.search(r'You paid in all</dt>\s*<dd class="num">\$11.90', page_of(as_alice, top_up))
     session = stripe_at_hand.client().v1.checkout.sessions.retrieve(str(top_up.session_id))
     assert (session.amount_subtotal, session.amount_total) == (1000, 1190)
 
 
-def test_tax_and_a_discount_at_once(alices: Wallet, stripe_at_hand: Sandbox, settings: Any) -> None:
+def test_tax_and_a_discount_at_once(
+    alices: Wallet, as_alice: Client, stripe_at_hand: Sandbox, settings: Any
+) -> None:
     settings.STRIPE_TAX = settings.STRIPE_PROMOTION_CODES = True
     top_up = paid(stripe_at_hand, alices, country="DE", coupon="SAVE25")
     session = stripe_api.session(str(top_up.session_id))
@@ -85,6 +90,7 @@ def test_tax_and_a_discount_at_once(alices: Wallet, stripe_at_hand: Sandbox, set
     assert top_up.received_cents == 750
     assert session.amount_total == 750 + session.amount_tax
     assert top_up.tax_cents == session.amount_tax > 0
+    assert re.search(r'Discount</dt>\s*<dd class="num">-\$2.50', page_of(as_alice, top_up))
     assert balance_cents(alices) == 750
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from wallet import corrections
-from wallet.models import Code, TopUp, Transfer, Wallet
+from wallet.models import Code, Dispute, Refund, TopUp, Transfer, Wallet
 from wallet.topups import proofs
 from wallet.topups.presentment import presented
 from wallet.topups.proofs import Link
@@ -22,6 +22,7 @@ class Story:
     links: list[Link] = field(default_factory=list)
     is_undone: bool = False
     top_up_id: str | None = None
+    is_automatic: bool = False
 
 
 NOTHING = Story()
@@ -52,6 +53,33 @@ def undone_by(top_up: TopUp) -> Transfer | None:
     return corrections.undone_by(credit) if credit else None
 
 
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What left the wallet again after a top-up was credited: refunds that did not come back, and what banks hold."""
+
+    refunds: list[Refund]
+    disputes: list[Dispute]
+
+    @property
+    def given_back_nanousd(self) -> int:
+        return sum(each.amount_nanousd for each in self.refunds)
+
+    @property
+    def taken_nanousd(self) -> int:
+        return sum(each.taken_nanousd for each in self.disputes)
+
+    @property
+    def gone_nanousd(self) -> int:
+        return self.given_back_nanousd + self.taken_nanousd
+
+
+def since(top_up: TopUp) -> Since:
+    """Oldest first, in nano-dollars of credit: tax that went back beside it is not counted."""
+    refunds = top_up.refunds.exclude(state__in=Refund.RETURNED).order_by("created_at")
+    disputes = top_up.disputes.order_by("opened_at")
+    return Since(list(refunds), [each for each in disputes if each.taken_nanousd > 0])
+
+
 def _story(code: str, top_up: TopUp | None, is_undone: bool) -> Story:
     if top_up is None:
         return Story(is_undone=is_undone)
@@ -62,6 +90,7 @@ def _story(code: str, top_up: TopUp | None, is_undone: bool) -> Story:
         links=proofs.links(top_up),
         is_undone=is_undone,
         top_up_id=str(top_up.pk),
+        is_automatic=top_up.is_automatic,
     )
 
 
