@@ -12,6 +12,7 @@ from tests.metering.gateway import give
 from tests.stripe_sandbox.process import Sandbox
 from tests.wallet.books import CENT, balance_cents
 from tests.wallet.refunding import at_stripe, given_cents, house_cents, in_dashboard, move, only, paid
+from tests.wallet.saved import spend
 from wallet import invariants, ledger, refunds, stripe_api
 from wallet.models import Refund, Transfer, Wallet
 from wallet.refunds import asking as refund_asking
@@ -254,3 +255,29 @@ def test_asked_again_it_is_looked_for_first(
     assert only(alices).state == State.SUCCEEDED
     assert given_cents(stripe_at_hand, top_up) == 400
     assert Transfer.objects.filter(code="refund").count() == 1
+
+
+def test_where_stripe_waits_for_the_customer_the_page_says_so(
+    alices: Wallet, as_alice: Client, stripe_at_hand: Sandbox
+) -> None:
+    paid(stripe_at_hand, alices, method="refund_needs_action")
+    [row] = asked(alices, 400)
+    page = as_alice.get(f"/wallet/refunds/{row.request_id}/").content.decode()
+    assert "Stripe needs something of you" in page
+    assert "You can close this page" not in page
+    move(stripe_at_hand, row.refund_id, "succeed")
+    assert refund_asking.settle(row.pk).problem == ""
+    assert "Stripe needs" not in as_alice.get(f"/wallet/refunds/{row.request_id}/").content.decode()
+
+
+def test_the_wallet_lists_where_the_refundable_would_go(
+    alices: Wallet, as_alice: Client, stripe_at_hand: Sandbox
+) -> None:
+    for cents in (800, 500):
+        paid(stripe_at_hand, alices, cents)
+    spend(alices, 700, "spent")
+    listed = as_alice.get("/wallet/").context["refundable_payments"]
+    assert [(each["top_up"].received_cents, each["back_nanousd"] // CENT) for each in listed] == [
+        (500, 500),
+        (800, 100),
+    ]

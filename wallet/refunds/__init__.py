@@ -25,7 +25,7 @@ from wallet.refunds import mail as refund_mail
 from wallet.refunds import payments as refund_payments
 from wallet.refunds import refundable
 from wallet.refunds.refundable import Part, Refundable
-from wallet.refunds.verdicts import difference, is_news, of_failure, state_of
+from wallet.refunds.verdicts import difference, is_news, of_failure, state_of, while_pending
 from wallet.stripe_api import StripeRefund
 from wallet.topups.verdicts import Parked
 from wallet.transactions import again_if_lost
@@ -116,6 +116,8 @@ def apply(told: StripeRefund) -> Refund:
         if state == State.SUCCEEDED:
             row.settled_at = row.checked_at
             _tell(row)
+    if row.state == state == State.PENDING:
+        row.problem = while_pending(told)
     row.save(update_fields=WRITTEN)
     return row
 

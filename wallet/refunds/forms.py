@@ -10,8 +10,9 @@ from wallet import refunds
 from wallet.forms import AmountForm
 from wallet.models import Wallet
 from wallet.refunds import payments as refund_payments
+from wallet.refunds import refundable
 from wallet.refunds import requests as refund_requests
-from wallet.refunds.refundable import Refundable
+from wallet.refunds.refundable import Part, Refundable
 
 PAYMENTS_SHOWN = 10
 
@@ -33,13 +34,14 @@ def unbound() -> RefundForm:
 def on_wallet_page(wallet: Wallet, form: RefundForm) -> dict[str, object]:
     """What the page says of refunds: those under way, what is refundable, and how that comes about."""
     found = refunds.overview(wallet)
+    parts = refundable.allocate(found.payments, found.cents) if found.cents else []
     return {
         "refund_form": form,
         "refund_form_id": form["form_id"].value() or "",
         "refundable": found,
-        "refundable_payments": _payments(found, wallet),
-        "payments_left_out": len(found.payments) - PAYMENTS_SHOWN,
-        "has_refundable_tax": any(each.left_tax_cents for each in found.payments),
+        "refundable_payments": _payments(parts, wallet),
+        "payments_left_out": len(parts) - PAYMENTS_SHOWN,
+        "has_refundable_tax": any(part.tax_cents for part in parts),
         "are_disputed": refund_payments.are_disputed(wallet),
         "refunds_wait": refunds.waits_for_staff(wallet),
         "refund_approval_above": _limit(),
@@ -54,12 +56,13 @@ def too_much(found: Refundable) -> str:
     return f"At most {usd(found.nanousd)} can be refunded at the moment."
 
 
-def _payments(found: Refundable, wallet: Wallet) -> list[dict[str, object]]:
-    """The newest payments that something is left of, with the part that would go there if all of it went back."""
-    shown = found.payments[:PAYMENTS_SHOWN]
-    top_ups = wallet.top_ups.in_bulk([each.top_up_id for each in shown])
+def _payments(parts: list[Part], wallet: Wallet) -> list[dict[str, object]]:
+    """The payments that all of it would go to, with how much; together that is what is refundable."""
+    shown = parts[:PAYMENTS_SHOWN]
+    top_ups = wallet.top_ups.in_bulk([part.top_up_id for part in shown])
     return [
-        {"top_up": top_ups[each.top_up_id], "left_nanousd": each.left_cents * NANO_PER_CENT} for each in shown
+        {"top_up": top_ups[part.top_up_id], "back_nanousd": part.amount_cents * NANO_PER_CENT}
+        for part in shown
     ]
 
 

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from wallet.models import Refund, Wallet
+from wallet.refunds.verdicts import NEEDS_ACTION
 
 State = Refund.State
 
@@ -57,6 +58,20 @@ class Request:
     @property
     def tax_nanousd(self) -> int:
         return sum(row.tax_nanousd for row in self.rows)
+
+    @property
+    def tax_back_nanousd(self) -> int:
+        """The tax beside what was given back, or is to be."""
+        return sum(row.tax_nanousd for row in self.rows if row.state not in Refund.RETURNED)
+
+    @property
+    def returned_states(self) -> list[str]:
+        return Refund.RETURNED
+
+    @property
+    def needs_action(self) -> bool:
+        """Whether Stripe waits for the customer, to whom it writes."""
+        return any(row.state == State.PENDING and row.problem == NEEDS_ACTION for row in self.rows)
 
     @property
     def given_nanousd(self) -> int:

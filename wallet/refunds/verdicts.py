@@ -17,6 +17,8 @@ STATES = {
     "failed": State.FAILED,
     "canceled": State.CANCELED,
 }
+# What a row says while Stripe waits for the customer.
+NEEDS_ACTION = "Stripe waits for the customer, to whom it sends an e-mail."
 # What was told late must not take a row back.
 ORDER = [State.WAITING, State.CREATED, State.PENDING, State.SUCCEEDED]
 
@@ -60,6 +62,10 @@ def is_news(state: Refund.State, row: Refund) -> bool:
     if row.state not in ORDER:
         return False
     return state not in ORDER or ORDER.index(state) > ORDER.index(State(row.state))
+
+
+def while_pending(told: StripeRefund) -> str:
+    return NEEDS_ACTION if told.status == "requires_action" else ""
 
 
 def of_failure(reason: str | None) -> str:
