@@ -197,7 +197,8 @@ def _refunds() -> Number:
             "Parked refunds", parked, "do not add up", _list("wallet_refund", state__exact="parked")
         )
     waiting = Refund.objects.filter(state=Refund.State.WAITING).values("request_id").distinct().count()
-    return Number("Refunds", f"{waiting:,}", "to approve", _list("wallet_refund", state__exact="waiting"))
+    note = "request to approve" if waiting == 1 else "requests to approve"
+    return Number("Refunds", f"{waiting:,}", note, _list("wallet_refund", state__exact="waiting"))
 
 
 def _in(count: int, what: str) -> str:

@@ -115,6 +115,10 @@ def test_staff_approve_all_of_a_request_in_the_panel(
     page = f"/admin/wallet/refund/{row.pk}/approve/"
     form = {"request_id": str(uuid.uuid4()), "reason": "Ticket 7: checked."}
     assert "$7.00 of 2 payments" in desk.get(page).content.decode()
+    listed = desk.get("/admin/wallet/refund/?state__exact=waiting").content.decode()
+    assert listed.count("$7.00") == 2
+    assert listed.count(f"request_id__exact={row.request_id}") == 2
+    assert alices.owner.email in listed
     assert desk.post(page, form).status_code == 302
     assert desk.post(page, form).status_code == 302
     assert (given_cents(limited, second), given_cents(limited, first)) == (400, 300)

@@ -20,6 +20,7 @@ from pricing.money import usd
 from staff.admin import ReadOnlyAdmin, code, column, lines, link, list_link, pretty
 from wallet import invariants
 from wallet.admin import acts as admin_acts
+from wallet.admin import saved
 from wallet.admin.terms import as_number, as_uuid, wallets_for
 from wallet.models import (
     Account,
@@ -61,6 +62,7 @@ class WalletAdmin(ActingAdmin, ReadOnlyAdmin):
     fieldsets = (
         (None, {"fields": ("id", "owner_link", "customer", "created_at", "suspended_at")}),
         ("Balance", {"fields": ("promotional", "paid", "balance", "held", "available", "books")}),
+        ("Automatic top-ups", {"fields": ("card", "automatic")}),
         ("More of it", {"fields": ("more",)}),
     )
 
@@ -74,6 +76,14 @@ class WalletAdmin(ActingAdmin, ReadOnlyAdmin):
     @column("Stripe customer")
     def customer(self, wallet: Wallet) -> str:
         return code(StripeCustomer.objects.filter(wallet=wallet).first())
+
+    @column("Saved card")
+    def card(self, wallet: Wallet) -> str:
+        return saved.card(wallet)
+
+    @column("Settings")
+    def automatic(self, wallet: Wallet) -> str:
+        return saved.automatic(wallet)
 
     @column("Promotional")
     def promotional(self, wallet: Wallet) -> str:

@@ -13,19 +13,32 @@ from wallet.models import StripeEvent, TopUp
 from wallet.models.stripe import FRAUD_WARNING
 
 
+class Begun(admin.SimpleListFilter):
+    title = "begun"
+    parameter_name = "begun"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
+        return [("automatic", "Automatically"), ("owner", "By the owner")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[TopUp]) -> QuerySet[TopUp]:
+        if self.value() in ("automatic", "owner"):
+            return queryset.filter(is_automatic=self.value() == "automatic")
+        return queryset
+
+
 @admin.register(TopUp)
 class TopUpAdmin(ActingAdmin, ReadOnlyAdmin):
     actions_detail = ("ask",)
     ask = button(ASK_ABOUT_TOP_UP)
-    list_display = ("id", "created_at", "amount", "state_label", "wallet", "paid_at", "problem")
-    list_filter = ("state",)
+    list_display = ("id", "created_at", "amount", "state_label", "automatic", "wallet", "paid_at", "problem")
+    list_filter = ("state", Begun)
     list_select_related = ("wallet",)
     linked_by = ("wallet__id__exact",)
     search_fields = ("session_id",)
     search_help_text = "Top-up, session or payment intent id, owner's e-mail, or wallet number"
     ordering = ("-created_at",)
     fieldsets = (
-        (None, {"fields": ("id", "wallet_link", "amount", "state_label", "meaning", "problem")}),
+        (None, {"fields": ("id", "wallet_link", "amount", "automatic", "state_label", "meaning", "problem")}),
         ("Stripe", {"fields": ("session", "payment_intent", "received", "tax", "presentment", "events")}),
         ("Times", {"fields": ("created_at", "checked_at", "paid_at")}),
     )
@@ -55,6 +68,10 @@ class TopUpAdmin(ActingAdmin, ReadOnlyAdmin):
     )
     def state_label(self, top_up: TopUp) -> str:
         return top_up.state
+
+    @column("Automatic", yes_or_no=True)
+    def automatic(self, top_up: TopUp) -> bool:
+        return top_up.is_automatic
 
     @column("Which means")
     def meaning(self, top_up: TopUp) -> str:

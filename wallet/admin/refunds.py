@@ -3,7 +3,9 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q
+from django.db.models import OuterRef, Q, QuerySet, Subquery, Sum
+from django.http import HttpRequest
+from django.template.defaultfilters import pluralize
 from django.utils.html import format_html
 
 from accounts import audit
@@ -38,11 +40,15 @@ def _asked(refund: Refund) -> Request:
     return asked
 
 
+def _payments(count: int) -> str:
+    return f"{count:,} payment{pluralize(count)}"
+
+
 def _facts(refund: Refund) -> list[tuple[str, object]]:
     asked, wallet = _asked(refund), refund.wallet
     state = "suspended" if wallet.suspended_at else "open"
     return [
-        ("Whole request", f"{usd(asked.amount_nanousd)} of {len(asked.rows)} payments"),
+        ("Whole request", f"{usd(asked.amount_nanousd)} of {_payments(len(asked.rows))}"),
         ("Tax beside it", usd(asked.tax_nanousd)),
         ("Wallet", f"{wallet.pk} of {wallet.owner}, {state}"),
         ("Account since", f"{wallet.owner.date_joined:%Y-%m-%d %H:%M} UTC"),
@@ -100,12 +106,14 @@ class RefundAdmin(ActingAdmin, ReadOnlyAdmin):
         "tax",
         "state_label",
         "origin",
-        "wallet",
+        "owner",
+        "request_link",
+        "request_amount",
         "settled_at",
         "problem",
     )
     list_filter = ("state", "origin")
-    list_select_related = ("wallet",)
+    list_select_related = ("wallet__owner",)
     linked_by = ("wallet__id__exact", "request_id__exact", "top_up__id__exact")
     search_fields = ("refund_id",)
     search_help_text = "Refund or request id, Stripe's refund or payment id, owner's e-mail, or wallet number"
@@ -119,6 +127,12 @@ class RefundAdmin(ActingAdmin, ReadOnlyAdmin):
         ("Times", {"fields": ("created_at", "asked_at", "checked_at", "settled_at")}),
     )  # fmt: skip
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Refund]:
+        """With the sum of the whole request beside each of its payments; staff decide about the whole."""
+        of_request = Refund.objects.filter(request_id=OuterRef("request_id")).order_by().values("request_id")
+        found: QuerySet[Refund] = super().get_queryset(request)
+        return found.annotate(request_cents=Subquery(of_request.values(sum=Sum("amount_cents"))))
+
     def matching(self, term: str) -> Q:
         own_id = as_uuid(term)
         if own_id:
@@ -130,6 +144,18 @@ class RefundAdmin(ActingAdmin, ReadOnlyAdmin):
     @column("Amount")
     def amount(self, refund: Refund) -> str:
         return usd(refund.amount_cents * NANO_PER_CENT)
+
+    @column("Owner")
+    def owner(self, refund: Refund) -> str:
+        return refund.wallet.owner.email
+
+    @column("Request")
+    def request_link(self, refund: Refund) -> str:
+        return list_link("wallet_refund", str(refund.request_id)[:8], request_id__exact=refund.request_id)
+
+    @column("Whole request")
+    def request_amount(self, refund: Refund) -> str:
+        return usd(getattr(refund, "request_cents", 0) * NANO_PER_CENT)
 
     @column("Tax")
     def tax(self, refund: Refund) -> str:
@@ -156,7 +182,7 @@ class RefundAdmin(ActingAdmin, ReadOnlyAdmin):
     @column("Request")
     def whole_request(self, refund: Refund) -> str:
         count = Refund.objects.filter(request_id=refund.request_id).count()
-        text = f"{refund.request_id}, {count} in all"
+        text = f"{refund.request_id}, {_payments(count)}"
         return list_link("wallet_refund", text, request_id__exact=refund.request_id)
 
     @column("Wallet")
