@@ -197,6 +197,21 @@ def test_many_open_pages_take_one_list_and_no_more(
     assert set(outcomes(alices).values()) == {Outcome.OPEN}
 
 
+def test_of_thousands_that_were_left_a_hundred_are_told_and_what_was_paid_first(
+    alices: Wallet, as_alice: Client, stripe_at_hand: Sandbox
+) -> None:
+    bought = started(alices, 700)
+    pay(stripe_at_hand, bought)
+    now = timezone.now()
+    TopUp.objects.bulk_create(
+        TopUp(wallet=alices, amount_cents=100, state=TopUp.State.EXPIRED, created_at=now) for _ in range(150)
+    )
+    page = as_alice.post("/wallet/top-ups/check/", follow=True)
+    findings = page.context["findings"]
+    assert len(findings) == 100
+    assert (findings[0]["outcome"], findings[0]["top_up"]) == ("credited", bought.pk)
+
+
 def test_nothing_missing_is_said_too(alices: Wallet, as_alice: Client, stripe_at_hand: Sandbox) -> None:
     assert "Paid, and nothing arrived?" in as_alice.get(URL).content.decode()
     top_up = started(alices)

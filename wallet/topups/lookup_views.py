@@ -15,11 +15,14 @@ from accounts.models import User
 from wallet import ledger
 from wallet.models import Wallet
 from wallet.topups import lookups
-from wallet.topups.lookups import Finding
+from wallet.topups.lookups import Finding, Outcome
 from wallet.wallets import wallet_of
 
 # Where the last answer lies between the form and the page that shows it.
 KEPT = "top_up_lookup"
+# Pages that were opened and left may be thousands; what concerns money is told of before them.
+MOST_TOLD = 100
+OF_MONEY = {Outcome.CREDITED, Outcome.PARKED, Outcome.WAITING}
 
 
 @login_required
@@ -35,7 +38,7 @@ def top_up_check(request: HttpRequest) -> HttpResponse:
     request.session[KEPT] = {
         "wallet": mine.pk,
         "at": timezone.now().isoformat(),
-        "findings": [_plain(one) for one in found],
+        "findings": [_plain(one) for one in _worth_telling(found)],
     }
     answer = HttpResponseRedirect(reverse("top_up_check"))
     answer.status_code = 303
@@ -56,6 +59,12 @@ def _page(request: HttpRequest, mine: Wallet, *, is_too_often: bool = False) -> 
         "balances": ledger.balances(mine),
     }
     return render(request, "wallet/lookup.html", context, status=429 if is_too_often else 200)
+
+
+def _worth_telling(found: list[Finding]) -> list[Finding]:
+    if len(found) <= MOST_TOLD:
+        return found
+    return sorted(found, key=lambda one: one.outcome not in OF_MONEY)[:MOST_TOLD]
 
 
 def _plain(found: Finding) -> dict[str, Any]:
