@@ -6,7 +6,7 @@ from itertools import islice
 from pricing.money import NANO_PER_CENT, usd
 from wallet import clearing
 from wallet.reconciliation.report import Report
-from wallet.stripe_api import StripeRefused, listing
+from wallet.stripe_api import StripeFailed, StripeRefused, listing
 
 # Of those that nothing explained before, and of credits that Stripe has not booked yet, so many are asked about in a run.
 MOST_ASKED = 200
@@ -23,6 +23,9 @@ def try_again(report: Report) -> None:
                 row.pk, f"Balance transaction {row.pk}, which we have, is not known to Stripe: {error}"
             )
             continue
+        except StripeFailed as error:
+            report.differs(row.pk, f"Balance transaction {row.pk} is still not explained: {error}")
+            continue
         if booked.state == clearing.State.BOOKED:
             report.repaired(f"Balance transaction {row.pk} of {_cents(row.net_cents)} is explained now.")
 
@@ -38,8 +41,13 @@ def look_at_transit(report: Report) -> None:
     """Credits that Stripe has no balance transaction for: paid payments are on their way."""
     for top_up in islice(clearing.in_transit(), MOST_ASKED):
         payment_id = str(top_up.payment_intent_id)
-        payment = listing.payment(payment_id)
         credited = usd(top_up.received_nanousd + top_up.tax_nanousd)
+        try:
+            payment = listing.payment(payment_id)
+        except (StripeRefused, StripeFailed) as error:
+            sentence = f"Top-up {top_up.pk} is credited with {credited}, but its payment could not be looked up: {error}"
+            report.differs(payment_id, sentence)
+            continue
         if payment is None:
             report.differs(
                 payment_id,

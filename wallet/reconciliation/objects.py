@@ -9,11 +9,12 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db import DataError, IntegrityError
 from django.db.models import F, Q, QuerySet, Sum
 from django.utils import timezone
 
 from pricing.money import NANO_PER_CENT, usd
-from wallet import clearing, events, refunds, topups
+from wallet import clearing, events, ledger, refunds, topups
 from wallet.models import Dispute, Refund, StripeTransaction, TopUp
 from wallet.reconciliation.report import Report
 from wallet.refunds import asking as refund_asking
@@ -33,6 +34,11 @@ REFUND, DISPUTE = "refund.updated", "charge.dispute.updated"
 RETURNED_DEBIT = "payment_failure_refund"
 # What Stripe's statuses are called in our rows, where it is not the same word.
 REFUND_STATES = {"requires_action": "pending"}
+# What an object that is not as it should be raises; the database or the time being gone are not of them.
+BROKEN = (
+    ledger.ReferenceConflict, IntegrityError, DataError,
+    ValueError, ArithmeticError, LookupError, AttributeError, TypeError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,7 @@ def bring(event: str, object_id: str) -> str:
     except (Parked, StripeRefused, StripeFailed) as reason:
         # Stripe failing for good about one object must not hold up the others either.
         return str(reason)
-    except (ValueError, ArithmeticError, LookupError) as error:
+    except BROKEN as error:
         logger.exception("%s could not be reconciled.", object_id)
         return f"{type(error).__name__}: {error}"
     return ""
@@ -132,9 +138,14 @@ def _charges(found: list[Charge], report: Report) -> None:
 
 def _refunds_of(charge: Charge, row: TopUp, report: Report) -> None:
     """What was given back of a charge is not what our rows sum to: have each of its refunds told, then compare again."""
-    for refund_id in listing.refunds_of(charge.id):
-        _refund(refund_id, report)
-    now, ours = listing.charge(charge.id), _returned_by_us([row]).get(row.pk, 0)
+    try:
+        for refund_id in listing.refunds_of(charge.id):
+            _refund(refund_id, report)
+        now = listing.charge(charge.id)
+    except (StripeRefused, StripeFailed) as error:
+        report.differs(charge.id, f"The refunds of charge {charge.id} could not be compared: {error}")
+        return
+    ours = _returned_by_us([row]).get(row.pk, 0)
     if now.refunded != ours:
         report.differs(
             charge.id,

@@ -18,7 +18,7 @@ from wallet.models import Reconciliation
 from wallet.reconciliation import ending, subscription
 from wallet.reconciliation.objects import KINDS, Kind
 from wallet.reconciliation.report import Report
-from wallet.stripe_api import StripeRefused
+from wallet.stripe_api import StripeFailed, StripeRefused
 
 logger = logging.getLogger(__name__)
 
@@ -173,7 +173,7 @@ def _finish(report: Report) -> None:
     ending.compare_sums(report)
     try:
         run.warnings = subscription.warnings()
-    except StripeRefused as error:
+    except (StripeRefused, StripeFailed) as error:
         run.warnings = [f"Stripe does not tell about its webhook endpoints: {error}"]
     run.finished_at = timezone.now()
     run.save()

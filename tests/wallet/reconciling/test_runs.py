@@ -7,6 +7,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -18,10 +19,10 @@ from tests.stripe_sandbox.process import KEY, ROOT, Sandbox, until
 from tests.wallet.books import balance_cents
 from tests.wallet.reconciling.asking import good, many, run_where_nobody_does
 from tests.wallet.test_topups import pay, started
-from wallet import clearing
-from wallet.models import Reconciliation, TopUp, Transfer, Wallet
+from wallet import clearing, ledger, topups
+from wallet.models import Reconciliation, Refund, StripeTransaction, TopUp, Transfer, Wallet
 from wallet.reconciliation import runs
-from wallet.stripe_api import StripeUnavailable, listing
+from wallet.stripe_api import StripeFailed, StripeUnavailable, listing
 
 
 def test_250_objects_of_one_second(alices: Wallet, stripe: Sandbox) -> None:
@@ -142,6 +143,63 @@ def test_one_object_that_stripe_fails_about_holds_up_no_other(alices: Wallet, st
     stripe.request("DELETE", "/_sandbox/faults")
     good(runs.run())
     assert balance_cents(alices) == 201
+
+
+@pytest.mark.parametrize(
+    ("question", "told"),
+    [
+        ("balance_transaction", "is still not explained: An error of its own."),
+        ("payment", "could not be looked up: An error of its own."),
+        ("endpoints", "Stripe does not tell about its webhook endpoints: An error of its own."),
+        ("refunds_of", "could not be compared: An error of its own."),
+    ],
+)
+def test_a_question_that_stripe_fails_about_does_not_keep_a_run_from_its_end(
+    alices: Wallet, stripe: Sandbox, monkeypatch: pytest.MonkeyPatch, question: str, told: str
+) -> None:
+    def failing(_: object = None) -> None:
+        raise StripeFailed("An error of its own.")
+
+    one, other = many(alices, 2)
+    for top_up in (one, other):
+        pay(stripe, top_up)
+    good(runs.run())
+    TopUp.objects.filter(pk=one.pk).update(charge_id=None)
+    StripeTransaction.objects.create(
+        id="txn_x", type="other", currency="usd", amount_cents=0, fee_cents=0, made_at=timezone.now()
+    )
+    Refund.objects.create(
+        wallet=alices,
+        top_up=other,
+        request_id=uuid4(),
+        refund_id="re_x",
+        state="succeeded",
+        amount_cents=1,
+        created_at=timezone.now(),
+    )
+    monkeypatch.setattr(listing, question, failing)
+    run = runs.run()
+    assert run.finished_at
+    assert any(told in each for each in [*run.differences, *run.warnings])
+
+
+def test_an_error_about_one_object_holds_up_no_other(
+    alices: Wallet, stripe: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = many(alices, 2)
+    for top_up in (first, second):
+        pay(stripe, top_up)
+    apply = topups.apply
+
+    def conflicting(top_up_id: Any, session: Any) -> Any:
+        if top_up_id == first.pk:
+            raise ledger.ReferenceConflict("top_up:pi moved another amount.")
+        return apply(top_up_id, session)
+
+    monkeypatch.setattr(topups, "apply", conflicting)
+    run = runs.run()
+    assert any("is in no wallet" in each and str(first.pk) in each for each in run.differences)
+    assert balance_cents(alices) == second.amount_cents
 
 
 def test_it_gives_up_and_the_next_run_goes_on(
