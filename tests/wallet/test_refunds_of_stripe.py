@@ -137,6 +137,8 @@ def test_of_an_unknown_payment_it_is_parked_and_picked_up_later(
     assert refund_asking.hear_again() == 0
     TopUp.objects.filter(pk=top_up.pk).update(payment_intent_id=payment, session_id=session, state="paid")
     assert refund_asking.hear_again() == 1
+    event.refresh_from_db()
+    assert (event.state, event.handled_at) == ("pending", None)
     assert events.handle(event.pk)
     event.refresh_from_db()
     assert (event.state, balance_cents(alices)) == ("handled", 700)

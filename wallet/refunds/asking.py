@@ -86,7 +86,7 @@ def hear_again() -> int:
     """Take up the parked events of refunds whose payment has become known since; returns how many."""
     return len(
         rows(
-            "UPDATE wallet_stripeevent e SET state = 'pending', attempts = 0, next_attempt_at = now()"
+            "UPDATE wallet_stripeevent e SET state = 'pending', attempts = 0, next_attempt_at = now(), handled_at = NULL"
             " FROM wallet_topup t WHERE e.state = 'parked' AND strpos(e.error, %s) > 0 AND t.state = 'paid'"
             " AND t.payment_intent_id = e.payload #>> '{data,object,payment_intent}' RETURNING e.id",
             [refunds.UNKNOWN_PAYMENT],
