@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.test import Client
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from cometsite import staff_index
 from tests.admin.conftest import World
 from tests.journey.browser import Complaints, chromium, needs_chromium
-from wallet.models import Hold
+from wallet.models import Hold, Reconciliation, TopUp
 
 pytestmark = [pytest.mark.browser, needs_chromium, pytest.mark.django_db(transaction=True)]
 
@@ -62,6 +64,47 @@ def test_no_page_breaks_its_policy(paths: dict[str, str], page: Page) -> None:
         assert complaints.found == [], path
         if folder:
             _shoot(page, Path(folder), name)
+
+
+LONG = "https://comet.example.com/" + "wallet/" * 12
+TOO_WIDE = """() => [
+    ...(document.documentElement.scrollWidth > innerWidth ? [document.documentElement.scrollWidth] : []),
+    ...[...document.querySelectorAll(".staff-number")]
+        .filter(tile => [tile, ...tile.children].some(part => part.scrollWidth > part.clientWidth && part.clientWidth))
+        .map(tile => tile.innerText),
+    ...[...document.querySelectorAll(".staff-value")]
+        .filter(value => [...value.childNodes].some(text => {
+            const range = document.createRange();
+            range.selectNodeContents(text);
+            const box = range.getBoundingClientRect();
+            return range.getClientRects().length > 1 || box.right > value.parentElement.getBoundingClientRect().right;
+        }))
+        .map(value => value.innerText),
+]"""
+
+
+@pytest.fixture
+def long_words(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    TopUp.objects.filter(pk=world.top_up.pk).update(
+        session_id="cs_test_" + "a1" * 33, received_cents=123_456_789
+    )
+    monkeypatch.setattr(staff_index, "usd", lambda nanousd: "$1,316.317112534")
+    now = timezone.now()
+    Reconciliation.objects.create(since=now, finished_at=now, warnings=[f"Stripe has no endpoint {LONG}."])
+    staff_index.forget()
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_long_words_stay_in_their_place(
+    paths: dict[str, str], long_words: None, page: Page, width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    for name in ("index", "top-up", "wallet"):
+        page.goto(paths[name])
+        page.wait_for_load_state("networkidle")
+        if name == "index":
+            expect(page.get_by_text(LONG)).to_be_visible()
+        assert page.evaluate(TOO_WIDE) == [], name
 
 
 def _shoot(page: Page, folder: Path, name: str) -> None:

@@ -1,5 +1,6 @@
 """Every page of the admin panel, with something in every table."""
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -8,10 +9,12 @@ from django.db import connection, models
 from django.db.models import Model
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils.html import escape
 
 from accounts.models import User
 from tests.admin.conftest import HOSTILE, World
 from tokens.models import ApiKey, GatewayKey
+from wallet.models import AutoTopUp, SavedCard, TopUp
 
 SHOWN = {
     "accounts.user", "accounts.auditentry", "auth.group", "wallet.proposal",
@@ -89,6 +92,54 @@ def test_a_wallet_shows_its_balances_and_its_lists(world: World, desk: Client) -
         listed = f"/admin/{model.replace('_', '/')}/?wallet__id__exact={world.wallet.pk}"
         assert listed in page
         assert desk.get(listed).status_code == 200
+
+
+def test_a_wallet_shows_its_card_and_its_automatic_top_ups(world: World, desk: Client) -> None:
+    shown = f"/admin/wallet/wallet/{world.wallet.pk}/change/"
+    assert "Never switched on." in desk.get(shown).content.decode()
+    SavedCard.objects.create(
+        wallet=world.wallet,
+        payment_method_id="pm_1",
+        brand="visa",
+        last_four="4242",
+        expires=date(2020, 1, 31),
+    )
+    AutoTopUp.objects.create(
+        wallet=world.wallet,
+        is_on=True,
+        below_cents=600,
+        add_cents=2_100,
+        monthly_cents=9_900,
+        paused_for=HOSTILE,
+    )
+    page = desk.get(shown).content.decode()
+    told = ("Visa ending in 4242, expired 01/2020", "On, paused", "Below $6.00 adds $21.00", "At most $99.00")
+    for part in (*told, escape(f"Paused for: {HOSTILE}")):
+        assert part in page
+    AutoTopUp.objects.update(is_on=False, paused_for="")
+    assert "Paused for" not in desk.get(shown).content.decode()
+
+
+def test_automatic_top_ups_are_listed_by_themselves(world: World, desk: Client) -> None:
+    own = TopUp.objects.create(wallet=world.wallet, amount_cents=700, is_automatic=True)
+    for begun, there, not_there in (("automatic", own, world.top_up), ("owner", world.top_up, own)):
+        page = desk.get(f"/admin/wallet/topup/?begun={begun}").content.decode()
+        assert str(there.pk) in page
+        assert str(not_there.pk) not in page
+
+
+def test_the_menu_leads_to_what_stripe_moved_and_how_it_compares(world: World, desk: Client) -> None:
+    page = desk.get("/admin/").content.decode()
+    assert 'href="/admin/wallet/stripetransaction/"' in page
+    assert 'href="/admin/wallet/reconciliation/"' in page
+
+
+@pytest.mark.parametrize("path", ["stripeevent/evt_5F1", "stripetransaction/txn_5F1", "dispute/du_5F1"])
+def test_a_heading_keeps_an_id_as_it_is(world: World, desk: Client, path: str) -> None:
+    page = desk.get(f"/admin/wallet/{path}/change/").content.decode()
+    stored = path.partition("/")[2].replace("_5F", "_")
+    assert f">{stored}</a>" in page
+    assert stored.capitalize() not in page
 
 
 def test_times_are_printed_in_full(world: World, desk: Client) -> None:
