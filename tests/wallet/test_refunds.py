@@ -127,7 +127,13 @@ def test_the_same_form_twice_is_one_refund(alices: Wallet, as_alice: Client, str
     first, second = (as_alice.post("/wallet/refunds/", form) for _ in range(2))
     assert first["Location"] == second["Location"]
     other = as_alice.post("/wallet/refunds/", {**form, "amount": "3"})
-    assert other["Location"] != first["Location"]
+    assert other.status_code == 409
+    assert "a refund of $2.00 came of it" in other.content.decode()
+    assert balance_cents(alices) == 800
+    # The page that says so has a form with an id of its own.
+    fresh = other.context["refund_form_id"]
+    assert fresh != form["form_id"]
+    assert as_alice.post("/wallet/refunds/", {"amount": "3", "form_id": fresh}).status_code == 303
     assert balance_cents(alices) == 500
 
 

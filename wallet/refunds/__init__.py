@@ -48,6 +48,14 @@ class TooMuch(Exception):
         self.refundable = found
 
 
+class OtherAmount(Exception):
+    """The form led to a refund of another amount before, of which something came."""
+
+    def __init__(self, cents: int) -> None:
+        super().__init__(f"this form led to a refund of {cents} cents before")
+        self.cents = cents
+
+
 def overview(wallet: Wallet) -> Refundable:
     """What can be given back, as last committed."""
     return _refundable(wallet, ledger.balances(wallet))
@@ -56,8 +64,8 @@ def overview(wallet: Wallet) -> Refundable:
 def start(wallet: Wallet, amount_cents: int, form_id: str = "") -> UUID:
     """Take `amount_cents` out of the wallet, to be given back; returns the id that the rows of this request share.
 
-    The same form sent again leads to the same request, unless nothing came of that or the amount is another: then to the
-    next one, however often it is sent. Raises TooMuch with nothing taken.
+    The same form sent again leads to the same request, unless nothing came of that: then to the next one, however often
+    it is sent. Raises TooMuch, and OtherAmount where something came of this form with another amount; nothing is taken.
     The rows wait for staff where the operator's settings say so, or the wallet is suspended.
     """
     key = uuid5(FORMS, f"{wallet.pk} {form_id}") if form_id else uuid4()
@@ -68,7 +76,8 @@ def start(wallet: Wallet, amount_cents: int, form_id: str = "") -> UUID:
             raise PermissionDenied("The account was closed, or its owner locked out, in this moment.")
         request_id = key
         while before := _of_request(request_id):
-            if _is_same(before, amount_cents):
+            if _came_to_something(before):
+                _same_amount(before, amount_cents)
                 return request_id
             request_id = uuid5(request_id, "next")
         _take(locked, amount_cents, request_id)
@@ -180,9 +189,14 @@ def _of_request(request_id: UUID) -> list[Refund]:
     return list(Refund.objects.filter(request_id=request_id))
 
 
-def _is_same(before: list[Refund], amount_cents: int) -> bool:
-    came_to_something = any(row.state not in Refund.RETURNED for row in before)
-    return came_to_something and sum(row.amount_cents for row in before) == amount_cents
+def _came_to_something(before: list[Refund]) -> bool:
+    return any(row.state not in Refund.RETURNED for row in before)
+
+
+def _same_amount(before: list[Refund], amount_cents: int) -> None:
+    asked_cents = sum(row.amount_cents for row in before)
+    if asked_cents != amount_cents:
+        raise OtherAmount(asked_cents)
 
 
 def _refundable(wallet: Wallet, funds: Funds) -> Refundable:

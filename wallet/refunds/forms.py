@@ -56,6 +56,14 @@ def too_much(found: Refundable) -> str:
     return f"At most {usd(found.nanousd)} can be refunded at the moment."
 
 
+def other_amount(cents: int) -> str:
+    """The sentence for a form that was sent before, with another amount."""
+    return (
+        f"This form was sent before, and a refund of {usd(cents * NANO_PER_CENT)} came of it."
+        " Send it again only if you want this one too."
+    )
+
+
 def _payments(parts: list[Part], wallet: Wallet) -> list[dict[str, object]]:
     """The payments that all of it would go to, with how much; together that is what is refundable."""
     shown = parts[:PAYMENTS_SHOWN]

@@ -34,6 +34,12 @@ def refund_create(request: HttpRequest) -> HttpResponse:
     except refunds.TooMuch as error:
         form.add_error("amount", refund_forms.too_much(error.refundable))
         return _refused(request, form)
+    except refunds.OtherAmount as error:
+        # With an id of its own the form can be sent again, by somebody who has read this.
+        again = RefundForm({**request.POST.dict(), "form_id": str(uuid.uuid4())}, auto_id="refund_%s")
+        again.is_valid()
+        again.add_error("amount", refund_forms.other_amount(error.cents))
+        return _refused(request, again, status=409)
     refund_asking.settle_request(request_id)
     return SeeOther(refund_requests.path(request_id))
 
@@ -72,7 +78,7 @@ def refund_cancel(request: HttpRequest, request_id: uuid.UUID) -> HttpResponse:
     return SeeOther(refund_requests.path(request_id))
 
 
-def _refused(request: HttpRequest, form: RefundForm) -> HttpResponse:
+def _refused(request: HttpRequest, form: RefundForm, *, status: int = 422) -> HttpResponse:
     """The wallet, scrolled to the form that was sent."""
     form.fields["amount"].widget.attrs["autofocus"] = True
-    return wallet_page(request, refund_form=form, status=422)
+    return wallet_page(request, refund_form=form, status=status)
