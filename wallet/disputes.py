@@ -117,8 +117,8 @@ def undecided(wallet: Wallet) -> QuerySet[Dispute]:
 
 
 def on_wallet_page(wallet: Wallet) -> dict[str, object]:
-    """What the page says of disputes: the undecided ones and those of the last months, newest first, at most ten; and how
-    much all of them together took of the wallet and have not returned.
+    """What the page says of disputes: the undecided ones and those of the last months, newest first, at most ten; how much
+    all of them together took of the wallet and have not returned, and what is to be expected of that.
     """
     own = Dispute.objects.filter(top_up__wallet=wallet)
     recent = Q(opened_at__gt=timezone.now() - ENDED_SHOWN) | ~Q(status__in=Dispute.CLOSED)
@@ -126,7 +126,18 @@ def on_wallet_page(wallet: Wallet) -> dict[str, object]:
     return {
         "disputes": list(own.filter(recent).select_related("top_up").order_by("-opened_at")[:MOST_SHOWN]),
         "taken_back_nanousd": taken["cents"] * NANO_PER_CENT,
+        "taken_outlook": _outlook(own),
+        "is_dispute_undecided": undecided(wallet).exists(),
     }
+
+
+def _outlook(own: QuerySet[Dispute]) -> str:
+    """Of what was taken and has not returned: "open" while a bank may still return some, "won" where some is on its way."""
+    took = own.filter(withdrawn_cents__gt=F("reinstated_cents") + F("tax_cents"))
+    found = set(took.values_list("status", flat=True))
+    if found - set(Dispute.CLOSED):
+        return "open"
+    return "won" if Dispute.Status.WON in found else "over"
 
 
 def _learn_of_payment(told: StripeDispute) -> None:

@@ -309,6 +309,38 @@ def test_a_charge_that_is_under_way_is_said(
     assert "A charge of $10.00 is under way at Stripe already" in page
 
 
+def test_a_decline_is_of_the_card_that_is_saved_now(
+    alices: Wallet, as_alice: Client, stripe_at_hand: Sandbox
+) -> None:
+    switched_on(stripe_at_hand, alices, card="declines_later")
+    auto_topups.charge_due()
+    assert 'id="auto-last"' in as_alice.get("/wallet/").text
+    declined = TopUp.objects.get(wallet=alices)
+    page = as_alice.get(f"/wallet/top-ups/{declined.pk}/").text
+    assert "to your saved card did not go through: Your card was declined." in page
+    assert "Your bank did not pay" not in page
+    saved = save_card(stripe_at_hand, alices)
+    assert 'id="auto-last"' not in as_alice.get("/wallet/").text
+    with transaction.atomic():
+        cards.removed(alices.pk, saved.payment_method_id)
+    assert 'id="auto-last"' not in as_alice.get("/wallet/").text
+
+
+def test_what_the_month_still_allows_is_said(
+    alices: Wallet, as_alice: Client, stripe_at_hand: Sandbox
+) -> None:
+    wish = replace(BELOW_5_ADD_10, add_cents=300, monthly_cents=800)
+    switched_on(stripe_at_hand, alices, wish=wish)
+    auto_topups.charge_due()
+    auto_topups.charge_due()
+    page = as_alice.get("/wallet/").text
+    assert ">Automatic top-up</a>" in page
+    assert "$6.00 of $8.00" in page
+    assert "On; $2.00 left this month, less than one charge of $3.00" in page
+    auto_topups.switch_on(alices, replace(wish, monthly_cents=600))
+    assert "On, the month is used up" in as_alice.get("/wallet/").text
+
+
 def test_a_decline_and_a_pause_are_explained(
     alices: Wallet, as_alice: Client, stripe_at_hand: Sandbox
 ) -> None:

@@ -1,5 +1,6 @@
 """What the owner of a wallet sees of disputes, and what staff see of them."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -10,8 +11,9 @@ from django.utils import timezone
 from accounts.models import User
 from cometsite import staff_index
 from tests.stripe_sandbox.process import Sandbox
+from tests.wallet.saved import spend
 from tests.wallet.test_disputes import disputed, hear, move, paid
-from wallet import tasks
+from wallet import leaving, tasks
 from wallet.models import Dispute, StripeEvent, Wallet
 from wallet.models.stripe import FRAUD_WARNING
 
@@ -72,6 +74,29 @@ def test_while_something_is_left_keys_work_and_no_alarm_is_raised(
     assert "The bank keeps it" in as_alice.get("/wallet/").text
     Dispute.objects.update(opened_at=timezone.now() - timedelta(days=121))
     assert HEADING not in as_alice.get("/wallet/").text
+
+
+def test_a_lost_dispute_is_called_over_and_the_negative_sum_is_explained(
+    alices: Wallet, as_alice: Client, stripe_at_hand: Sandbox
+) -> None:
+    top_up = paid(stripe_at_hand, alices)
+    spend(alices, 470, "spent")
+    dispute_id = disputed(stripe_at_hand, top_up)
+    hear(dispute_id)
+    page = as_alice.get("/wallet/").text
+    assert "have the bank withdraw" in page
+    assert "withdraw the dispute." in page
+    assert re.search(r'In that, taken back by a bank</dt>\s*<dd class="num">-\$10.00<', page)
+    move(stripe_at_hand, dispute_id, "lose")
+    hear(dispute_id)
+    page = as_alice.get("/wallet/").text
+    assert ALERT in page
+    assert "is over, and the bank keeps it. Top up, and" in page
+    assert "withdraw" not in page
+    assert "Paid, and taken back" in as_alice.get(f"/wallet/top-ups/{top_up.pk}/").text
+    standing = leaving.standing(alices.owner, lock=False)
+    assert standing
+    assert standing.facts[0] == ("Owed for calls or to a bank", "$4.70")
 
 
 def test_an_inquiry_says_that_nothing_was_taken(

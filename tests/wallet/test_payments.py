@@ -244,3 +244,17 @@ def test_what_was_paid_is_written_as_its_currency_is_counted(
     amount: int | None, currency: str, words: str
 ) -> None:
     assert presented(amount, currency) == words
+
+
+def test_what_was_given_back_since_is_said_and_leads_to_the_refund(
+    alices: Wallet, as_alice: Client, stripe_at_hand: Sandbox
+) -> None:
+    top_up = paid(stripe_at_hand, alices)
+    page = page_of(as_alice, top_up)
+    assert "given back" not in page.lower()
+    refund = as_alice.post("/wallet/refunds/", {"amount": "3.50"})["Location"]
+    page = page_of(as_alice, top_up)
+    assert "Of that, $3.50 left your wallet again" in page
+    assert re.search(rf'Given back</dt>\s*<dd class="num"><a href="{refund}">\$3.50</a>', page)
+    as_alice.post("/wallet/refunds/", {"amount": "6.50"})
+    assert "<h1>Paid, and given back</h1>" in page_of(as_alice, top_up)

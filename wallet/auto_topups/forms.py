@@ -129,6 +129,11 @@ class Shown:
         return self.charged_cents * NANO_PER_CENT
 
     @property
+    def left_nanousd(self) -> int:
+        """What the month still allows; nothing where a lower sum was agreed meanwhile."""
+        return max(self.monthly_nanousd - self.charged_nanousd, 0)
+
+    @property
     def is_month_full(self) -> bool:
         return self.charged_cents + self.wish.add_cents > self.wish.monthly_cents
 
