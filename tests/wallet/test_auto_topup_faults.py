@@ -5,10 +5,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import stripe
 from django.core import mail
 from django.db import transaction
 from django.test import Client
 from django.utils import timezone
+from stripe import PaymentIntentService
 
 from tests.stripe_sandbox.process import Sandbox
 from tests.wallet.books import CENT, balance_cents
@@ -122,8 +124,20 @@ def test_an_older_page_is_not_made_the_default_either(alices: Wallet, stripe_at_
     assert SavedCard.objects.get().last_four == "4444"
 
 
-def test_a_charge_whose_customer_is_gone_ends(alices: Wallet, stripe_at_hand: Sandbox) -> None:
+@pytest.mark.parametrize("lists", [True, False])
+def test_a_charge_whose_customer_is_gone_ends(
+    alices: Wallet, stripe_at_hand: Sandbox, monkeypatch: pytest.MonkeyPatch, lists: bool
+) -> None:
+    """Whether Stripe then lists no payments, or refuses to list any."""
     switched_on(stripe_at_hand, alices)
+    if not lists:
+
+        def refuse(*_: Any) -> None:
+            raise stripe.InvalidRequestError(  # type: ignore[no-untyped-call]  # The library leaves it untyped.
+                "No such customer.", "customer", "resource_missing"
+            )
+
+        monkeypatch.setattr(PaymentIntentService, "list", refuse)
     StripeCustomer.objects.update(customer_id="cus_gone")
     auto_topups.charge_due()
     assert [top_up.state for top_up in automatic(alices)] == [State.FAILED]

@@ -178,11 +178,16 @@ def payment(payment_intent_id: str, *, impatient: bool = False) -> Payment:
 
 
 def payment_of_top_up(customer_id: str, top_up_id: str) -> Payment | None:
-    """The customer's payment that names this top-up, if Stripe ever made one."""
+    """The customer's payment that names this top-up, if Stripe ever made one; a customer it has not has none."""
     with asking() as client:
-        listed = client.v1.payment_intents.list(
-            {"customer": customer_id, "limit": 100, "expand": ["data.latest_charge"]}
-        )
+        try:
+            listed = client.v1.payment_intents.list(
+                {"customer": customer_id, "limit": 100, "expand": ["data.latest_charge"]}
+            )
+        except stripe.InvalidRequestError as error:
+            if error.code == GONE:
+                return None
+            raise
         for found in islice(listed.auto_paging_iter(), MOST_LOOKED_AT):
             if found.metadata and optional(found.metadata, "top_up_id") == top_up_id:
                 return _payment(found)
