@@ -287,3 +287,39 @@ def test_the_wallet_lists_where_the_refundable_would_go(
         (500, 500),
         (800, 100),
     ]
+
+
+def test_parts_that_end_differently_are_told_apart_and_once(
+    alices: Wallet, as_alice: Client, stripe_at_hand: Sandbox
+) -> None:
+    for cents, method in ((900, "refund_waits"), (300, "refund_waits"), (200, "card")):
+        paid(stripe_at_hand, alices, cents, method)
+    given, failing, waiting = asked(alices, 1400)
+    address = f"/wallet/refunds/{given.request_id}/"
+    move(stripe_at_hand, failing.refund_id, "fail", reason="expired_or_canceled_card")
+    refund_asking.settle(failing.pk)
+    said = "$9.00 on its way", "$3.00 came to nothing and is in your wallet again", "$2.00 given back"
+    for where in (address, "/wallet/"):
+        page = as_alice.get(where).content.decode()
+        assert "Partly on its way" in page
+        assert all(sentence in page for sentence in said)
+    assert "$3.00: The card has expired" in as_alice.get(address).content.decode()
+    assert mail.outbox == []
+    move(stripe_at_hand, waiting.refund_id, "cancel")
+    refund_asking.settle(waiting.pk)
+    assert "Partly given back" in as_alice.get(address).content.decode()
+    [told] = mail.outbox
+    assert told.subject == "Comet: Your refund was partly given back"
+    for sentence in (
+        *said[1:],
+        "$9.00 was canceled",
+        "$3.00: The card has expired",
+        "$9.00: Stripe canceled",
+    ):
+        assert sentence in told.body
+    move(stripe_at_hand, given.refund_id, "fail")
+    refund_asking.settle(given.pk)
+    assert mail.outbox[1].subject == "Comet: Your refund could not be paid out"
+    assert "$2.00 that was to be given back is in your wallet again" in mail.outbox[1].body
+    assert "$3.00" not in mail.outbox[1].body
+    assert "$9.00" not in mail.outbox[1].body

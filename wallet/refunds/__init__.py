@@ -160,6 +160,7 @@ def give_up(refund_id: UUID, problem: str) -> None:
 
 def end(row: Refund, state: Refund.State, problem: str) -> None:
     """Put it back into the wallet. The wallet's row must be locked, and the row read after that."""
+    was_told = row.is_settled
     row.state, row.problem, row.settled_at = state, problem, timezone.now()
     if _is_undone(row):
         row.state = State.PARKED
@@ -168,7 +169,7 @@ def end(row: Refund, state: Refund.State, problem: str) -> None:
     else:
         _move(row.wallet, [row], is_back=True)
     row.save(update_fields=WRITTEN)
-    _tell(row)
+    _tell(row, alone=was_told)
 
 
 def waits_for_staff(wallet: Wallet) -> bool:
@@ -315,9 +316,12 @@ def _sentence(told: StripeRefund, state: Refund.State) -> str:
     return "Stripe canceled it." if state == State.CANCELED else of_failure(told.failure_reason)
 
 
-def _tell(row: Refund) -> None:
-    """A mail, once nothing of the request is under way any more. The wallet's lock lets one see the other's end."""
+def _tell(row: Refund, *, alone: bool = False) -> None:
+    """A mail, once nothing of the request is under way any more: of all of it, or of a row that changed after that.
+
+    The wallet's lock lets one see the other's end.
+    """
     unfinished = Refund.objects.filter(request_id=row.request_id, state__in=Refund.UNFINISHED)
     if not unfinished.exclude(pk=row.pk).exists():
-        told = functools.partial(refund_mail.send, row.request_id, State(row.state))
+        told = functools.partial(refund_mail.send, row.request_id, row.pk if alone else None)
         transaction.on_commit(told, robust=True)

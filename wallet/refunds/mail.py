@@ -18,10 +18,15 @@ SUBJECTS = {
 }
 
 
-def send(request_id: UUID, state: Refund.State) -> None:
-    """What became of a request, whose last row came into this state. Nothing where the account is closed."""
+def send(request_id: UUID, only: UUID | None = None) -> None:
+    """What became of a request, or of `only` one row of it, which changed after the request was told of.
+
+    Nothing while a part is under way or looked at alone, or where the account is closed.
+    """
     asked = refund_requests.find(request_id)
-    if asked is None or state not in SUBJECTS:
+    if asked is not None and only is not None:
+        asked = refund_requests.Request(request_id, [row for row in asked.rows if row.pk == only])
+    if asked is None or not asked.is_settled or not (subject := _subject(asked)):
         return
     owner = asked.rows[0].wallet.owner
     if owner.closed_at is not None:
@@ -34,8 +39,16 @@ def send(request_id: UUID, state: Refund.State) -> None:
         "page": settings.SITE_URL + refund_requests.path(request_id),
     }
     send_mail(
-        f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}{SUBJECTS[state]}",
+        f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}{subject}",
         render_to_string("wallet/email/refund_message.txt", context),
         None,
         [owner.email],
     )
+
+
+def _subject(asked: refund_requests.Request) -> str:
+    """Of what was told apart; nothing where there is only what staff look at."""
+    states = {State(row.state) for row in asked.rows} & set(SUBJECTS)
+    if len(states) < 2:
+        return next((SUBJECTS[state] for state in states), "")
+    return "Your refund was partly given back" if State.SUCCEEDED in states else "Nothing came of your refund"

@@ -21,6 +21,27 @@ MOST_ROWS = 200
 FIRST_TOLD = [State.PARKED, State.WAITING, State.CREATED, State.PENDING]
 
 
+# What is said of the parts in these states, in the order in which it is said.
+WORDS = [
+    ([State.WAITING], "waiting for our approval"),
+    ([State.CREATED, State.PENDING], "on its way"),
+    ([State.PARKED], "being looked at"),
+    ([State.FAILED], "came to nothing and is in your wallet again"),
+    ([State.CANCELED], "was canceled and is in your wallet again"),
+    ([State.DECLINED], "was declined and is in your wallet again"),
+    ([State.SUCCEEDED], "given back"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What of a request stands alike: credit, the tax that goes back beside it, and how it stands in words."""
+
+    amount_nanousd: int
+    tax_nanousd: int
+    words: str
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """The rows of one request, those of the newest payment first."""
@@ -37,6 +58,37 @@ class Request:
             return told.value
         is_partly = State.SUCCEEDED in states and len(states) > 1
         return "partly" if is_partly else min(states)
+
+    @property
+    def shares(self) -> list[Share]:
+        """The sums by state; one where all parts stand alike."""
+        found = []
+        for states, words in WORDS:
+            rows = [row for row in self.rows if row.state in states]
+            if rows:
+                back = [row for row in rows if row.state not in Refund.RETURNED]
+                amount = sum(row.amount_nanousd for row in rows)
+                found.append(Share(amount, sum(row.tax_nanousd for row in back), words))
+        return found
+
+    @property
+    def is_mixed(self) -> bool:
+        return len(self.shares) > 1
+
+    @property
+    def headline(self) -> str:
+        """Of a request whose parts stand differently."""
+        states = {row.state for row in self.rows}
+        if State.PARKED in states:
+            return "Partly being looked at"
+        if not self.is_settled:
+            return "Partly on its way"
+        return "Partly given back" if State.SUCCEEDED in states else "Not given back"
+
+    @property
+    def unpaid(self) -> list[Refund]:
+        """The parts that are in the wallet again, each with a sentence on why."""
+        return [row for row in self.rows if row.problem and row.state in Refund.RETURNED]
 
     @property
     def is_settled(self) -> bool:
@@ -87,11 +139,6 @@ class Request:
     @property
     def whole_nanousd(self) -> int:
         return self.amount_nanousd + self.tax_nanousd
-
-    @property
-    def problems(self) -> list[str]:
-        """Sentences on why something was not given back."""
-        return sorted({row.problem for row in self.rows if row.problem and row.state in Refund.RETURNED})
 
 
 def find(request_id: UUID, wallet: Wallet | None = None) -> Request | None:
