@@ -336,7 +336,7 @@ def test_what_the_month_still_allows_is_said(
     page = as_alice.get("/wallet/").text
     assert ">Automatic top-up</a>" in page
     assert "$6.00 of $8.00" in page
-    assert "On; $2.00 left this month, less than one charge of $3.00" in page
+    assert ">$2.00 left this month, less than one charge of $3.00" in page
     auto_topups.switch_on(alices, replace(wish, monthly_cents=600))
     assert "On, the month is used up" in as_alice.get("/wallet/").text
 
