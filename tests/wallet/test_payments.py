@@ -258,3 +258,21 @@ def test_what_was_given_back_since_is_said_and_leads_to_the_refund(
     assert re.search(rf'Given back</dt>\s*<dd class="num"><a href="{refund}">\$3.50</a>', page)
     as_alice.post("/wallet/refunds/", {"amount": "6.50"})
     assert "<h1>Paid, and given back</h1>" in page_of(as_alice, top_up)
+
+
+def test_a_receipt_that_can_not_be_kept_holds_up_no_other(
+    alices: Wallet, stripe_at_hand: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = (paid(stripe_at_hand, alices, cents) for cents in (500, 600))
+    TopUp.objects.update(charge_id=None, receipt_url="", checked_at=None)
+    real = proofs.look_again
+
+    def broken(top_up_id: Any) -> TopUp:
+        if top_up_id == bad.pk:
+            raise RuntimeError("broken")
+        return real(top_up_id)
+
+    monkeypatch.setattr(proofs, "look_again", broken)
+    assert proofs.fill_missing() == 2
+    good.refresh_from_db()
+    assert good.receipt_url

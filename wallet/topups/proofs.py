@@ -90,6 +90,9 @@ def fill_missing(limit: int = 100) -> int:
             break
         except StripeRefused as error:
             logger.warning("Stripe refused to tell about the receipt of top-up %s: %s", top_up_id, error)
+        except Exception:
+            # One row that fails must not hold up the others.
+            logger.exception("The receipt of top-up %s could not be kept.", top_up_id)
         asked += 1
     return asked
 
