@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +114,26 @@ def test_a_page_that_is_left_open_shows_how_it_ends(
 def as_django(settings: Any) -> Any:
     """The settings, which the server of this process reads too."""
     return settings
+
+
+def test_all_amounts_of_a_refund_are_in_sight(
+    alices: Wallet, page: Page, stripe_at_hand: Sandbox, as_django: Any
+) -> None:
+    def fill() -> str:
+        for cents in (123456, 90000):
+            paid(stripe_at_hand, alices, cents)
+        request_id = refunds.start(alices, 200000)
+        # As a payment with tax would have it, the widest the table gets.
+        Refund.objects.update(state="waiting", tax_cents=12345)
+        return str(request_id)
+
+    request_id = beside(fill)
+    page.goto(f"/wallet/refunds/{request_id}/")
+    shoot(page, "taxed")
+    for state in ("waiting", "failed"):
+        beside(partial(Refund.objects.update, state=state))
+        page.goto(f"/wallet/refunds/{request_id}/")
+        for width in (390, 768, 1440):
+            page.set_viewport_size({"width": width, "height": 900})
+            too_wide = page.locator(".table-wrap").evaluate("box => box.scrollWidth - box.clientWidth")
+            assert too_wide <= 0, (state, width)
