@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from pricing.money import NANO_PER_CENT
 from wallet import ledger, refunds, stripe_api, topups
-from wallet.models import Code, Dispute, TopUp, Transfer, Wallet
+from wallet.models import Code, Dispute, Refund, TopUp, Transfer, Wallet
 from wallet.stripe_api import DisputeMovement, StripeDispute, StripeFailed, StripeRefused, StripeUnavailable
 from wallet.topups import stories
 from wallet.topups.verdicts import Parked
@@ -205,6 +205,7 @@ def _book(row: Dispute, top_up: TopUp, movements: Iterable[DisputeMovement]) -> 
     taken = others.aggregate(
         cents=Sum(F("withdrawn_cents") - F("reinstated_cents"), default=0), tax=Sum("tax_cents", default=0)
     )
+    refunded_tax_cents = _refunded_tax(top_up)
     for movement in sorted(movements, key=lambda each: (each.amount, each.id)):
         if movement.amount == 0 or _is_booked(movement):
             continue
@@ -212,9 +213,22 @@ def _book(row: Dispute, top_up: TopUp, movements: Iterable[DisputeMovement]) -> 
         row.withdrawn_cents += withdrawn
         row.reinstated_cents += reinstated
         taken_cents = taken["cents"] + row.withdrawn_cents - row.reinstated_cents
-        change = tax_in(top_up, taken_cents) - taken["tax"] - row.tax_cents
+        due = min(tax_in(top_up, taken_cents), (top_up.tax_cents or 0) - refunded_tax_cents)
+        change = due - taken["tax"] - row.tax_cents
+        # What was refunded meanwhile may have lowered what is due: a withdrawal still brings back no tax.
+        change = max(change, 0) if movement.amount < 0 else min(change, 0)
         row.tax_cents += change
         _post(row, top_up, movement, abs(change))
+
+
+def _refunded_tax(top_up: TopUp) -> int:
+    """Cents of tax that refunds gave back for good: the state is owed it no more, so no dispute can take it again.
+
+    What is only on its way doesn't count, since Stripe lets such refunds fail when a dispute opens.
+    """
+    found = Refund.objects.filter(top_up=top_up, state=Refund.State.SUCCEEDED)
+    given_back: int = found.aggregate(tax=Sum("tax_cents", default=0))["tax"]
+    return given_back
 
 
 def tax_in(top_up: TopUp, taken_cents: int) -> int:

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.wallet.books import CENT, balance_cents
-from wallet import disputes, invariants, ledger
+from tests.wallet.refunding import house_cents
+from wallet import disputes, invariants, ledger, refunds
 from wallet.models import Code, Dispute, TopUp, Wallet
-from wallet.stripe_api import DisputeMovement, StripeDispute
+from wallet.stripe_api import DisputeMovement, StripeDispute, StripeRefund
 from wallet.transactions import again_if_lost
 
 OPENED = datetime.datetime(2026, 5, 1, tzinfo=datetime.UTC)
@@ -91,6 +92,43 @@ def test_three_parts_in_any_order_come_to_the_same(alices: Wallet) -> None:
             told = telling(top_up, str(name), *(int(amount) for amount in amounts))
             again_if_lost(lambda told=told: disputes.apply(told))  # type: ignore[misc]
         assert taken(top_up) == (705 - 114, 114)
+    assert invariants.check() == []
+
+
+def refund(top_up: TopUp, amount: int, status: str = "succeeded") -> None:
+    """In Stripe's dashboard."""
+    payment = str(top_up.payment_intent_id)
+    refunds.record(StripeRefund(f"re_{amount}_{payment}", status, amount, "usd", None, payment))
+
+
+def tax_owed_cents() -> int:
+    return house_cents("tax_payable")
+
+
+def test_a_payment_that_is_refunded_and_disputed_gives_its_tax_back_once(alices: Wallet) -> None:
+    top_up = taxed(alices, 1)
+    refund(top_up, 1193)
+    again_if_lost(lambda: disputes.apply(telling(top_up, "a", -1193)))
+    assert (tax_owed_cents(), balance_cents(alices)) == (0, -1193)
+    again_if_lost(lambda: disputes.apply(telling(top_up, "a", -1193, 1193)))
+    assert (tax_owed_cents(), balance_cents(alices)) == (0, 0)
+    assert invariants.check() == []
+
+
+def test_a_dispute_after_a_part_was_refunded_takes_what_tax_is_left(alices: Wallet) -> None:
+    top_up = taxed(alices, 1)
+    refund(top_up, 596)
+    again_if_lost(lambda: disputes.apply(telling(top_up, "a", -1193)))
+    assert (tax_owed_cents(), balance_cents(alices)) == (0, 1000 + 193 - 596 - 1193)
+    assert invariants.check() == []
+
+
+def test_a_refund_that_a_dispute_stops_leaves_all_the_tax_to_the_dispute(alices: Wallet) -> None:
+    top_up = taxed(alices, 1)
+    refund(top_up, 1193, "pending")
+    again_if_lost(lambda: disputes.apply(telling(top_up, "a", -1193)))
+    refund(top_up, 1193, "failed")
+    assert (tax_owed_cents(), balance_cents(alices)) == (0, 0)
     assert invariants.check() == []
 
 

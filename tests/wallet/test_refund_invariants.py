@@ -27,7 +27,7 @@ def test_more_than_the_payment(row: Refund) -> None:
     assert found("refunds_within_payments") == []
     write("UPDATE wallet_topup SET received_cents = 200, tax_cents = 100")
     assert found("refunds_within_payments") == [
-        f"top-up {row.top_up_id}: received 300 cents with tax, refunds 357"
+        f"top-up {row.top_up_id}: received 300 cents with tax, refunds 357; tax 100, gone back 57"
     ]
 
 

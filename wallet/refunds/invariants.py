@@ -5,17 +5,20 @@ from wallet.invariants import OF_WALLETS, Invariant, by_sql, register
 register(
     Invariant(
         "refunds_within_payments",
-        "Stripe gave back more of a payment than it received: a refund was booked twice, or Stripe's account was left to"
-        " somebody else. Compare the payment's refunds in Stripe's dashboard with ours.",
+        "Stripe gave back more of a payment than it received, or more tax went back, with disputes, than was paid: a refund"
+        " was booked twice, a payment was both refunded and disputed, or Stripe's account was left to somebody else. Compare"
+        " the payment's refunds and disputes in Stripe's dashboard with ours.",
         by_sql(f"""
-        SELECT format('top-up %%s: received %%s cents with tax, refunds %%s', t.id,
-            coalesce(t.received_cents, 0) + coalesce(t.tax_cents, 0), r.gone)
+        SELECT format('top-up %%s: received %%s cents with tax, refunds %%s; tax %%s, gone back %%s', t.id,
+            coalesce(t.received_cents, 0) + coalesce(t.tax_cents, 0), r.gone, coalesce(t.tax_cents, 0),
+            r.tax + d.tax)
         FROM (SELECT top_up_id, sum(amount_cents + tax_cents) AS gone, sum(tax_cents) AS tax FROM wallet_refund
                 WHERE refund_id IS NOT NULL AND state NOT IN ('failed', 'canceled', 'declined') AND {OF_WALLETS}
                 GROUP BY top_up_id) r
             JOIN wallet_topup t ON t.id = r.top_up_id
+            CROSS JOIN LATERAL (SELECT coalesce(sum(tax_cents), 0) AS tax FROM wallet_dispute WHERE top_up_id = t.id) d
         WHERE t.state <> 'paid' OR r.gone > coalesce(t.received_cents, 0) + coalesce(t.tax_cents, 0)
-            OR r.tax > coalesce(t.tax_cents, 0)"""),  # noqa: S608
+            OR r.tax + d.tax > coalesce(t.tax_cents, 0)"""),  # noqa: S608
     ),
     Invariant(
         "refund_transfers",
