@@ -147,7 +147,8 @@ def _learn_of_payment(told: StripeDispute) -> None:
         return
     try:
         again_if_lost(topups.heard_of_payment(told.payment_intent_id))
-    except (Parked, StripeRefused) as reason:
+    except (Parked, StripeRefused, StripeUnavailable) as reason:
+        # The dispute has a deadline, so it is kept and shown without its payment, which is looked for again (`look_again`).
         logger.warning("The payment of dispute %s is not known: %s", told.id, reason)
 
 

@@ -165,16 +165,20 @@ def test_a_dispute_told_before_its_payment_looks_for_that_first(
     assert (balance_cents(alices), house_cents("disputes")) == (0, 1000)
 
 
+@pytest.mark.parametrize("why", [Parked("It was not made through a session."), StripeUnavailable("away")])
 def test_one_whose_payment_is_not_known_waits_for_it(
-    alices: Wallet, stripe_at_hand: Sandbox, monkeypatch: pytest.MonkeyPatch
+    alices: Wallet, stripe_at_hand: Sandbox, monkeypatch: pytest.MonkeyPatch, why: Exception
 ) -> None:
+    def not_yet(_: str) -> Any:
+        raise why
+
     top_up = started(alices, 1000)
     pay(stripe_at_hand, top_up)
     intent = str(stripe_api.session(str(top_up.session_id)).payment_intent_id)
     found = stripe_at_hand.request("GET", f"/v1/charges?payment_intent={intent}").json["data"][0]["id"]
     dispute_id = stripe_at_hand.command(f"charges/{found}/dispute")["dispute"]["id"]
     with monkeypatch.context() as early:
-        early.setattr(topups, "heard_of_payment", _not_yet)
+        early.setattr(topups, "heard_of_payment", not_yet)
         row = hear(dispute_id)
         assert (row.top_up, row.withdrawn_cents, row.taken_cents) == (None, 1000, 0)
         assert "no wallet was debited" in row.problem
@@ -186,10 +190,6 @@ def test_one_whose_payment_is_not_known_waits_for_it(
     assert (row.top_up, row.problem, row.taken_cents) == (top_up, "", 1000)
     assert (balance_cents(alices), house_cents("disputes")) == (0, 1000)
     assert disputes.look_again() == 0
-
-
-def _not_yet(payment_intent_id: str) -> Any:
-    raise Parked(f"Payment {payment_intent_id} was not made through a session.")
 
 
 def test_an_inquiry_moves_nothing_until_it_becomes_a_dispute(alices: Wallet, stripe_at_hand: Sandbox) -> None:

@@ -6,6 +6,7 @@ import pytest
 from django.core import mail
 from django.test import Client
 
+from accounts import closing
 from accounts.models import User
 from tests.books import assert_books
 from tests.metering.gateway import give
@@ -173,6 +174,19 @@ def test_a_refund_that_fails_later_returns_once(
         "Comet: Your refund could not be paid out",
     ]
     assert "$4.00" in mail.outbox[1].body
+
+
+def test_one_that_fails_after_its_owner_left_is_told_to_staff(
+    alices: Wallet, stripe_at_hand: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    paid(stripe_at_hand, alices)
+    [row] = asked(alices, 1000)
+    closing.close_own(alices.owner)
+    move(stripe_at_hand, row.refund_id, "fail", reason="lost_or_stolen_card")
+    failed = refund_asking.settle(row.pk)
+    assert (failed.state, balance_cents(alices)) == (State.FAILED, 1000)
+    assert "staff pay it back in another way" in failed.problem
+    assert "came back into the wallet of a closed account" in caplog.text
     # What came back is refundable again.
     assert refunds.overview(alices).cents == 1000
 

@@ -168,6 +168,9 @@ def end(row: Refund, state: Refund.State, problem: str) -> None:
         logger.error("Refund %s is parked: %s", row.pk, row.problem)
     else:
         _move(row.wallet, [row], is_back=True)
+        if row.wallet.owner.closed_at is not None:
+            row.problem = f"{problem} Its owner has closed the account, so staff pay it back in another way."
+            logger.error("Refund %s came back into the wallet of a closed account: %s", row.pk, problem)
     row.save(update_fields=WRITTEN)
     _tell(row, alone=was_told)
 
