@@ -5,7 +5,19 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-from . import API_VERSION, api, control, dashboard, endpoints, faults, ids, pages, schedule, trouble_page
+from . import (
+    API_VERSION,
+    api,
+    control,
+    dashboard,
+    endpoints,
+    faults,
+    ids,
+    pages,
+    schedule,
+    trouble_page,
+    upgrade,
+)
 from .clock import Clock
 from .context import Context, Settings
 from .errors import ApiError
@@ -25,6 +37,8 @@ class App:
         self.clock = Clock(self.store)
         self.wake = threading.Event()
         self._keys = Keys()
+        with self.store.transaction():
+            upgrade.run(self.context())
         if settings.webhook_url:
             with self.store.transaction():
                 endpoints.configure(self.context(), settings.webhook_url, settings.webhook_secret)

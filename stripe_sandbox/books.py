@@ -16,7 +16,8 @@ type Objects = dict[str, list[Record]]
 # (id of the object, reporting category or "fee"): cents, negative where money leaves.
 type Entries = Counter[tuple[str | None, str]]
 
-AMOUNTS = ("captured", "returned", "refunded", "withdrawn", "reinstated", "fee", "tax")
+AMOUNTS = ("captured", "returned", "refunded", "promised", "withdrawn", "reinstated", "fee", "tax")
+UNDER_WAY = ("pending", "requires_action")
 
 
 def books(ctx: Context) -> Json:
@@ -48,6 +49,8 @@ def _payments(ctx: Context, objects: Objects) -> list[Json]:
         # Once it has left and has not come back.
         if refund.body["balance_transaction"] and not refund.body.get("failure_balance_transaction"):
             moved[refund.body["charge"]]["refunded"] += refund.body["amount"]
+        elif refund.body["status"] in UNDER_WAY:
+            moved[refund.body["charge"]]["promised"] += refund.body["amount"]
     for dispute in objects[disputes.KIND]:
         withdrawn, reinstated = _funds(ctx, dispute)
         fee = disputes.FEE_CENTS if withdrawn else 0
@@ -68,9 +71,10 @@ def _row(charge: Json, session: Json | None, moved: Counter[str]) -> Json:
         "customer": charge["customer"],
         "captured": captured,
         "returned": captured if charge["failure_balance_transaction"] else 0,
-        **{name: moved[name] for name in ("refunded", "withdrawn", "reinstated")},
+        **{name: moved[name] for name in ("refunded", "promised", "withdrawn", "reinstated")},
         "fee": balance.fee_cents(captured) + moved["fee"],
         "tax": ((session or {}).get("total_details") or {}).get("amount_tax", 0),
+        "presentment": charge.get("presentment_details"),
     }
     left = row["captured"] - row["returned"] - row["refunded"]
     return row | {"clearing": left - row["withdrawn"] + row["reinstated"]}

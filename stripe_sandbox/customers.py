@@ -1,4 +1,4 @@
-"""Customers: create, read, change, list."""
+"""Customers: create, read, change, list, delete."""
 
 from . import events, payment_methods
 from .context import Context
@@ -6,7 +6,8 @@ from .errors import invalid
 from .ids import new_id, random_text
 from .metadata import merged
 from .params import Field, Metadata, Nested, Params, Text, Unsupported
-from .routes import EXPAND, Route, listing, retrieve, shown
+from .rendering import render
+from .routes import EXPAND, Route, listing, shown
 from .store import Json, Record
 
 PATH = "/v1/customers"
@@ -111,9 +112,25 @@ def _set_default(ctx: Context, record: Record, params: Params) -> None:
     payment_methods.set_default(ctx, record, wanted)
 
 
+def _retrieve(ctx: Context, params: Params, key: str) -> Json:
+    record = ctx.store.get_even_deleted("customer", key)
+    return record.body if "deleted" in record.body else render(ctx, record, params.get("expand"))
+
+
+def _delete(ctx: Context, params: Params, key: str) -> Json:
+    """For ever. Its payments stay as they are, and name it; its cards can be charged no more."""
+    record = ctx.get("customer", key)
+    for method in payment_methods.saved(ctx, key):
+        payment_methods.give_up(ctx, method)
+    events.emit(ctx, "customer.deleted", record)
+    ctx.store.tombstone(record)
+    return record.body
+
+
 ROUTES = [
     Route("POST", PATH, _create, FIELDS),
-    retrieve(PATH, "customer"),
+    Route("GET", PATH + "/{id}", _retrieve, EXPAND),
+    Route("DELETE", PATH + "/{id}", _delete, {}),
     Route("POST", PATH + "/{id}", _update, FIELDS),
     listing(PATH, "customer", {"email": Text(longest=512)}),
 ]

@@ -84,9 +84,10 @@ def finish(ctx: Context, intent: Record, method: Method) -> None:
         _fail(ctx, intent, method)
         return
     charges.succeed(ctx, charge, method)
-    if intent.body["setup_future_usage"] and intent.body["customer"]:
+    customer = ctx.store.find("customer", intent.body["customer"] or "")
+    if intent.body["setup_future_usage"] and customer:
         used = ctx.get(payment_methods.KIND, intent.body["payment_method"])
-        payment_methods.attach(ctx, used, intent.body["customer"])
+        payment_methods.attach(ctx, used, customer.id)
     intent.body |= {"amount_received": intent.body["amount"], "status": "succeeded"}
     ctx.store.save(intent)
     events.emit(ctx, "payment_intent.succeeded", intent)

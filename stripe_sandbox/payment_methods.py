@@ -75,6 +75,7 @@ def attach(ctx: Context, method: Record, customer: str) -> None:
         )
     if "detached" in method.private:
         raise was_detached()
+    ctx.get("customer", customer, param="customer")
     method.body["customer"] = customer
     ctx.store.save(method)
     events.emit(ctx, "payment_method.attached", method)
@@ -94,13 +95,18 @@ def detach(ctx: Context, method: Record) -> None:
     if customer is None:
         message = "The payment method you provided is not attached to a customer so detachment is impossible."
         raise refused(message, param="payment_method", code="payment_method_unexpected_state")
-    method.body["customer"] = None
-    method.private["detached"] = True
-    ctx.store.save(method)
+    give_up(ctx, method)
     events.emit(ctx, "payment_method.detached", method, previous={"customer": customer})
     owner = ctx.get("customer", customer)
     if owner.body["invoice_settings"]["default_payment_method"] == method.id:
         set_default(ctx, owner, None)
+
+
+def give_up(ctx: Context, method: Record) -> None:
+    """It is nobody's, and will be nobody's again."""
+    method.body["customer"] = None
+    method.private["detached"] = True
+    ctx.store.save(method)
 
 
 def set_default(ctx: Context, customer: Record, key: str | None) -> None:

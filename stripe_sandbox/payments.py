@@ -90,8 +90,8 @@ def _locate(ctx: Context, session: Record, address: Json) -> None:
     session.body["customer_details"] = (session.body["customer_details"] or NO_DETAILS) | {"address": address}
     if session.private["choices"]["update"].get("address") != "auto":
         return
-    customer = ctx.get("customer", session.body["customer"])
-    if customer.body["address"] != address:
+    customer = ctx.store.find("customer", session.body["customer"])
+    if customer and customer.body["address"] != address:
         previous = {"address": customer.body["address"]}
         customer.body["address"] = address
         ctx.store.save(customer)
@@ -99,7 +99,8 @@ def _locate(ctx: Context, session: Record, address: Json) -> None:
 
 
 def _invoice(ctx: Context, session: Record) -> None:
-    if (session.body["invoice_creation"] or {}).get("enabled"):
+    wanted = (session.body["invoice_creation"] or {}).get("enabled")
+    if wanted and ctx.store.find("customer", session.body["customer"]):
         session.body["invoice"] = invoices.of_session(ctx, session).id
 
 

@@ -1,6 +1,6 @@
 """The customer portal: its configurations, and sessions that let one customer in for an hour."""
 
-from . import payment_methods
+from . import locales, payment_methods
 from .context import Context
 from .errors import invalid
 from .ids import new_id, random_text
@@ -197,10 +197,10 @@ def _flow(given: Params) -> Json:
 
 
 def by_token(ctx: Context, token: str) -> Record | None:
-    """The session whose page this is, while it lasts."""
+    """The session whose page this is, while it lasts and the customer does."""
     where = "kind = ? AND json_extract(private, '$.token') = ? AND created > ?"
     found = ctx.store.select(where, [KIND, token, ctx.now - LASTS_S])
-    return found[0] if found else None
+    return found[0] if found and ctx.store.find("customer", found[0].body["customer"]) else None
 
 
 def card_of(ctx: Context, session: Record, key: str) -> Record:
@@ -211,7 +211,6 @@ def card_of(ctx: Context, session: Record, key: str) -> Record:
     return method
 
 
-LOCALE = Text(longest=10)
 ROUTES = [
     Route(
         "POST",
@@ -223,7 +222,7 @@ ROUTES = [
             "customer": Text(required=True),
             "customer_account": Unsupported(),
             "flow_data": FLOW,
-            "locale": LOCALE,
+            "locale": Text(choices=locales.PORTAL),
             "on_behalf_of": Unsupported(),
             "return_url": Address(),
         },

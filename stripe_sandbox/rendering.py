@@ -92,10 +92,10 @@ def _expand(ctx: Context, record: Record, shown: Json, steps: list[str]) -> None
     key: Any = holder.get(name)
     if key is None:
         return
-    child = ctx.get(target or kind_of(key), key)
+    child = ctx.store.get_even_deleted(target or kind_of(key), str(key))
     if not isinstance(shown[name], dict):
         shown[name] = _plain(ctx, child)
-    if len(steps) > 1:
+    if len(steps) > 1 and "deleted" not in child.body:
         _expand(ctx, child, shown[name], steps[1:])
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from . import events, line_items, schedule, terms
+from . import events, line_items, locales, schedule, terms
 from .context import Context
 from .errors import ApiError, invalid, refused, unsupported
 from .ids import new_id
@@ -64,7 +64,7 @@ CREATE: dict[str, Field] = {
     "expires_at": Integer(),
     "invoice_creation": Nested({"enabled": Boolean(required=True), "invoice_data": INVOICE}),
     "line_items": line_items.FIELD,
-    "locale": Text(longest=10),
+    "locale": Text(choices=locales.CHECKOUT),
     "metadata": Metadata(),
     "mode": Text(required=True, choices=("payment", "setup", "subscription")),
     "payment_intent_data": Nested(

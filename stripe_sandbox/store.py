@@ -151,6 +151,12 @@ class Store:
     def delete(self, record: Record) -> None:
         self._db.execute("DELETE FROM objects WHERE id = ?", (record.id,))
 
+    def tombstone(self, record: Record) -> None:
+        """Nobody finds it as its kind any more; `get_even_deleted` still knows that it was there."""
+        record.body = {"id": record.id, "object": record.body["object"], "deleted": True}
+        self.save(record)
+        self._db.execute("UPDATE objects SET kind = 'deleted_' || kind WHERE id = ?", (record.id,))
+
     def find(self, kind: str, key: str) -> Record | None:
         rows = self.select("kind = ? AND id = ?", [kind, key])
         return rows[0] if rows else None
@@ -163,6 +169,10 @@ class Store:
             raise no_such(called, key, param=param or name, status=400 if param else 404)
         return record
 
+    def get_even_deleted(self, kind: str, key: str) -> Record:
+        """As `get`; of what was deleted its id, and `deleted`."""
+        return self.find(f"deleted_{kind}", key) or self.get(kind, key)
+
     def select(
         self, where: str, values: Sequence[Any], *, order: str = "seq", limit: int = -1
     ) -> list[Record]:
@@ -171,6 +181,13 @@ class Store:
         sql = f"SELECT seq, body, private FROM objects WHERE {where} ORDER BY {order} LIMIT ?"  # noqa: S608
         rows = self._db.execute(sql, [*values, limit])
         return [Record(seq, json.loads(body), json.loads(private)) for seq, body, private in rows]
+
+    def version(self) -> int:
+        """Which version's shape the objects have; 0 before it was written down."""
+        return int(self.query("PRAGMA user_version")[0][0])
+
+    def set_version(self, number: int) -> None:
+        self.run(f"PRAGMA user_version = {number:d}")
 
     def setting(self, name: str, default: str) -> str:
         rows = self.query("SELECT value FROM settings WHERE name = ?", (name,))

@@ -20,6 +20,8 @@ COUNTRIES = {
     "CH": "Switzerland",
     "JP": "Japan",
 }
+# What the shopper has not said yet, and what the shop wants done with what they say.
+UNDECIDED: Json = {"country": None, "coupon": None, "currency": None, "typed": False, "update": {}}
 
 
 def begin(ctx: Context, params: Params, items: list[Json]) -> tuple[Json, Json]:
@@ -34,11 +36,9 @@ def begin(ctx: Context, params: Params, items: list[Json]) -> tuple[Json, Json]:
     if "customer_update" in params and "customer" not in params:
         raise invalid("`customer_update` can only be used together with `customer`.", param="customer_update")
     coupon = coupons.of_request(given[0], "discounts[0]").code if given else None
-    choices: Json = {
+    choices = UNDECIDED | {
         "country": _country(ctx, params) if taxed else None,
         "coupon": coupon,
-        "currency": None,
-        "typed": False,
         "update": params.get("customer_update", {}),
     }
     fields: Json = {

@@ -58,6 +58,9 @@ def test_what_fails_or_waits_is_no_refund(own: Sandbox) -> None:
             assert books(own)["totals"]["clearing"] == 1_000
             own.command(f"charges/{key}/refund", amount=100)
         assert books(own)["agrees"]
+    assert books(own)["payments"][0]["promised"] == 200
+    own.command(f"refunds/{refund}/cancel")
+    assert books(own)["payments"][0]["promised"] == 100
 
 
 def test_payouts_and_loose_entries_are_accounted_for(own: Sandbox) -> None:

@@ -12,6 +12,7 @@ import jsonschema_rs
 import pytest
 import stripe
 
+from stripe_sandbox import locales
 from stripe_sandbox.api import MODULES
 from tests.stripe_sandbox.contract import ABSENT, REMOVED, Contract, tree, unwatched
 from tests.stripe_sandbox.contract import contract as known_contract
@@ -179,6 +180,14 @@ def test_what_the_tests_send_is_what_stripe_takes(contract: Contract) -> None:
     misspelt["line_items"][0]["price_data"]["unit_amout"] = 100
     with pytest.raises(jsonschema_rs.ValidationError, match="unit_amout"):
         contract.check(schema, misspelt)
+
+
+def test_the_languages_are_stripes(contract: Contract) -> None:
+    for path, known in (
+        ("/v1/checkout/sessions", locales.CHECKOUT),
+        ("/v1/billing_portal/sessions", locales.PORTAL),
+    ):
+        assert set(contract.request_schema(path)["properties"]["locale"]["enum"]) == set(known)
 
 
 SESSION = "/v1/checkout/sessions"

@@ -48,6 +48,8 @@ REFUSED: list[tuple[str, dict[str, Any], str, str | None]] = [
     ("long value", payment(metadata={"k": "v" * 501}), "metadata[k]", None),
     ("tax", payment(automatic_tax={"enabled": True, "liability": {"type": "self"}}),
      "automatic_tax[liability]", "sandbox_unsupported"),
+    ("unknown language", payment(locale="tlh"), "locale", None),
+    ("language of the portal only", payment(locale="en-AU"), "locale", None),
     ("too many levels", payment(expand=["a.b.c.d.e"]), "expand", None),
 ]  # fmt: skip
 
