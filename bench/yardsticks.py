@@ -83,7 +83,10 @@ class Pgbench:
             "digest": "sha256(('bench-' || :number::text)::bytea)",
             "call_id": "uuidv7()",
             "model": ":model",
+            "model_id": ":model_id",
+            "client_ip": "NULL",
             "amount": ":amount",
+            "tokens": ":tokens",
             "seconds": ":seconds",
             "is_sold": ":is_sold",
         }
@@ -95,6 +98,8 @@ class Pgbench:
             f"\\set amount {HELD_NANOUSD}",
             "\\set seconds 900",
             "\\set is_sold true",
+            "\\set model_id 1",
+            "\\set tokens 1500",
         )
         return "\n".join([*settings, statement.strip() + ";"])
 

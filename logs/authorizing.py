@@ -1,7 +1,8 @@
 """May this key call this model now? One statement looks the key up, checks the wallet and places the hold.
 
 Keys and balances are read fresh every time; prices come from the process's catalogue. Order of the checks: key, wallet,
-model and price, limits.
+model and price, what the key allows, its limits, the balance. A key with limits that count something has them counted in
+the same statement (logs/limiting.py), under the lock of its wallet's funds; the others don't pay for that.
 """
 
 from dataclasses import dataclass
@@ -12,20 +13,21 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from logs import call_ids, estimating
+from logs import call_ids, estimating, limiting
 from pricing import catalogue
 from tokens import keys
 from wallet import holds
-from wallet.transactions import again_if_lost, rows
+from wallet.transactions import Rows, again_if_lost, rows
 
 
 class Refused(Exception):
     """The call may not be made. `code` and `status` are the metering API's."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, retry_after_s: int | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,27 +65,74 @@ class Admission:
         }
 
 
-# The fragment is a constant of ours; what comes from outside goes in as parameters. `unhurried` has the commit not wait for
-# the disk: a crash of the database forgets the holds of its last moments (wal_writer_delay), which moves no money, and
-# recording needs no hold. Nothing else commits like that.
-ADMIT = f"""
+def _admitting(limits: str, is_within_limits: str, reached: str) -> str:
+    """The statement that lets a call in. The fragments are constants of ours; what comes from outside goes in as parameters.
+
+    `unhurried` has the commit not wait for the disk: a crash of the database forgets the holds of its last moments
+    (wal_writer_delay), which moves no money, and recording needs no hold. Nothing else commits like that.
+    """
+    return f"""
     WITH unhurried AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
     key AS (
-        SELECT k.id, k.wallet_id, k.revoked_at IS NULL AS is_good, w.suspended_at IS NULL AND u.is_active AS is_open
+        SELECT k.id, k.wallet_id, CASE
+                WHEN k.revoked_at IS NOT NULL OR k.digest <> %(digest)s AND k.previous_until <= now() THEN 'revoked'
+                WHEN k.disabled_at IS NOT NULL THEN 'disabled'
+                WHEN k.expires_at <= now() THEN 'expired'
+                WHEN k.kind <> 'inference' THEN 'kind'
+                ELSE '' END AS problem,
+            w.suspended_at IS NULL AND u.is_active AS is_open,
+            k.model_ids IS NULL OR %(model_id)s::bigint = ANY(k.model_ids) AS allows_model,
+            k.networks IS NULL OR coalesce(%(client_ip)s::inet <<= ANY(k.networks::cidr[]), false) AS allows_address,
+            k.limit_nanousd, k.period, k.period_limit_nanousd, k.requests_per_minute, k.tokens_per_minute, k.calls_in_flight
         FROM tokens_apikey k
             JOIN wallet_wallet w ON w.id = k.wallet_id
             JOIN accounts_user u ON u.id = w.owner_id
-        WHERE k.digest = %(digest)s
+        WHERE k.digest = %(digest)s OR k.previous_digest = %(digest)s
     ),
+    {limits}
     admitted AS (
         SELECT %(call_id)s::uuid AS call_id, wallet_id, id::text AS reference, %(model)s::text AS memo,
-            %(amount)s::bigint AS amount_nanousd, now() + make_interval(secs => %(seconds)s) AS expires_at
-        FROM key, unhurried WHERE is_good AND is_open AND %(is_sold)s
+            %(amount)s::bigint AS amount_nanousd, %(tokens)s::bigint AS expected_tokens,
+            now() + make_interval(secs => %(seconds)s) AS expires_at
+        FROM key, unhurried
+        WHERE problem = '' AND is_open AND allows_model AND allows_address AND %(is_sold)s AND {is_within_limits}
     ),
     {holds.PLACE}
-    SELECT key.id, key.wallet_id, key.is_good, key.is_open, funds.available_nanousd, admitted.expires_at
+    SELECT key.id, key.wallet_id, key.problem, key.is_open, key.allows_model, key.allows_address, {reached},
+        funds.available_nanousd, admitted.expires_at
     FROM key LEFT JOIN funds USING (wallet_id) LEFT JOIN admitted USING (wallet_id)
-"""  # noqa: S608
+    """  # noqa: S608
+
+
+# Of a key that has limits it lets no call in, and says so.
+ADMIT = _admitting("", limiting.HAS_NONE, f"CASE WHEN {limiting.HAS_NONE} THEN '' ELSE 'some' END")
+ADMIT_WITHIN_LIMITS = _admitting(
+    limiting.REACHED, "(SELECT reached FROM limits) = ''", "(SELECT reached FROM limits)"
+)
+
+PROBLEMS = {
+    "revoked": "This API key is revoked.",
+    "disabled": "This API key is disabled.",
+    "expired": "This API key has expired.",
+    "kind": "This API key is not of the kind that calls models.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the statement found of a key, and whether it let the call in."""
+
+    key_id: int
+    wallet_id: int
+    problem: str
+    is_open: bool
+    allows_model: bool
+    allows_address: bool
+    limit_reached: str
+    """Its column, or nothing; "some" where they were not counted."""
+    available_nanousd: int | None
+    """After the hold; None where there is no hold."""
+    expires_at: datetime | None
 
 
 def authorize(question: Question) -> Admission:
@@ -103,47 +152,79 @@ def _admit(question: Question) -> Admission:
     now = timezone.now()
     model = catalogue.find(question.model, at=now)
     table = model.price_at(now) if model else None
-    amount = 0
+    expected = estimating.NOTHING
     if model and table:
-        amount = estimating.expected_cost(model.id, table, question.input_tokens, question.max_output_tokens)
+        expected = estimating.expect(model.id, table, question.input_tokens, question.max_output_tokens)
     parameters = {
         "digest": keys.digest(question.key),
         "model": question.model,
-        "amount": amount,
+        "model_id": model.id if model else None,
+        "client_ip": question.client_ip,
+        "amount": expected.cost_nanousd,
+        "tokens": expected.tokens,
         "seconds": settings.HOLD_SECONDS,
         "is_sold": table is not None,
     }
     call_id, found = again_if_lost(lambda: _ask(parameters), is_one_statement=True)
-    if not found or not found[0][2]:
-        raise _invalid_key()
-    key_id, wallet_id, _, is_open, available, expires_at = found[0]
-    if not is_open:
-        raise Refused(403, "account_suspended", "This account is suspended.")
-    if table is None:
-        raise Refused(404, "model_not_found", "There is no model of that name for sale.")
-    if available is None:
+    _check(found, is_sold=table is not None)
+    if found.available_nanousd is None or found.expires_at is None:
         raise Refused(402, "insufficient_balance", "The balance is used up. Top up to go on.")
     return Admission(
         call_id=call_id,
-        token_id=key_id,
-        wallet_id=wallet_id,
+        token_id=found.key_id,
+        wallet_id=found.wallet_id,
         model=question.model,
-        available_nanousd=available,
-        held_nanousd=amount,
-        expires_at=expires_at,
+        available_nanousd=found.available_nanousd,
+        held_nanousd=expected.cost_nanousd,
+        expires_at=found.expires_at,
     )
 
 
-def _ask(parameters: dict[str, Any]) -> tuple[UUID, list[tuple[Any, ...]]]:
+def _check(found: Found, *, is_sold: bool) -> None:
+    """Raises Refused for everything but the balance."""
+    if found.problem:
+        raise _invalid_key(PROBLEMS[found.problem])
+    if not found.is_open:
+        raise Refused(403, "account_suspended", "This account is suspended.")
+    if not is_sold:
+        raise Refused(404, "model_not_found", "There is no model of that name for sale.")
+    if not found.allows_model:
+        raise Refused(403, "model_not_allowed", "This key may not call this model.")
+    if not found.allows_address:
+        raise Refused(403, "ip_not_allowed", "This key may not be used from this address.")
+    if found.limit_reached:
+        reached = limiting.explain(found.key_id, found.limit_reached)
+        code = "rate_limited" if reached.is_rate else "key_limit_reached"
+        raise Refused(429, code, reached.message, reached.retry_after_s)
+
+
+def _ask(parameters: dict[str, Any]) -> tuple[UUID, Found]:
     """Each try has an id of its own: where the answer to one was lost, its hold is left to expire."""
     call_id = call_ids.new()
-    return call_id, rows(ADMIT, {**parameters, "call_id": call_id})
+    given, digest = {**parameters, "call_id": call_id}, parameters["digest"]
+    found = None
+    if not limiting.is_known_to_have_limits(digest):
+        found = _found(rows(ADMIT, given))
+        if found.limit_reached:
+            limiting.remember(digest)
+    if found is None or found.limit_reached:
+        found = limiting.counting(ADMIT_WITHIN_LIMITS, given, _found)
+    return call_id, found
+
+
+def _found(told: Rows) -> Found:
+    if not told:
+        raise _invalid_key()
+    return Found(*told[0])
 
 
 def _expire_overdue(key: str) -> int:
-    found = rows("SELECT wallet_id FROM tokens_apikey WHERE digest = %s", [keys.digest(key)])
+    found = rows(
+        "SELECT wallet_id FROM tokens_apikey WHERE digest = %(digest)s OR previous_digest = %(digest)s",
+        {"digest": keys.digest(key)},
+    )
     return holds.expire_overdue(found[0][0]) if found else 0
 
 
-def _invalid_key() -> Refused:
-    return Refused(401, "invalid_key", "The API key is unknown, revoked or expired.")
+def _invalid_key(message: str = "The API key is unknown, revoked or expired.") -> Refused:
+    return Refused(401, "invalid_key", message)

@@ -41,19 +41,29 @@ class Typical:
     charged_nanousd: int
 
 
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a call will probably cost, and how many tokens it takes, input and output."""
+
+    cost_nanousd: int
+    tokens: int = 0
+
+
+NOTHING = Expected(0)
+
 _lock = threading.Lock()
 _read_at = float("-inf")
 _recent: dict[int, Typical] = {}
 
 
-def expected_cost(
+def expect(
     model_id: int, table: PriceTable, input_tokens: int | None, max_output_tokens: int | None
-) -> int:
-    """Nano-dollars to hold for a call of this model."""
+) -> Expected:
+    """What to hold for a call of this model."""
     typical = _typical().get(model_id)
     prices = table.rates[0][1]
     if "input_tokens" not in prices:
-        return typical.charged_nanousd if typical else _rated(_typical_use(table), table)
+        return Expected(typical.charged_nanousd if typical else _rated(_typical_use(table), table))
     known_input = typical.input_tokens if typical else TYPICAL_INPUT_TOKENS
     output = typical.output_tokens if typical else TYPICAL_OUTPUT_TOKENS
     if max_output_tokens is not None:
@@ -61,7 +71,7 @@ def expected_cost(
     usage = {"input_tokens": known_input if input_tokens is None else input_tokens}
     if "output_tokens" in prices:
         usage["output_tokens"] = output
-    return _rated(usage, table)
+    return Expected(_rated(usage, table), sum(usage.values()))
 
 
 def forget() -> None:

@@ -26,15 +26,15 @@ logger = logging.getLogger(__name__)
 LARGEST_BODY = 2 * 1024 * 1024
 MOST_CALLS = 1000
 LONGEST_KEY = 4096
-RETRY_AFTER_SECONDS = "2"
+RETRY_AFTER_S = 2
 
 type Endpoint = Callable[[dict[str, Any]], HttpResponse]
 
 
-def failure(status: int, code: str, message: str) -> JsonResponse:
+def failure(status: int, code: str, message: str, retry_after_s: int | None = None) -> JsonResponse:
     response = JsonResponse({"error": {"code": code, "message": message}}, status=status)
     if status in {429, 503}:
-        response["Retry-After"] = RETRY_AFTER_SECONDS
+        response["Retry-After"] = str(retry_after_s or RETRY_AFTER_S)
     return response
 
 
@@ -64,7 +64,7 @@ def endpoint(view: Endpoint) -> Callable[[HttpRequest], HttpResponseBase]:
         except BadCall as error:
             return failure(400, error.code, str(error))
         except Refused as refusal:
-            return failure(refusal.status, refusal.code, str(refusal))
+            return failure(refusal.status, refusal.code, str(refusal), refusal.retry_after_s)
         except (OperationalError, InterfaceError):
             return failure(
                 503, "unavailable", "The database does not answer. Send this again; nothing is done twice."

@@ -168,7 +168,9 @@ def read_ip(value: object) -> str | None:
 
 @functools.lru_cache(maxsize=4096)
 def _ip(text: str) -> str:
-    return str(ipaddress.ip_address(text))
+    address = ipaddress.ip_address(text)
+    # One address has one name, so that a range of IPv4 addresses holds it however it came.
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def is_storable(text: str) -> bool:

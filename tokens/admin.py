@@ -7,14 +7,14 @@ from django.http import HttpRequest
 
 from pricing.money import usd
 from staff.admin import ReadOnlyAdmin, column, link, list_link
-from tokens import gateways, spending
+from tokens import gateways, keys, spending
 from tokens.models import ApiKey, GatewayKey
 from wallet.admin.terms import wallets_for
 
 
 def keys_for(term: str) -> list[int]:
     """API keys of the prefix that a search gives; a whole key is cut down to its prefix first."""
-    return list(ApiKey.objects.filter(prefix=term[: len("sk-") + 8]).values_list("pk", flat=True)[:50])
+    return list(ApiKey.objects.filter(prefix=keys.visible_part(term)).values_list("pk", flat=True)[:50])
 
 
 @admin.register(ApiKey)
@@ -23,7 +23,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     list_select_related = ("wallet__owner",)
     linked_by = ("wallet__id__exact",)
     search_fields = ("prefix",)
-    search_help_text = "Prefix (sk- and eight characters), owner's e-mail, or wallet number"
+    search_help_text = "Prefix (such as sk- and eight characters), owner's e-mail, or wallet number"
     ordering = ("-id",)
     fields = (
         "id", "name", "hint", "wallet_link", "owner", "is_good", "spent", "calls", "last_used", "created_at",
@@ -45,7 +45,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         return key
 
     def matching(self, term: str) -> Q:
-        if term.startswith("sk-"):
+        if term.startswith(("sk-", "at-")):
             return Q(pk__in=keys_for(term))
         return Q(wallet__in=wallets_for(term))
 

@@ -1,7 +1,7 @@
-"""API keys: issue, verify, rename, revoke. Never stores, logs or shows a full key but once, to its owner.
+"""API keys: issue, verify, change, rotate, revoke. Never stores, logs or shows a full key but once, to its owner.
 
-A key is `sk-`, 8 characters that stay visible, 40 random ones (238 bits), and a checksum of 6, all base 62. A wrong
-checksum is refused without asking the database. What is stored is the SHA-256 of the whole key; the key's own
+A key is the prefix of its kind, 8 characters that stay visible, 40 random ones (238 bits), and a checksum of 6, all base
+62. A wrong checksum is refused without asking the database. What is stored is the SHA-256 of the whole key; the key's own
 randomness is what protects it, so no slow hash is needed.
 """
 
@@ -10,10 +10,12 @@ import re
 import secrets
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from tokens.models import ApiKey, GatewayKey
@@ -21,14 +23,46 @@ from wallet import ledger
 from wallet.models import Wallet
 from wallet.transactions import array, rows
 
+Kind = ApiKey.Kind
+
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 VISIBLE, SECRET, CHECKSUM = 8, 40, 6
-FORM = re.compile(rf"sk-[0-9A-Za-z]{{{VISIBLE + SECRET + CHECKSUM}}}")
+PREFIXES = {Kind.INFERENCE: "sk-", Kind.QUERY: "sk-query-", Kind.ACCOUNT: "at-"}
+# The longest prefix first, since another begins with it.
+FORM = re.compile(
+    rf"({'|'.join(sorted(PREFIXES.values(), key=len, reverse=True))})"
+    rf"([0-9A-Za-z]{{{VISIBLE + SECRET}}})([0-9A-Za-z]{{{CHECKSUM}}})"
+)
 LONGEST_NAME = 80
+LONGEST_OVERLAP = timedelta(days=30)
 
 
 class KeyLimitReached(Exception):
     """The wallet has as many keys as the operator allows."""
+
+
+class KeyRevoked(Exception):
+    """The key was revoked, which is for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a key may do. None does not bind; units and meaning are those of `ApiKey`."""
+
+    notes: str = ""
+    expires_at: datetime | None = None
+    limit_nanousd: int | None = None
+    period: str = ""
+    period_limit_nanousd: int | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    calls_in_flight: int | None = None
+    model_ids: list[int] | None = None
+    networks: list[str] | None = None
+
+
+FREE = Rules()
+RULES = [field.name for field in fields(Rules)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +73,10 @@ class IssuedKey:
     text: str
 
 
-def issue(wallet: Wallet, name: str) -> IssuedKey:
+def issue(wallet: Wallet, name: str, kind: Kind = Kind.INFERENCE, rules: Rules = FREE) -> IssuedKey:
     """Make a key. Raises ValueError for a bad name, KeyLimitReached at the cap (which holds under parallel calls)."""
-    issued = draw(wallet, clean_name(name))
+    issued = draw(wallet, clean_name(name), kind)
+    _apply(issued.key, rules)
     with transaction.atomic():
         ledger.lock([wallet.pk])
         if ApiKey.objects.filter(wallet=wallet, revoked_at=None).count() >= settings.KEYS_PER_WALLET:
@@ -50,24 +85,81 @@ def issue(wallet: Wallet, name: str) -> IssuedKey:
     return issued
 
 
-def draw(wallet: Wallet, name: str) -> IssuedKey:
+def draw(wallet: Wallet, name: str, kind: Kind = Kind.INFERENCE) -> IssuedKey:
     """A new key that is not stored yet."""
-    body = _random(VISIBLE + SECRET)
-    text = f"sk-{body}{_checksum(body)}"
-    key = ApiKey(
-        wallet=wallet, name=name, prefix=f"sk-{body[:VISIBLE]}", last_four=text[-4:], digest=digest(text)
-    )
-    return IssuedKey(key, text)
+    key = ApiKey(wallet=wallet, name=name, kind=kind)
+    return IssuedKey(key, _give_text(key))
 
 
-def rename(key: ApiKey, name: str) -> None:
+def rules_of(key: ApiKey) -> Rules:
+    return Rules(**{name: getattr(key, name) for name in RULES})
+
+
+def change(key: ApiKey, name: str, rules: Rules) -> None:
+    """Give a key another name and other rules; from its answer on they hold. Raises ValueError for a bad name."""
     key.name = clean_name(name)
-    key.save(update_fields=["name"])
+    _apply(key, rules)
+    key.save(update_fields=["name", *RULES])
 
 
-def revoke(key: ApiKey) -> None:
-    """No call is let in with this key any more. Calls in flight are still charged. Twice is fine."""
-    ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
+def rotate(key: ApiKey, overlap: timedelta) -> IssuedKey:
+    """Give a key another text. The text before is good for `overlap` more, up to 30 days; one before that no more.
+
+    The key stays the same, with its limits, what it has spent and its calls. Raises KeyRevoked.
+    """
+    with transaction.atomic():
+        locked = ApiKey.objects.select_for_update(no_key=True).get(pk=key.pk)
+        if locked.is_revoked:
+            raise KeyRevoked
+        previous, hint = locked.digest, locked.hint
+        issued = IssuedKey(locked, _give_text(locked))
+        locked.previous_digest, locked.previous_hint = previous, hint
+        locked.previous_until = timezone.now() + min(overlap, LONGEST_OVERLAP)
+        locked.save(
+            update_fields=[
+                "prefix",
+                "last_four",
+                "digest",
+                "previous_digest",
+                "previous_hint",
+                "previous_until",
+            ]
+        )
+    return issued
+
+
+def end_overlap(key: ApiKey) -> None:
+    """The text before the last rotation is refused from now on. Twice is fine."""
+    now = timezone.now()
+    ApiKey.objects.filter(pk=key.pk, previous_until__gt=now).update(previous_until=now)
+
+
+def disable(key: ApiKey) -> None:
+    """No call is let in with this key until it is enabled. Calls in flight are still charged. Twice is fine."""
+    ApiKey.objects.filter(pk=key.pk, disabled_at=None).update(disabled_at=timezone.now())
+
+
+def enable(key: ApiKey) -> None:
+    """The opposite of `disable`. A revoked key stays revoked."""
+    ApiKey.objects.filter(pk=key.pk).update(disabled_at=None)
+
+
+def revoke(key: ApiKey) -> bool:
+    """No call is let in with this key any more. Calls in flight are still charged. False where it was revoked before."""
+    return bool(ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()))
+
+
+def find(text: str) -> ApiKey | None:
+    """The key of this text, whatever became of it, its wallet and its owner with it; None where there is none.
+
+    A text from before a rotation finds the key as long as it is good beside the new one.
+    """
+    if not is_well_formed(text):
+        return None
+    wanted = digest(text)
+    is_previous = Q(previous_digest=wanted, previous_until__gt=timezone.now())
+    found = ApiKey.objects.filter(Q(digest=wanted) | is_previous)
+    return found.select_related("wallet__owner").first()
 
 
 def wallets_of(key_ids: Iterable[int]) -> dict[int, int]:
@@ -92,10 +184,14 @@ def clean_name(name: str) -> str:
 
 def is_well_formed(text: str) -> bool:
     """Whether the text has a key's form and checksum; most wrong keys end here."""
-    if not FORM.fullmatch(text):
-        return False
-    body, checksum = text[3:-CHECKSUM], text[-CHECKSUM:]
-    return secrets.compare_digest(_checksum(body), checksum)
+    found = FORM.fullmatch(text)
+    return found is not None and secrets.compare_digest(_checksum(found[2]), found[3])
+
+
+def visible_part(text: str) -> str:
+    """What of a key, or of a part of one, may be shown and searched by: its prefix and the first characters."""
+    prefix = next((each for each in PREFIXES.values() if each != "sk-" and text.startswith(each)), "sk-")
+    return text[: len(prefix) + VISIBLE]
 
 
 def digest(text: str) -> bytes:
@@ -107,6 +203,19 @@ def issue_gateway_key(name: str) -> str:
     text = f"gw-{_random(SECRET + VISIBLE)}"
     GatewayKey.objects.create(name=clean_name(name), prefix=text[:8], digest=digest(text))
     return text
+
+
+def _give_text(key: ApiKey) -> str:
+    """Draw a text for the key and keep what can be kept of it."""
+    body, prefix = _random(VISIBLE + SECRET), PREFIXES[Kind(key.kind)]
+    text = f"{prefix}{body}{_checksum(body)}"
+    key.prefix, key.last_four, key.digest = prefix + body[:VISIBLE], text[-4:], digest(text)
+    return text
+
+
+def _apply(key: ApiKey, rules: Rules) -> None:
+    for name in RULES:
+        setattr(key, name, getattr(rules, name))
 
 
 def _random(length: int) -> str:

@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from pricing.models import Model
@@ -13,22 +15,70 @@ if TYPE_CHECKING:
 
 
 class ApiKey(models.Model):
-    """What a program calls models with. Its id is the metering API's `token_id`."""
+    """What a program shows us. The id of one that calls models is the metering API's `token_id`.
+
+    A limit that is null does not bind. Amounts in nano-dollars; days, weeks (from Monday) and months are UTC's.
+    """
+
+    class Kind(models.TextChoices):
+        INFERENCE = "inference", "Calls models"
+        QUERY = "query", "Asks for balance and usage"
+        ACCOUNT = "account", "Uses the account API"
+
+    class Period(models.TextChoices):
+        DAY = "day", "a day"
+        WEEK = "week", "a week"
+        MONTH = "month", "a month"
 
     wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="api_keys")
+    kind = models.CharField(max_length=9, choices=Kind, default=Kind.INFERENCE, editable=False)
     name = models.CharField(max_length=80)
+    notes = models.CharField(max_length=1000, blank=True)
     prefix = models.CharField(
-        max_length=16, db_index=True, help_text="The key's first characters, to recognise it by."
+        max_length=20, db_index=True, help_text="The key's first characters, to recognise it by."
     )
     last_four = models.CharField(max_length=4)
     digest = models.BinaryField(max_length=32, unique=True, editable=False)
+    # Rotated: the text before is good for a while beside the new one.
+    previous_digest = models.BinaryField(max_length=32, null=True, unique=True, editable=False)
+    previous_hint = models.CharField(max_length=32, blank=True, editable=False)
+    previous_until = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    disabled_at = models.DateTimeField(null=True, editable=False)
     revoked_at = models.DateTimeField(null=True, editable=False)
+    limit_nanousd = models.BigIntegerField(null=True, blank=True, help_text="Over its whole life.")
+    period = models.CharField(max_length=5, choices=Period, blank=True)
+    period_limit_nanousd = models.BigIntegerField(null=True, blank=True)
+    requests_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    tokens_per_minute = models.PositiveBigIntegerField(null=True, blank=True)
+    calls_in_flight = models.PositiveIntegerField(null=True, blank=True)
+    model_ids = ArrayField(
+        models.BigIntegerField(), null=True, blank=True, help_text="Models that it may call; null: every one."
+    )
+    networks = ArrayField(
+        models.CharField(max_length=43),
+        null=True,
+        blank=True,
+        help_text="Ranges of addresses that calls may come from; null: everywhere.",
+    )
     spend: "Spend"  # Where tokens/spending.py put it.
 
     class Meta:
         ordering = ["-id"]
         verbose_name = "API key"
+        constraints = [
+            models.CheckConstraint(
+                name="key_period_with_its_limit",
+                condition=Q(period="", period_limit_nanousd=None)
+                | ~Q(period="") & Q(period_limit_nanousd__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="key_overlap_is_whole",
+                condition=Q(previous_digest=None, previous_until=None)
+                | Q(previous_digest__isnull=False, previous_until__isnull=False),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.hint})"
@@ -65,6 +115,8 @@ class DailyUsage(models.Model):
 
     class Meta:
         verbose_name_plural = "daily usage"
+        # What one key used, whatever its wallet's other keys did.
+        indexes = [models.Index(fields=["key", "day"], name="daily_usage_of_key")]
 
 
 class GatewayKey(models.Model):

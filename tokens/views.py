@@ -58,7 +58,7 @@ def rename(request: HttpRequest, key_id: int) -> HttpResponse:
     key, form = _own(request, key_id), NameForm(request.POST)
     if not form.is_valid():
         return render(request, "tokens/token.html", {"key": key, "form": form}, status=422)
-    keys.rename(key, form.cleaned_data["name"])
+    keys.change(key, form.cleaned_data["name"], keys.rules_of(key))
     messages.success(request, "The name is changed.")
     return redirect("token", key_id=key.pk)
 

@@ -26,8 +26,8 @@ PLACE = """
         RETURNING f.wallet_id, f.promotional_nanousd + f.paid_nanousd - f.held_nanousd AS available_nanousd
     ),
     held AS (
-        INSERT INTO wallet_hold (id, wallet_id, reference, memo, amount_nanousd, expires_at, state)
-        SELECT a.call_id, a.wallet_id, a.reference, a.memo, a.amount_nanousd, a.expires_at, 'open'
+        INSERT INTO wallet_hold (id, wallet_id, reference, memo, amount_nanousd, expected_tokens, expires_at, state)
+        SELECT a.call_id, a.wallet_id, a.reference, a.memo, a.amount_nanousd, a.expected_tokens, a.expires_at, 'open'
         FROM admitted a JOIN funds USING (wallet_id)
     )
 """

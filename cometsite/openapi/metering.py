@@ -3,7 +3,7 @@
 from typing import Any
 
 from cometsite.openapi.parts import errors, json_content, success
-from logs.metering import LARGEST_BODY, RETRY_AFTER_SECONDS
+from logs.metering import LARGEST_BODY, RETRY_AFTER_S
 
 TAG = "Metering"
 TAGS = [
@@ -33,7 +33,7 @@ _ALWAYS = {
     "503": errors(
         {
             "unavailable": "The database does not answer. Send this again after "
-            f"{RETRY_AFTER_SECONDS} seconds; nothing is done twice."
+            f"{RETRY_AFTER_S} seconds; nothing is done twice."
         },
         _RETRY,
     ),

@@ -172,6 +172,7 @@ class Hold(models.Model):
     reference = models.CharField(max_length=64, help_text="Who asked: the API key's id.")
     memo = models.CharField(max_length=200, help_text="What it is for: the model's name.")
     amount_nanousd = models.BigIntegerField()
+    expected_tokens = models.BigIntegerField(db_default=0, help_text="Of the call, as the amount is its cost.")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField()
     state = models.CharField(max_length=8, choices=State, default=State.OPEN)
