@@ -177,7 +177,11 @@ def _yardsticks(lab: Lab) -> list[Measure]:
 
 def _asking(lab: Lab) -> list[Measure]:
     """Authorize, and beside it an address of the metering API that nothing answers to: the same way in, and no work."""
-    questions, nothing = traffic.authorize_requests(lab.population), [traffic.plain_request(NOTHING)]
+    questions, limited = (
+        traffic.authorize_requests(lab.population, keys)
+        for keys in (lab.population.keys, lab.population.limited_keys)
+    )
+    nothing = [traffic.plain_request(NOTHING)]
     return [
         measure
         for number in CONNECTIONS
@@ -189,6 +193,10 @@ def _asking(lab: Lab) -> list[Measure]:
             _measure(
                 Asking(lab, f"authorize-{number}", questions, number),
                 f"Authorize, {number} conn.: calls let in",
+            ),
+            _measure(
+                Asking(lab, f"limited-{number}", limited, number),
+                f"Authorize, keys with every limit, {number} conn.: calls let in",
             ),
         )
     ]
@@ -224,7 +232,7 @@ def _measure(what: Asking | Recording, title: str) -> Measure:
 
 def _together(lab: Lab) -> Measure:
     recording = Recording(lab, "together", lab.population.keys, BATCH, BATCH_CLIENTS, 20_000)
-    asking = Asking(lab, "together", traffic.authorize_requests(lab.population), 8)
+    asking = Asking(lab, "together", traffic.authorize_requests(lab.population, lab.population.keys), 8)
     titles = {
         "together-record": "Both at once, recording, 500 a request, 4 conn.: calls",
         "together-authorize": "Both at once, authorize, 8 conn.: calls let in",

@@ -19,7 +19,7 @@ GROUPS = {
         "tpcb",
         "statement",
         "statement-as-is",
-        *(f"{name}-{number}" for number in CONNECTIONS for name in ("empty", "authorize")),
+        *(f"{name}-{number}" for number in CONNECTIONS for name in ("empty", "authorize", "limited")),
     ),
     "together": ("spread", "authorize-8", "together"),
     "webhooks": ("webhook", "webhook-paced", "dj-stripe"),

@@ -17,6 +17,16 @@ from wallet import ledger
 from wallet.models import Code, Wallet
 
 KEYS_PER_WALLET = 5
+# One more of each wallet, of every kind of limit; none is ever reached.
+LIMITS = keys.Rules(
+    limit_nanousd=10**15,
+    period="month",
+    period_limit_nanousd=10**15,
+    requests_per_minute=10**9,
+    tokens_per_minute=10**12,
+    calls_in_flight=10**9,
+    networks=["192.0.2.0/24", "2001:db8::/32"],
+)
 MODELS = 5
 USAGES_PER_MODEL = 20
 # $100,000 for each: no run uses it up, and no sum comes near 64 bits.
@@ -52,6 +62,7 @@ class Population:
     """The keys of one wallet stand together."""
 
     keys: tuple[Key, ...]
+    limited_keys: tuple[Key, ...]
     models: tuple[SoldModel, ...]
     gateway_key: str
     granted_nanousd: int
@@ -67,7 +78,8 @@ def settle(wallets: int) -> Population:
     made = _wallets(wallets)
     _fund(made)
     return Population(
-        keys=tuple(_keys(made)),
+        keys=tuple(_keys(made, KEYS_PER_WALLET, keys.FREE)),
+        limited_keys=tuple(_keys(made, 1, LIMITS)),
         models=tuple(_models()),
         gateway_key=keys.issue_gateway_key("bench"),
         granted_nanousd=CREDIT_NANOUSD * wallets,
@@ -93,9 +105,9 @@ def _fund(wallets: Iterable[Wallet]) -> None:
             )
 
 
-def _keys(wallets: Iterable[Wallet]) -> Iterable[Key]:
-    """Keys in bulk; issued one by one they would take longer than a round."""
-    drawn = [keys.draw(wallet, "Bench") for wallet in wallets for _ in range(KEYS_PER_WALLET)]
+def _keys(wallets: Iterable[Wallet], number: int, rules: keys.Rules) -> Iterable[Key]:
+    """So many keys for each, in bulk; issued one by one they would take longer than a round."""
+    drawn = [keys.draw(wallet, "Bench", rules=rules) for wallet in wallets for _ in range(number)]
     ApiKey.objects.bulk_create([issued.key for issued in drawn])
     return [Key(issued.key.pk, issued.key.wallet_id, issued.text) for issued in drawn]
 

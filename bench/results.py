@@ -163,6 +163,17 @@ RATIOS = (
         unit=" ms",
     ),
     Ratio(
+        "Authorize with every limit : without, 8 connections",
+        ("limited-8", "authorize-8"),
+        _rate("limited-8", "authorize-8"),
+    ),
+    Ratio(
+        "Authorize with every limit beyond without, median at 1 connection",
+        ("limited-1", "authorize-1"),
+        lambda one: _milliseconds(one["limited-1"].p50_ms) - _milliseconds(one["authorize-1"].p50_ms),
+        unit=" ms",
+    ),
+    Ratio(
         "Authorize while recording : quiet, p99",
         ("together-authorize", "authorize-8"),
         _p99_growth,

@@ -36,9 +36,9 @@ def plain_request(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
 
 
-def authorize_requests(population: Population) -> list[bytes]:
-    """One for each key, in random order."""
-    drawn = random.sample(population.keys, len(population.keys))
+def authorize_requests(population: Population, keys: Sequence[Key]) -> list[bytes]:
+    """One for each of these keys, in random order."""
+    drawn = random.sample(keys, len(keys))
     return [
         request(
             "/metering/v1/authorize",
@@ -49,6 +49,7 @@ def authorize_requests(population: Population) -> list[bytes]:
                     "model": random.choice(population.models).name,
                     "input_tokens": 900,
                     "max_output_tokens": 800,
+                    "client_ip": "192.0.2.77",
                 }
             ).encode(),
         )

@@ -2,7 +2,7 @@
 
 Keys and balances are read fresh every time; prices come from the process's catalogue. Order of the checks: key, wallet,
 model and price, what the key allows, its limits, the balance. A key with limits that count something has them counted in
-the same statement (logs/limiting.py), under the lock of its wallet's funds; the others don't pay for that.
+the same statement, by the function `logs_limit_reached`; the others don't pay for that.
 """
 
 from dataclasses import dataclass
@@ -13,11 +13,12 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from logs import call_ids, estimating, limiting
+from logs import call_ids, estimating
 from pricing import catalogue
-from tokens import keys
+from tokens import keys, limits
+from tokens.models import ApiKey
 from wallet import holds
-from wallet.transactions import Rows, again_if_lost, rows
+from wallet.transactions import again_if_lost, rows
 
 
 class Refused(Exception):
@@ -65,13 +66,10 @@ class Admission:
         }
 
 
-def _admitting(limits: str, is_within_limits: str, reached: str) -> str:
-    """The statement that lets a call in. The fragments are constants of ours; what comes from outside goes in as parameters.
-
-    `unhurried` has the commit not wait for the disk: a crash of the database forgets the holds of its last moments
-    (wal_writer_delay), which moves no money, and recording needs no hold. Nothing else commits like that.
-    """
-    return f"""
+# The fragment is a constant of ours; what comes from outside goes in as parameters. `unhurried` has the commit not wait for
+# the disk: a crash of the database forgets the holds of its last moments (wal_writer_delay), which moves no money, and
+# recording needs no hold. Nothing else commits like that.
+ADMIT = f"""
     WITH unhurried AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
     key AS (
         SELECT k.id, k.wallet_id, CASE
@@ -83,32 +81,29 @@ def _admitting(limits: str, is_within_limits: str, reached: str) -> str:
             w.suspended_at IS NULL AND u.is_active AS is_open,
             k.model_ids IS NULL OR %(model_id)s::bigint = ANY(k.model_ids) AS allows_model,
             k.networks IS NULL OR coalesce(%(client_ip)s::inet <<= ANY(k.networks::cidr[]), false) AS allows_address,
-            k.limit_nanousd, k.period, k.period_limit_nanousd, k.requests_per_minute, k.tokens_per_minute, k.calls_in_flight
+            num_nonnulls(k.limit_nanousd, k.period_limit_nanousd, k.requests_per_minute, k.tokens_per_minute,
+                k.calls_in_flight) > 0 AS has_limits
         FROM tokens_apikey k
             JOIN wallet_wallet w ON w.id = k.wallet_id
             JOIN accounts_user u ON u.id = w.owner_id
         WHERE k.digest = %(digest)s OR k.previous_digest = %(digest)s
     ),
-    {limits}
+    allowed AS MATERIALIZED (
+        SELECT id, wallet_id,
+            CASE WHEN has_limits THEN logs_limit_reached(id, wallet_id, %(minute_floor)s) ELSE '' END AS limit_reached
+        FROM key WHERE problem = '' AND is_open AND allows_model AND allows_address AND %(is_sold)s
+    ),
     admitted AS (
         SELECT %(call_id)s::uuid AS call_id, wallet_id, id::text AS reference, %(model)s::text AS memo,
             %(amount)s::bigint AS amount_nanousd, %(tokens)s::bigint AS expected_tokens,
             now() + make_interval(secs => %(seconds)s) AS expires_at
-        FROM key, unhurried
-        WHERE problem = '' AND is_open AND allows_model AND allows_address AND %(is_sold)s AND {is_within_limits}
+        FROM allowed, unhurried WHERE limit_reached = ''
     ),
     {holds.PLACE}
-    SELECT key.id, key.wallet_id, key.problem, key.is_open, key.allows_model, key.allows_address, {reached},
+    SELECT key.id, key.wallet_id, key.problem, key.is_open, key.allows_model, key.allows_address, allowed.limit_reached,
         funds.available_nanousd, admitted.expires_at
-    FROM key LEFT JOIN funds USING (wallet_id) LEFT JOIN admitted USING (wallet_id)
-    """  # noqa: S608
-
-
-# Of a key that has limits it lets no call in, and says so.
-ADMIT = _admitting("", limiting.HAS_NONE, f"CASE WHEN {limiting.HAS_NONE} THEN '' ELSE 'some' END")
-ADMIT_WITHIN_LIMITS = _admitting(
-    limiting.REACHED, "(SELECT reached FROM limits) = ''", "(SELECT reached FROM limits)"
-)
+    FROM key LEFT JOIN allowed USING (wallet_id) LEFT JOIN funds USING (wallet_id) LEFT JOIN admitted USING (wallet_id)
+"""  # noqa: S608
 
 PROBLEMS = {
     "revoked": "This API key is revoked.",
@@ -128,8 +123,8 @@ class Found:
     is_open: bool
     allows_model: bool
     allows_address: bool
-    limit_reached: str
-    """Its column, or nothing; "some" where they were not counted."""
+    limit_reached: str | None
+    """Its column, or nothing."""
     available_nanousd: int | None
     """After the hold; None where there is no hold."""
     expires_at: datetime | None
@@ -164,6 +159,7 @@ def _admit(question: Question) -> Admission:
         "tokens": expected.tokens,
         "seconds": settings.HOLD_SECONDS,
         "is_sold": table is not None,
+        "minute_floor": call_ids.floor(now - limits.MINUTE),
     }
     call_id, found = again_if_lost(lambda: _ask(parameters), is_one_statement=True)
     _check(found, is_sold=table is not None)
@@ -193,7 +189,7 @@ def _check(found: Found, *, is_sold: bool) -> None:
     if not found.allows_address:
         raise Refused(403, "ip_not_allowed", "This key may not be used from this address.")
     if found.limit_reached:
-        reached = limiting.explain(found.key_id, found.limit_reached)
+        reached = limits.reached(ApiKey.objects.get(pk=found.key_id), found.limit_reached, timezone.now())
         code = "rate_limited" if reached.is_rate else "key_limit_reached"
         raise Refused(429, code, reached.message, reached.retry_after_s)
 
@@ -201,21 +197,10 @@ def _check(found: Found, *, is_sold: bool) -> None:
 def _ask(parameters: dict[str, Any]) -> tuple[UUID, Found]:
     """Each try has an id of its own: where the answer to one was lost, its hold is left to expire."""
     call_id = call_ids.new()
-    given, digest = {**parameters, "call_id": call_id}, parameters["digest"]
-    found = None
-    if not limiting.is_known_to_have_limits(digest):
-        found = _found(rows(ADMIT, given))
-        if found.limit_reached:
-            limiting.remember(digest)
-    if found is None or found.limit_reached:
-        found = limiting.counting(ADMIT_WITHIN_LIMITS, given, _found)
-    return call_id, found
-
-
-def _found(told: Rows) -> Found:
-    if not told:
+    found = rows(ADMIT, {**parameters, "call_id": call_id})
+    if not found:
         raise _invalid_key()
-    return Found(*told[0])
+    return call_id, Found(*found[0])
 
 
 def _expire_overdue(key: str) -> int:

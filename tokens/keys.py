@@ -75,8 +75,7 @@ class IssuedKey:
 
 def issue(wallet: Wallet, name: str, kind: Kind = Kind.INFERENCE, rules: Rules = FREE) -> IssuedKey:
     """Make a key. Raises ValueError for a bad name, KeyLimitReached at the cap (which holds under parallel calls)."""
-    issued = draw(wallet, clean_name(name), kind)
-    _apply(issued.key, rules)
+    issued = draw(wallet, clean_name(name), kind, rules)
     with transaction.atomic():
         ledger.lock([wallet.pk])
         if ApiKey.objects.filter(wallet=wallet, revoked_at=None).count() >= settings.KEYS_PER_WALLET:
@@ -85,9 +84,10 @@ def issue(wallet: Wallet, name: str, kind: Kind = Kind.INFERENCE, rules: Rules =
     return issued
 
 
-def draw(wallet: Wallet, name: str, kind: Kind = Kind.INFERENCE) -> IssuedKey:
+def draw(wallet: Wallet, name: str, kind: Kind = Kind.INFERENCE, rules: Rules = FREE) -> IssuedKey:
     """A new key that is not stored yet."""
     key = ApiKey(wallet=wallet, name=name, kind=kind)
+    _apply(key, rules)
     return IssuedKey(key, _give_text(key))
 
 

@@ -75,7 +75,7 @@ type Rows = list[tuple[Any, ...]]
 class Ask[T]:
     """Statements to be sent, with their parameters, and what to make of the rows of each."""
 
-    statements: Sequence[tuple[str, Sequence[Any] | dict[str, Any]]]
+    statements: Sequence[tuple[str, Sequence[Any]]]
     read: Callable[[list[Rows]], T]
 
     def now(self) -> T:
@@ -90,11 +90,8 @@ def together[A, B, C](first: Ask[A], second: Ask[B], third: Ask[C]) -> tuple[A, 
     return a, b, c
 
 
-def _send(statements: Sequence[tuple[str, Sequence[Any] | dict[str, Any]]]) -> list[Rows]:
-    """The rows of each, as `rows` gives them. After an error in one, those behind it do not run.
-
-    Outside of a transaction all of them are one.
-    """
+def _send(statements: Sequence[tuple[str, Sequence[Any]]]) -> list[Rows]:
+    """The rows of each, as `rows` gives them. After an error in one, those behind it do not run."""
     connection.ensure_connection()
     raw = cast("psycopg.Connection", connection.connection)
     with connection.wrap_database_errors:

@@ -4,10 +4,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
-from logs import authorizing, call_ids
+from logs import call_ids
 from tests.books import assert_books
 from tests.metering.gateway import Gateway, call, give, sell
 from tests.parallel import at_once
@@ -213,19 +214,25 @@ def test_limits_hold_exactly_under_a_hundred_parallel_calls(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_race_is_there_without_the_lock(
-    gateway: Gateway, issued: IssuedKey, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_race_is_there_without_the_lock(gateway: Gateway, issued: IssuedKey) -> None:
     """What the lock of the funds prevents: one counts while another, which counted before it, places its hold."""
     keys.change(issued.key, "limited", Rules(calls_in_flight=1))
-    monkeypatch.setattr("logs.limiting.LOCK", "SELECT %(digest)s::bytea")
-    # Long enough for all to have counted: a cross join with a wait, where the holds of the others would be seen.
-    slow = "FROM standing, (SELECT pg_sleep(0.3)) AS a_while"
-    admit = authorizing.ADMIT_WITHIN_LIMITS
-    assert "FROM standing" in admit
-    monkeypatch.setattr("logs.authorizing.ADMIT_WITHIN_LIMITS", admit.replace("FROM standing", slow))
-    statuses = [status for status, _ in at_once(8, lambda _: ask(gateway, issued))]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_get_functiondef('logs_limit_reached'::regproc)")
+        (as_it_is,) = cursor.fetchone()
+        lock = "PERFORM FROM wallet_funds WHERE wallet_id = wanted_wallet_id FOR NO KEY UPDATE;"
+        assert lock in as_it_is
+        # Without it, and long enough for all to have counted before the first is answered.
+        without = as_it_is.replace(lock, "").replace(
+            "RETURN reached;", "PERFORM pg_sleep(0.3); RETURN reached;"
+        )
+        try:
+            cursor.execute(without)
+            statuses = [status for status, _ in at_once(8, lambda _: ask(gateway, issued))]
+        finally:
+            cursor.execute(as_it_is)
     assert statuses.count(200) > 1
+    assert ask(gateway, issued) == (429, "rate_limited")
 
 
 @pytest.mark.django_db(transaction=True)
