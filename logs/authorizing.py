@@ -81,6 +81,10 @@ ADMIT = f"""
             w.suspended_at IS NULL AND u.is_active AS is_open,
             k.model_ids IS NULL OR %(model_id)s::bigint = ANY(k.model_ids) AS allows_model,
             k.networks IS NULL OR coalesce(%(client_ip)s::inet <<= ANY(k.networks::cidr[]), false) AS allows_address,
+            CASE WHEN w.customer_group_id IS NULL THEN %(amount)s::bigint ELSE ceil(%(amount)s::numeric * (
+                SELECT multiplier_bp FROM pricing_grouprate
+                WHERE group_id = w.customer_group_id AND effective_from <= now() ORDER BY effective_from DESC LIMIT 1
+            ) / 10000)::bigint END AS amount,
             num_nonnulls(k.limit_nanousd, k.period_limit_nanousd, k.requests_per_minute, k.tokens_per_minute,
                 k.calls_in_flight) > 0 AS has_limits
         FROM tokens_apikey k
@@ -89,19 +93,19 @@ ADMIT = f"""
         WHERE k.digest = %(digest)s OR k.previous_digest = %(digest)s
     ),
     allowed AS MATERIALIZED (
-        SELECT id, wallet_id,
+        SELECT id, wallet_id, amount,
             CASE WHEN has_limits THEN logs_limit_reached(id, wallet_id, %(minute_floor)s) ELSE '' END AS limit_reached
         FROM key WHERE problem = '' AND is_open AND allows_model AND allows_address AND %(is_sold)s
     ),
     admitted AS (
         SELECT %(call_id)s::uuid AS call_id, wallet_id, id::text AS reference, %(model)s::text AS memo,
-            %(amount)s::bigint AS amount_nanousd, %(tokens)s::bigint AS expected_tokens,
+            amount AS amount_nanousd, %(tokens)s::bigint AS expected_tokens,
             now() + make_interval(secs => %(seconds)s) AS expires_at
         FROM allowed, unhurried WHERE limit_reached = ''
     ),
     {holds.PLACE}
     SELECT key.id, key.wallet_id, key.problem, key.is_open, key.allows_model, key.allows_address, allowed.limit_reached,
-        funds.available_nanousd, admitted.expires_at
+        key.amount, funds.available_nanousd, admitted.expires_at
     FROM key LEFT JOIN allowed USING (wallet_id) LEFT JOIN funds USING (wallet_id) LEFT JOIN admitted USING (wallet_id)
 """  # noqa: S608
 
@@ -125,6 +129,7 @@ class Found:
     allows_address: bool
     limit_reached: str | None
     """Its column, or nothing."""
+    held_nanousd: int
     available_nanousd: int | None
     """After the hold; None where there is no hold."""
     expires_at: datetime | None
@@ -171,7 +176,7 @@ def _admit(question: Question) -> Admission:
         wallet_id=found.wallet_id,
         model=question.model,
         available_nanousd=found.available_nanousd,
-        held_nanousd=expected.cost_nanousd,
+        held_nanousd=found.held_nanousd,
         expires_at=found.expires_at,
     )
 

@@ -7,7 +7,7 @@ the wallets and the price versions in hand, and none of those rows can ever be d
 from django.db import models
 from django.db.models.functions import Now
 
-from pricing.models import Model, PriceVersion
+from pricing.models import GroupRate, Model, PriceVersion
 from tokens.models import ApiKey
 from wallet.models import Transfer, Wallet
 
@@ -31,6 +31,15 @@ class Call(models.Model):
     )
     price_version = models.ForeignKey(
         PriceVersion, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="calls"
+    )
+    group_rate = models.ForeignKey(
+        GroupRate,
+        null=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+        help_text="The rate of the customer's group; null where the list's prices were paid.",
     )
     status = models.CharField(max_length=9, choices=Status)
     started_at = models.DateTimeField()

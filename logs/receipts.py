@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from logs.models import Call, CallDetails
-from pricing.models import PriceVersion
+from pricing.models import GroupRate, PriceVersion
 from pricing.money import per_million, usd, usd_from_pico
 from pricing.publishing import rates_of
 from pricing.rating import BASIS_POINTS, Line, PriceTable, RatingError, Receipt, rate
@@ -29,6 +29,7 @@ class CallReceipt:
 
     call: Call
     version: PriceVersion
+    group_rate: GroupRate | None
     arithmetic: Receipt
     problem: str
     """Empty, or why the arithmetic doesn't give the charge: a sentence for people."""
@@ -59,6 +60,14 @@ class CallReceipt:
         return f"{whole}.{str(rest).zfill(4).rstrip('0').ljust(2, '0')}"
 
     @property
+    def multipliers(self) -> list[dict[str, object]]:
+        """What the multiplier is made of, by name."""
+        found: list[dict[str, object]] = [{"name": "price", "multiplier_bp": self.version.multiplier_bp}]
+        if self.group_rate is not None:
+            found.append({"name": self.group_rate.group.name, "multiplier_bp": self.group_rate.multiplier_bp})
+        return found
+
+    @property
     def formula(self) -> str:
         """The whole arithmetic in one line; a sentence for a call that failed or used nothing."""
         if self.is_failed:
@@ -85,6 +94,9 @@ def of(call: Call) -> CallReceipt:
     """The receipt of a call. A difference from what was charged is logged as an error and told in `problem`."""
     version = PriceVersion.objects.prefetch_related("unit_prices").get(pk=call.price_version_id)
     table = PriceTable(version.pk, version.multiplier_bp, rates_of(version))
+    group_rate = call.group_rate
+    if group_rate is not None:
+        table = table.with_rate(group_rate.multiplier_bp)
     try:
         arithmetic = rate(call.usage if call.status == Call.Status.SUCCEEDED else {}, table)
     except RatingError as error:
@@ -93,7 +105,7 @@ def of(call: Call) -> CallReceipt:
         problem = _difference(arithmetic, call)
     if problem:
         log.error("The receipt of call %s does not add up. %s", call.pk, problem)
-    return CallReceipt(call, version, arithmetic, problem)
+    return CallReceipt(call, version, group_rate, arithmetic, problem)
 
 
 def as_json(receipt: CallReceipt) -> str:
@@ -108,6 +120,7 @@ def as_json(receipt: CallReceipt) -> str:
         "lines": [_line(line) for line in arithmetic.lines],
         "subtotal_picousd": arithmetic.subtotal_picousd,
         "multiplier_bp": arithmetic.multiplier_bp,
+        "multipliers": receipt.multipliers,
         "charged_nanousd": call.charged_nanousd,
         "promotional_nanousd": call.promotional_nanousd,
         "paid_nanousd": receipt.paid_nanousd,

@@ -23,6 +23,7 @@ from logs import call_ids, partitions, rejections
 from logs.grouping import Group
 from logs.reports import UUID_FORM, BadCall, CallReport, read_call
 from pricing import catalogue, rating
+from pricing.rating import PriceTable
 from tokens import keys, spending
 from wallet import holds, ledger
 from wallet.holds import ClosedHold
@@ -66,11 +67,13 @@ class Entry:
     report: CallReport
     place: int
     model_id: int
+    table: PriceTable
     charged_nanousd: int
     line_start: str
     """Of its row, together with `line_end`: written before the wallets are locked."""
     line_end: str
     wallet_id: int = 0
+    group_rate_id: int | None = None
     promotional_nanousd: int = 0
     balance_after_nanousd: int = 0
     held_nanousd: int | None = None
@@ -147,31 +150,52 @@ def _priced(report: CallReport, place: int) -> Entry:
     version = model.version_at(report.started_at)
     if version is None or not (version.is_complete or report.status == "failed"):
         raise BadCall("unpriced_model", "The model had no complete price when the call started.")
-    charged = 0
-    if report.status == "succeeded":
-        try:
-            charged = rating.charge(report.usage, version.table)
-        except rating.RatingError as error:
-            raise BadCall(error.code, str(error)) from None
+    charged = _charge_of(report, version.table)
     start = _line_start(report, model.id, version.table.version_id, charged)
-    return Entry(report, place, model.id, charged, start, _line_end(report))
+    return Entry(report, place, model.id, version.table, charged, start, _line_end(report))
+
+
+def _charge_of(report: CallReport, table: PriceTable) -> int:
+    if report.status == "failed":
+        return 0
+    try:
+        return rating.charge(report.usage, table)
+    except rating.RatingError as error:
+        raise BadCall(error.code, str(error)) from None
 
 
 def _charge_who_pays(entries: Sequence[Entry]) -> list[Result]:
     """A result for each entry, in order: of those whose key exists, from the books."""
-    wallets = keys.wallets_of(entry.report.key_id for entry in entries)
+    payers = keys.payers_of(entry.report.key_id for entry in entries)
     payable: list[Entry] = []
     for entry in entries:
         key_id = entry.report.key_id
-        wallet_id = wallets.get(key_id)
-        if wallet_id is None:
+        payer = payers.get(key_id)
+        if payer is None:
             entry.result = _refused(entry, "token_not_found", f"There is no key with token_id {key_id}.")
+            continue
+        entry.wallet_id = payer.wallet_id
+        try:
+            if payer.group_id is not None:
+                _rate_for_group(entry, payer.group_id)
+        except BadCall as error:
+            entry.result = _refused(entry, error.code, str(error))
         else:
-            entry.wallet_id = wallet_id
             payable.append(entry)
     if payable:
         _charge_again_if_raced(payable)
     return [cast("Result", entry.result) for entry in entries]
+
+
+def _rate_for_group(entry: Entry, group_id: int) -> None:
+    """The members of a group pay its rate of the moment when the call started."""
+    report = entry.report
+    rate = catalogue.rate_of(group_id, at=report.started_at)
+    if rate is not None:
+        table = entry.table.with_rate(rate.multiplier_bp)
+        entry.group_rate_id = rate.id
+        entry.charged_nanousd = _charge_of(report, table)
+        entry.line_start = _line_start(report, entry.model_id, table.version_id, entry.charged_nanousd)
 
 
 few = Group(_charge_who_pays, FEW_TOGETHER)
@@ -313,8 +337,8 @@ def _transfers(bills: list[Bill], transfer_ids: list[int]) -> list[ledger.Usage]
 
 WRITE_CALLS = (
     "COPY logs_call (id, key_id, model_id, price_version_id, status, started_at, usage, charged_nanousd, wallet_id,"
-    " promotional_nanousd, promotional_transfer_id, paid_transfer_id, held_nanousd, balance_after_nanousd, stream,"
-    " latency_ms, first_token_ms, endpoint, upstream_id, upstream_cost_nanousd) FROM STDIN"
+    " promotional_nanousd, promotional_transfer_id, paid_transfer_id, held_nanousd, balance_after_nanousd, group_rate_id,"
+    " stream, latency_ms, first_token_ms, endpoint, upstream_id, upstream_cost_nanousd) FROM STDIN"
 )
 
 
@@ -340,7 +364,7 @@ def _line(bill: Bill, entry: Entry) -> str:
     paid_transfer = bill.paid_transfer_id if entry.paid_nanousd else None
     return (
         f"{entry.line_start}{entry.wallet_id}\t{entry.promotional_nanousd}\t{cell(promotional_transfer)}\t{cell(paid_transfer)}\t"
-        f"{cell(entry.held_nanousd)}\t{entry.balance_after_nanousd}\t{entry.line_end}"
+        f"{cell(entry.held_nanousd)}\t{entry.balance_after_nanousd}\t{cell(entry.group_rate_id)}\t{entry.line_end}"
     )
 
 

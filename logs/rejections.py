@@ -33,11 +33,11 @@ def keep(calls: Sequence[object], results: "Sequence[Result]") -> None:
     ]
     if not rejected:
         return
-    wallets = keys.wallets_of(key_id for raw, _, _ in rejected if (key_id := _key_id(raw)) is not None)
+    payers = keys.payers_of(key_id for raw, _, _ in rejected if (key_id := _key_id(raw)) is not None)
     kept = [
         RejectedCall(
             call_id=_clean(call_id),
-            wallet_id=wallets.get(_key_id(raw) or 0),
+            wallet_id=_wallet_id(payers.get(_key_id(raw) or 0)),
             reason=error["code"],
             message=_clean(error["message"]),
             payload=_payload(raw),
@@ -45,6 +45,10 @@ def keep(calls: Sequence[object], results: "Sequence[Result]") -> None:
         for raw, call_id, error in rejected
     ]
     RejectedCall.objects.bulk_create(kept, ignore_conflicts=True)
+
+
+def _wallet_id(payer: keys.Payer | None) -> int | None:
+    return payer.wallet_id if payer else None
 
 
 def _key_id(raw: object) -> int | None:

@@ -17,7 +17,7 @@ from typing import Any
 from django.db import connection
 from django.utils import timezone
 
-from pricing.models import Kind, Model
+from pricing.models import GroupRate, Kind, Model
 from pricing.publishing import rates_of
 from pricing.rating import PriceTable, is_complete
 
@@ -72,10 +72,21 @@ class SellableModel:
 
 
 @dataclass(frozen=True, slots=True)
+class DatedRate:
+    """A rate of a customer group, and from when on it is in force."""
+
+    effective_from: datetime
+    id: int
+    multiplier_bp: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Snapshot:
     revision: tuple[Any, ...]
     checked_at: float
     models: Mapping[str, SellableModel]
+    rates: Mapping[int, tuple[DatedRate, ...]]
+    """Of each customer group, in the order of `effective_from`."""
 
 
 _clock = time.monotonic
@@ -94,11 +105,19 @@ def priced(name: str, *, fresh: bool = False) -> SellableModel | None:
 
     `fresh` looks at the database first, though at most once in FRESH_SECONDS: another process may know a new model.
     """
-    global _snapshot
-    snapshot = _snapshot
-    if fresh and snapshot is not None and _clock() - snapshot.checked_at > FRESH_SECONDS:
-        _snapshot = replace(snapshot, checked_at=snapshot.checked_at - _TOO_OLD_SECONDS)
-    return _models().get(name)
+    return (_looked_up() if fresh else _current()).models.get(name)
+
+
+def rate_of(group_id: int | None, *, at: datetime | None = None) -> DatedRate | None:
+    """What the members of this group pay at `at` (now); None for those who pay the list's prices.
+
+    Of a group that this process does not know yet the database is asked first, at most once in FRESH_SECONDS.
+    """
+    if group_id is None:
+        return None
+    rates = _current().rates.get(group_id) or _looked_up().rates.get(group_id, ())
+    index = bisect_right(rates, at or timezone.now(), key=lambda rate: rate.effective_from)
+    return rates[index - 1] if index else None
 
 
 def sellable(*, at: datetime | None = None) -> list[SellableModel]:
@@ -116,6 +135,15 @@ def forget() -> None:
     """Drop what this process keeps, so that the next reader loads it anew."""
     global _snapshot
     _snapshot = None
+
+
+def _looked_up() -> _Snapshot:
+    """As the database has it now, but asked for at most once in FRESH_SECONDS."""
+    global _snapshot
+    snapshot = _snapshot
+    if snapshot is not None and _clock() - snapshot.checked_at > FRESH_SECONDS:
+        _snapshot = replace(snapshot, checked_at=snapshot.checked_at - _TOO_OLD_SECONDS)
+    return _current()
 
 
 def _models() -> Mapping[str, SellableModel]:
@@ -144,8 +172,10 @@ def _refresh(*, blocking: bool) -> _Snapshot:
         # The revision is read before the data: a change in between is loaded again, never missed.
         revision = _read_revision()
         unchanged = old is not None and old.revision == revision
-        models = old.models if old and unchanged else _load()
-        _snapshot = fresh = _Snapshot(revision, now, models)
+        if old and unchanged:
+            _snapshot = fresh = replace(old, checked_at=now)
+        else:
+            _snapshot = fresh = _Snapshot(revision, now, _load(), _load_rates())
         return fresh
     finally:
         _refreshing.release()
@@ -158,8 +188,8 @@ def _read_revision() -> tuple[Any, ...]:
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT (SELECT count(*) FROM pricing_priceversion), count(*), sum(xmin::text::bigint)"
-            " FROM pricing_model"
+            "SELECT (SELECT count(*) FROM pricing_priceversion), (SELECT count(*) FROM pricing_grouprate), count(*),"
+            " sum(xmin::text::bigint) FROM pricing_model"
         )
         row: tuple[Any, ...] = cursor.fetchone()
     return row
@@ -168,6 +198,14 @@ def _read_revision() -> tuple[Any, ...]:
 def _load() -> Mapping[str, SellableModel]:
     rows = Model.objects.order_by("name").prefetch_related("price_versions__unit_prices")
     return {row.name: _sellable_model(row) for row in rows}
+
+
+def _load_rates() -> Mapping[int, tuple[DatedRate, ...]]:
+    found: dict[int, tuple[DatedRate, ...]] = {}
+    for row in GroupRate.objects.order_by("effective_from"):
+        rate = DatedRate(row.effective_from, row.pk, row.multiplier_bp)
+        found[row.group_id] = (*found.get(row.group_id, ()), rate)
+    return found
 
 
 def _sellable_model(row: Model) -> SellableModel:

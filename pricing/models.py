@@ -1,8 +1,8 @@
-"""Models, their price versions and unit prices.
+"""Models, their price versions and unit prices, and the rates of customer groups.
 
-A price version and its unit prices are written once, by `pricing.publishing`, and never change: triggers of
-migration 0001 refuse UPDATE, DELETE and TRUNCATE on both tables, and unit prices added to a version later.
-A receipt that names a price version can therefore be computed again years later, with the same result.
+A price version, its unit prices and a group's rate are written once, by `pricing.publishing` and `pricing.groups`, and
+never change: triggers refuse UPDATE, DELETE and TRUNCATE on their tables, and unit prices added to a version later.
+A receipt that names them can therefore be computed again years later, with the same result.
 """
 
 from django.contrib.postgres.functions import TransactionNow
@@ -125,3 +125,43 @@ class UnitPrice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.unit} at {self.price_picousd_per_unit} pico-dollars"
+
+
+class CustomerGroup(models.Model):
+    """Customers with a multiplier of their own. A wallet belongs to at most one; those without pay the list's prices."""
+
+    name = models.CharField(max_length=80, unique=True, help_text="Its members read it on their receipts.")
+    created_at = models.DateTimeField(db_default=TransactionNow(), editable=False)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.CheckConstraint(condition=~Q(name=""), name="pricing_group_has_a_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class GroupRate(models.Model):
+    """What a group's prices are multiplied by from a moment on, until the next rate of it. Immutable."""
+
+    group = models.ForeignKey(CustomerGroup, on_delete=models.PROTECT, related_name="rates")
+    effective_from = models.DateTimeField(db_comment="In force from this moment until the group's next rate.")
+    multiplier_bp = models.PositiveIntegerField(
+        db_comment="Basis points on top of the price version's own multiplier; 10,000 is times 1."
+    )
+    created_at = models.DateTimeField(db_default=TransactionNow(), editable=False)
+
+    class Meta:
+        ordering = ["group_id", "effective_from"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["group", "effective_from"], name="pricing_group_rate_once_a_moment"
+            ),
+            models.CheckConstraint(
+                condition=Q(multiplier_bp__gte=1, multiplier_bp__lte=MAX_MULTIPLIER_BP),
+                name="pricing_group_rate_in_bounds",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.group_id} × {self.multiplier_bp} from {self.effective_from:%Y-%m-%d %H:%M}"

@@ -78,6 +78,11 @@ class PriceTable:
     multiplier_bp: int
     rates: Rates
 
+    def with_rate(self, group_multiplier_bp: int) -> "PriceTable":
+        """These prices for the members of a group: both multipliers as one, in whole basis points, halves to the even."""
+        both = _half_even(self.multiplier_bp * group_multiplier_bp, BASIS_POINTS)
+        return PriceTable(self.version_id, max(both, 1), self.rates)
+
     def tier_of(self, usage: Mapping[str, int]) -> Tier:
         """The tier that a call with this usage is rated by."""
         return self.rates[0] if len(self.rates) == 1 else self.tier_for(total_input_tokens(usage))

@@ -162,12 +162,22 @@ def find(text: str) -> ApiKey | None:
     return found.select_related("wallet__owner").first()
 
 
-def wallets_of(key_ids: Iterable[int]) -> dict[int, int]:
-    """The wallets that these keys belong to, of those that exist. A key never changes its wallet."""
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """The wallet that a key's calls are charged to, and the group whose prices it pays, if any."""
+
+    wallet_id: int
+    group_id: int | None
+
+
+def payers_of(key_ids: Iterable[int]) -> dict[int, Payer]:
+    """Who pays for the calls of these keys, of those that exist. A key never changes its wallet."""
     found = rows(
-        "SELECT id, wallet_id FROM tokens_apikey WHERE id = ANY(%s::bigint[])", [array(set(key_ids))]
+        "SELECT k.id, k.wallet_id, w.customer_group_id FROM tokens_apikey k JOIN wallet_wallet w ON w.id = k.wallet_id"
+        " WHERE k.id = ANY(%s::bigint[])",
+        [array(set(key_ids))],
     )
-    return dict(found)
+    return {key_id: Payer(*payer) for key_id, *payer in found}
 
 
 def clean_name(name: str) -> str:

@@ -5,6 +5,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from pricing.models import CustomerGroup
+
 
 class Wallet(models.Model):
     """What everything hangs off: keys, holds, calls and transfers. It has an owner; it holds no amount itself."""
@@ -12,6 +14,9 @@ class Wallet(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="wallets")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     suspended_at = models.DateTimeField(null=True, blank=True, editable=False)
+    customer_group = models.ForeignKey(
+        CustomerGroup, null=True, blank=True, on_delete=models.PROTECT, related_name="wallets"
+    )
 
     class Meta:
         # One wallet each until several people can share one.
@@ -172,7 +177,9 @@ class Hold(models.Model):
     reference = models.CharField(max_length=64, help_text="Who asked: the API key's id.")
     memo = models.CharField(max_length=200, help_text="What it is for: the model's name.")
     amount_nanousd = models.BigIntegerField()
-    expected_tokens = models.BigIntegerField(db_default=0, help_text="Of the call, as the amount is its cost.")
+    expected_tokens = models.BigIntegerField(
+        db_default=0, help_text="Of the call, as the amount is its cost."
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField()
     state = models.CharField(max_length=8, choices=State, default=State.OPEN)
