@@ -213,7 +213,7 @@ def _book(row: Dispute, top_up: TopUp, movements: Iterable[DisputeMovement]) -> 
         withdrawn, reinstated = _sums([movement])
         row.withdrawn_cents += withdrawn
         row.reinstated_cents += reinstated
-        taken_cents = taken["cents"] + row.withdrawn_cents - row.reinstated_cents
+        taken_cents = taken["cents"] + _gone_cents(row)
         due = min(tax_in(top_up, taken_cents), (top_up.tax_cents or 0) - refunded_tax_cents)
         change = due - taken["tax"] - row.tax_cents
         # What was refunded meanwhile may have lowered what is due: a withdrawal still brings back no tax.
@@ -236,8 +236,7 @@ def tax_in(top_up: TopUp, taken_cents: int) -> int:
     """Cents of tax in what was taken of a payment so far. Counted over all of it, so that the whole has all the tax,
     nothing has none, and no order of the parts matters. What is taken beyond the payment has none.
     """
-    tax_cents = top_up.tax_cents or 0
-    paid_cents = (top_up.received_cents or 0) + tax_cents
+    tax_cents, paid_cents = top_up.tax_cents or 0, _paid_cents(top_up)
     taken_cents = min(max(taken_cents, 0), paid_cents)
     return (2 * tax_cents * taken_cents + paid_cents) // (2 * paid_cents) if paid_cents else 0
 
@@ -308,5 +307,14 @@ def _problems(row: Dispute, told: StripeDispute) -> Iterator[str]:
         yield f"Its status is {row.status}, which this release does not know. It counts as open."
     if not_understood := _not_understood(told):
         yield not_understood
-    if row.is_open and row.top_up is not None and row.taken_cents > (row.top_up.received_cents or 0):
+    if row.is_open and row.top_up is not None and _gone_cents(row) > _paid_cents(row.top_up):
         yield "More was taken than the payment brought in."
+
+
+def _gone_cents(row: Dispute) -> int:
+    return row.withdrawn_cents - row.reinstated_cents
+
+
+def _paid_cents(top_up: TopUp) -> int:
+    """With its tax."""
+    return (top_up.received_cents or 0) + (top_up.tax_cents or 0)
