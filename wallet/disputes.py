@@ -16,7 +16,7 @@ from django.db.models import F, Q, QuerySet, Sum
 from django.utils import timezone
 
 from pricing.money import NANO_PER_CENT
-from wallet import ledger, refunds, stripe_api, topups
+from wallet import ledger, refunds, rounds, stripe_api, topups
 from wallet.models import Code, Dispute, Refund, TopUp, Transfer, Wallet
 from wallet.stripe_api import DisputeMovement, StripeDispute, StripeFailed, StripeRefused, StripeUnavailable
 from wallet.topups import stories
@@ -87,28 +87,23 @@ def apply(told: StripeDispute) -> Dispute:
 def look_again(limit: int = 50) -> int:
     """One round of the periodic job: disputes whose payment is not known yet, and open ones not asked about for long.
 
-    Returns how many were asked about. Stops where Stripe is away.
+    Returns how many were asked about.
     """
     now = timezone.now()
     waiting = Q(top_up=None) & (Q(opened_at__gt=now - YOUNG) | Q(checked_at__lt=now - WAITING_AGAIN))
     undecided = ~Q(status__in=Dispute.CLOSED) & Q(checked_at__lt=now - OPEN_AGAIN)
     due = Dispute.objects.filter(waiting | undecided).order_by(F("checked_at").asc(nulls_first=True))
-    asked = 0
-    for dispute_id in list(due.values_list("pk", flat=True)[:limit]):
-        try:
-            again_if_lost(heard_of(dispute_id))
-        except (Parked, StripeRefused, StripeFailed) as reason:
-            # One that fails must not hold up the others, nor one that Stripe fails about.
-            logger.error("Dispute %s is not understood: %s", dispute_id, reason)
+    return rounds.go_round("dispute", due.values_list("pk", flat=True)[:limit], _look)
+
+
+def _look(dispute_id: str) -> None:
+    """One that fails goes behind the others, which it must not hold up; one that nobody answered about keeps its place."""
+    try:
+        again_if_lost(heard_of(dispute_id))
+    except Exception as error:
+        if isinstance(error, StripeFailed) or not isinstance(error, StripeUnavailable):
             Dispute.objects.filter(pk=dispute_id).update(checked_at=timezone.now())
-        except StripeUnavailable as error:
-            logger.warning("Stripe is away, disputes wait: %s", error)
-            break
-        except Exception:
-            logger.exception("Dispute %s could not be looked at.", dispute_id)
-            Dispute.objects.filter(pk=dispute_id).update(checked_at=timezone.now())
-        asked += 1
-    return asked
+        raise
 
 
 def undecided(wallet: Wallet) -> QuerySet[Dispute]:

@@ -9,7 +9,7 @@ from queue import Empty, Full, Queue
 
 from celery import shared_task
 
-from wallet import auto_topups, cards, disputes, events, grants, holds, invariants, seals, topups
+from wallet import auto_topups, cards, disputes, events, grants, holds, invariants, rounds, seals, topups
 from wallet.auto_topups import mail as auto_topup_mail
 from wallet.reconciliation import runs
 from wallet.refunds import asking as refund_asking
@@ -28,29 +28,31 @@ _teller: threading.Thread | None = None
 
 @shared_task
 def handle_events(event_ids: list[str]) -> None:
-    for event_id in event_ids:
-        if not events.handle(event_id):
-            break  # Stripe is away; the periodic job comes back to the rest.
+    events.handle_some(event_ids)
 
 
 @shared_task
+@rounds.one_at_a_time
 def handle_pending_events() -> None:
     events.handle_due()
 
 
 @shared_task
+@rounds.one_at_a_time
 def settle_open_top_ups() -> None:
     topups.settle_unfinished()
     proofs.fill_missing()
 
 
 @shared_task
+@rounds.one_at_a_time
 def settle_open_refunds() -> None:
     refund_asking.settle_unfinished()
     refund_asking.hear_again()
 
 
 @shared_task
+@rounds.one_at_a_time
 def look_at_disputes() -> None:
     disputes.look_again()
 
@@ -75,9 +77,11 @@ def _reconciled(back: timedelta) -> None:
 
 
 @shared_task
+@rounds.one_at_a_time
 def top_up_automatically() -> None:
     cards.settle_unfinished()
     auto_topups.charge_due()
+    auto_topup_mail.tell_charges()
     auto_topup_mail.tell_stopped()
 
 

@@ -378,7 +378,7 @@ def test_one_that_stripe_fails_about_holds_up_no_other(
         return read(dispute_id)
 
     monkeypatch.setattr(stripe_api, "dispute", failing)
-    assert disputes.look_again() == 2
+    assert disputes.look_again() == 1
     assert not Dispute.objects.filter(checked_at__lt=timezone.now() - disputes.OPEN_AGAIN).exists()
 
 

@@ -63,7 +63,7 @@ class WalletAdmin(ActingAdmin, ReadOnlyAdmin):
 
     @column("Stripe customer")
     def customer(self, wallet: Wallet) -> str:
-        return code(StripeCustomer.objects.filter(wallet=wallet).first())
+        return code(StripeCustomer.objects.filter(wallet=wallet, gone_at=None).first())
 
     @column("Saved card")
     def card(self, wallet: Wallet) -> str:

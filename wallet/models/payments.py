@@ -13,12 +13,18 @@ from wallet.models.books import Wallet
 
 
 class StripeCustomer(models.Model):
-    """Who a wallet is at Stripe."""
+    """Who a wallet is at Stripe, and who it was: one that is deleted there is followed by another."""
 
-    wallet = models.OneToOneField(
-        Wallet, primary_key=True, on_delete=models.PROTECT, related_name="stripe_customer"
-    )
-    customer_id = models.CharField(max_length=64, unique=True)
+    customer_id = models.CharField(primary_key=True, max_length=64)
+    wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="stripe_customers")
+    gone_at = models.DateTimeField(null=True, help_text="When we learned that Stripe has it no more.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["wallet"], name="stripe_customer_one_at_a_time", condition=Q(gone_at=None)
+            )
+        ]
 
     def __str__(self) -> str:
         return self.customer_id
@@ -65,6 +71,11 @@ class TopUp(models.Model):
     )
     presentment_currency = models.CharField(max_length=3, blank=True)
     problem = models.TextField(blank=True, help_text="Why it is parked, or what Stripe answered.")
+    is_told = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text="The owner was written to, where an automatic one asks for it.",
+    )
 
     class Meta:
         ordering = ["-created_at"]
@@ -73,7 +84,8 @@ class TopUp(models.Model):
                 fields=["checked_at"],
                 name="top_up_unfinished",
                 condition=Q(state__in=["created", "open", "pending"]),
-            )
+            ),
+            models.Index(fields=["created_at"], name="top_up_untold", condition=Q(is_told=False)),
         ]
         constraints = [
             models.CheckConstraint(name="top_up_amount_positive", condition=Q(amount_cents__gt=0)),
@@ -270,7 +282,18 @@ class CardSetup(models.Model):
     wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="card_setups")
     session_id = models.CharField(max_length=128, null=True, unique=True)
     is_done = models.BooleanField(default=False)
+    is_over = models.BooleanField(
+        default=False, db_default=False, help_text="The page closed, and no card was saved on it."
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    checked_at = models.DateTimeField(null=True, help_text="When Stripe was last asked about it.")
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["created_at"], name="card_setup_open", condition=Q(is_done=False, is_over=False)
+            )
+        ]
 
     def __str__(self) -> str:
         return f"Card setup {self.pk}"

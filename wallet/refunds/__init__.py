@@ -14,12 +14,11 @@ from datetime import timedelta
 from uuid import UUID, uuid4, uuid5
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
 
-from wallet import ledger
+from wallet import ledger, wallets
 from wallet.models import Code, Funds, Refund, TopUp, Wallet
 from wallet.refunds import mail as refund_mail
 from wallet.refunds import payments as refund_payments
@@ -71,9 +70,7 @@ def start(wallet: Wallet, amount_cents: int, form_id: str = "") -> UUID:
     key = uuid5(FORMS, f"{wallet.pk} {form_id}") if form_id else uuid4()
 
     def work() -> UUID:
-        locked = lock(wallet.pk)
-        if not locked.owner.is_active:
-            raise PermissionDenied("The account was closed, or its owner locked out, in this moment.")
+        locked = wallets.require_owner(lock(wallet.pk))
         request_id = key
         while before := _of_request(request_id):
             if _came_to_something(before):
@@ -184,7 +181,7 @@ def waits_for_staff(wallet: Wallet) -> bool:
 
 def lock(wallet_id: int) -> Wallet:
     """Hold the wallet's row until the transaction ends, as everybody does who changes its refunds; then the ledger's."""
-    locked = Wallet.objects.select_for_update(no_key=True).get(pk=wallet_id)
+    locked = wallets.lock(wallet_id)
     ledger.lock([wallet_id])
     return locked
 

@@ -32,13 +32,13 @@ class StripeRefund:
 
 @in_turn
 def create_refund(
-    *, payment_intent_id: str, row_id: str, amount_cents: int, idempotency_key: str, impatient: bool = False
+    *, payment_intent_id: str, row_id: str, amount_cents: int, idempotency_key: str
 ) -> StripeRefund:
     """Give `amount_cents` of a payment back. The same key gives the same refund for at least a day, and none twice.
 
     No reason is given: `fraudulent`, say, would block the card and the address of who paid.
     """
-    with asking(impatient) as client:
+    with asking() as client:
         made = client.v1.refunds.create(
             {"payment_intent": payment_intent_id, "amount": amount_cents, "metadata": {"refund_row": row_id}},
             {"idempotency_key": idempotency_key},
@@ -46,15 +46,15 @@ def create_refund(
     return _refund(made)
 
 
-def refund(refund_id: str, *, impatient: bool = False) -> StripeRefund:
+def refund(refund_id: str) -> StripeRefund:
     """A refund as it is now; of one that names a charge alone, with the charge's payment."""
-    with asking(impatient) as client:
+    with asking() as client:
         return _refund(client.v1.refunds.retrieve(refund_id, {"expand": ["charge"]}))
 
 
-def refunds_of_payment(payment_intent_id: str, *, impatient: bool = False) -> list[StripeRefund]:
+def refunds_of_payment(payment_intent_id: str) -> list[StripeRefund]:
     """Every refund of a payment."""
-    return _all({"payment_intent": payment_intent_id}, impatient=impatient)
+    return _all({"payment_intent": payment_intent_id})
 
 
 def refunds_of_charge(charge_id: str) -> list[StripeRefund]:
@@ -62,8 +62,8 @@ def refunds_of_charge(charge_id: str) -> list[StripeRefund]:
     return _all({"charge": charge_id})
 
 
-def _all(which: "RefundListParams", *, impatient: bool = False) -> list[StripeRefund]:
-    with asking(impatient) as client:
+def _all(which: "RefundListParams") -> list[StripeRefund]:
+    with asking() as client:
         found = client.v1.refunds.list({**which, "limit": PAGE, "expand": ["data.charge"]})
         return [_refund(each) for each in found.auto_paging_iter()]
 

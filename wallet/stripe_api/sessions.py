@@ -97,9 +97,9 @@ def create_session(
         )
 
 
-def session(session_id: str, *, impatient: bool = False) -> Session:
-    """Read a session again; `impatient` where a person waits for a page that can do without the answer."""
-    with asking(impatient) as client:
+def session(session_id: str) -> Session:
+    """Read a session again."""
+    with asking() as client:
         return read_session(client.v1.checkout.sessions.retrieve(session_id, {"expand": EXPAND}))
 
 
@@ -114,7 +114,7 @@ def session_of_payment(payment_intent_id: str) -> Session | None:
 
 def sessions_of_customer(customer_id: str, *, since: datetime.datetime) -> list[Session]:
     """Pages to pay on that a customer was given since then, newest first; no more than MOST_LISTED of them."""
-    with asking(impatient=True) as client:
+    with asking() as client:
         found = client.v1.checkout.sessions.list(
             {
                 "customer": customer_id,
