@@ -123,6 +123,7 @@ def _told_of(mine: TopUp) -> dict[str, object]:
     return {
         "links": proofs.links(mine),
         "paid_as": presented(mine.presentment_amount, mine.presentment_currency),
+        "discount": stories.discount(mine),
         "discount_nanousd": mine.amount_nanousd - mine.received_nanousd,
         "paid_nanousd": mine.received_nanousd + mine.tax_nanousd,
         "since": stories.since(mine),
@@ -155,6 +156,7 @@ def wallet_page(
         "smallest": dollars(settings.TOP_UP_MINIMUM_CENTS),
         "largest": dollars(settings.TOP_UP_MAXIMUM_CENTS),
         "is_taxed": settings.STRIPE_TAX,
+        "takes_codes": settings.STRIPE_PROMOTION_CODES,
         "is_suspended": mine.suspended_at is not None,
         "balances": ledger.balances(mine),
         "holds": Hold.objects.filter(

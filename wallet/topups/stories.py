@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from pricing.money import usd
 from wallet import corrections
 from wallet.models import Code, Dispute, Refund, TopUp, Transfer, Wallet
 from wallet.topups import proofs
@@ -19,6 +20,7 @@ class Story:
     """`paid` is what the person paid in a currency of their own; `top_up_id` says which top-up explains it."""
 
     paid: str = ""
+    discount: str = ""
     links: list[Link] = field(default_factory=list)
     is_undone: bool = False
     top_up_id: str | None = None
@@ -51,6 +53,19 @@ def undone_by(top_up: TopUp) -> Transfer | None:
         return None
     credit = Transfer.objects.filter(reference=f"{Code.TOP_UP.value}:{top_up.payment_intent_id}").first()
     return corrections.undone_by(credit) if credit else None
+
+
+def discount(top_up: TopUp) -> str:
+    """How what was added came about, where a promotion code covered a part of the price; empty otherwise."""
+    discount_nanousd = top_up.amount_nanousd - top_up.received_nanousd
+    if not top_up.received_nanousd or discount_nanousd <= 0:
+        return ""
+    paid = usd(top_up.received_nanousd + top_up.tax_nanousd)
+    tax = f" with {usd(top_up.tax_nanousd)} of tax" if top_up.tax_nanousd else ""
+    return (
+        f"{usd(top_up.amount_nanousd)} less {usd(discount_nanousd)} by a promotion code:"
+        f" {paid} paid{tax}, {usd(top_up.received_nanousd)} added."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +102,7 @@ def _story(code: str, top_up: TopUp | None, is_undone: bool) -> Story:
         return Story(is_undone=is_undone, top_up_id=str(top_up.pk))
     return Story(
         paid=presented(top_up.presentment_amount, top_up.presentment_currency),
+        discount=discount(top_up),
         links=proofs.links(top_up),
         is_undone=is_undone,
         top_up_id=str(top_up.pk),
