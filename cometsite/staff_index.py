@@ -190,12 +190,7 @@ def _disputes() -> Number:
 
 
 def _refunds() -> Number:
-    """Refunds that wait for staff, by request; a parked one alarms."""
-    parked = Refund.objects.filter(state=Refund.State.PARKED).count()
-    if parked:
-        return _alarm(
-            "Parked refunds", parked, "do not add up", _list("wallet_refund", state__exact="parked")
-        )
+    """Refunds that wait for staff, by request."""
     waiting = Refund.objects.filter(state=Refund.State.WAITING).values("request_id").distinct().count()
     note = "request to approve" if waiting == 1 else "requests to approve"
     return Number("Refunds", f"{waiting:,}", note, _list("wallet_refund", state__exact="waiting"))

@@ -223,11 +223,9 @@ def _match(told: BalanceTransaction, top_up: TopUp | None) -> None:
 
 
 def _expect_refund(told: BalanceTransaction) -> None:
-    """A refund, or its return, is of a row of ours. Where a bank took a debit back, that has the transaction's own id."""
-    known = Refund.objects.filter(refund_id__in=[told.source_id, told.id]).annotate(
-        whole=F("amount_cents") + F("tax_cents")
-    )
-    found = list(known)
+    """A refund, or its return, is of a row of ours. Where a bank took a debit back, that is known by the transaction."""
+    known = Refund.objects.filter(Q(refund_id=told.source_id) | Q(transaction_id=told.id))
+    found = list(known.annotate(whole=F("amount_cents") + F("tax_cents")))
     if not found and _is_of_nobody(told.charge_id):
         return
     if not found:

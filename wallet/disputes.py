@@ -16,10 +16,9 @@ from django.db.models import F, Q, QuerySet, Sum
 from django.utils import timezone
 
 from pricing.money import NANO_PER_CENT
-from wallet import ledger, refunds, rounds, stripe_api, topups
+from wallet import corrections, dispute_mail, ledger, refunds, rounds, stripe_api, topups
 from wallet.models import Code, Dispute, Refund, TopUp, Transfer, Wallet
 from wallet.stripe_api import DisputeMovement, StripeDispute, StripeFailed, StripeRefused, StripeUnavailable
-from wallet.topups import stories
 from wallet.topups.verdicts import Parked
 from wallet.transactions import again_if_lost
 
@@ -66,29 +65,33 @@ def apply(told: StripeDispute) -> Dispute:
     row = _locked(told)
     if row.checked_at is None or told.read_at >= row.checked_at:
         _write(row, told)
-    movements = [each for each in told.movements if _is_understood(each)]
+    movements = [each for each in told.movements if _is_understood(each) and each.amount]
     top_up = _payment_of(told)
     if top_up is not None:
         # One at a time of all that takes from the payments of a wallet: refunds and corrections too.
         refunds.lock(top_up.wallet_id)
-    obstacle = "" if row.top_up_id else _obstacle(told, top_up)
+    new = [each for each in movements if not _is_booked(each)]
+    obstacle = "" if row.top_up_id and not new else _obstacle(told, top_up)
     if top_up is not None and not obstacle:
-        _book(row, top_up, movements)
-    else:
+        _book(row, top_up, new)
+    elif row.top_up_id is None:
         withdrawn, reinstated = _sums(movements)
         row.withdrawn_cents = max(row.withdrawn_cents, withdrawn)
         row.reinstated_cents = max(row.reinstated_cents, reinstated)
     row.fee_cents = max(row.fee_cents, sum(each.fee for each in movements))
     row.problem = " ".join([*_problems(row, told), *([obstacle] if obstacle else [])])
     row.save()
+    dispute_mail.tell_on_commit(row)
     return row
 
 
 def look_again(limit: int = 50) -> int:
-    """One round of the periodic job: disputes whose payment is not known yet, and open ones not asked about for long.
+    """One round of the periodic job: mails that are due, disputes whose payment is not known yet, and open ones not asked
+    about for long.
 
     Returns how many were asked about.
     """
+    dispute_mail.tell_due()
     now = timezone.now()
     waiting = Q(top_up=None) & (Q(opened_at__gt=now - YOUNG) | Q(checked_at__lt=now - WAITING_AGAIN))
     undecided = ~Q(status__in=Dispute.CLOSED) & Q(checked_at__lt=now - OPEN_AGAIN)
@@ -193,7 +196,7 @@ def _sums(movements: Iterable[DisputeMovement]) -> tuple[int, int]:
 
 
 def _book(row: Dispute, top_up: TopUp, movements: Iterable[DisputeMovement]) -> None:
-    """Post what is not posted yet, what was taken before what came back. The wallet's row is locked."""
+    """Post these, what was taken before what came back. The wallet's row is locked."""
     if row.top_up_id is None:
         # What was counted so far was not booked.
         row.top_up, row.withdrawn_cents, row.reinstated_cents = top_up, 0, 0
@@ -203,8 +206,6 @@ def _book(row: Dispute, top_up: TopUp, movements: Iterable[DisputeMovement]) -> 
     )
     refunded_tax_cents = _refunded_tax(top_up)
     for movement in sorted(movements, key=lambda each: (each.amount, each.id)):
-        if movement.amount == 0 or _is_booked(movement):
-            continue
         withdrawn, reinstated = _sums([movement])
         row.withdrawn_cents += withdrawn
         row.reinstated_cents += reinstated
@@ -291,7 +292,7 @@ def _obstacle(told: StripeDispute, top_up: TopUp | None) -> str:
         return f"Payment {payment} is not known here, so no wallet was debited."
     if top_up.state != TopUp.State.PAID:
         return f"Its payment is top-up {top_up.pk}, which is {top_up.state}, so no wallet was debited."
-    if stories.undone_by(top_up) is not None:
+    if corrections.is_undone(top_up):
         return f"Staff took top-up {top_up.pk} back by a correction, so its wallet was not debited again."
     return ""
 

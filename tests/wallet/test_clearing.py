@@ -211,7 +211,7 @@ def test_a_debit_that_the_bank_took_back_is_a_refund_made_at_stripe(alices: Wall
     booked(replace(CHARGE, type="payment"))
     back = moved(id="txn_2", type="payment_failure_refund", source_id="pyr_1", amount=-1000)
     assert "is not known here" in unexplained(back)
-    refund(top_up, 1000, "txn_2", origin="stripe")
+    refund(top_up, 1000, "txn_2", origin="stripe", transaction_id="txn_2")
     booked(back)
     assert (lies("stripe_clearing"), lies("refunds_pending")) == (-59, 1000)
     assert_equal()

@@ -161,7 +161,6 @@ class RefundAdmin(ActingAdmin, ReadOnlyAdmin):
             "created": "info",
             "pending": "info",
             "failed": "danger",
-            "parked": "danger",
         },
     )
     def state_label(self, refund: Refund) -> str:

@@ -237,6 +237,8 @@ def apply(top_up_id: UUID, payment: Payment) -> TopUp:
         logger.error("Top-up %s is parked: %s", top_up.pk, verdict.problem)
     _write(top_up, payment, verdict)
     endings.follow(top_up, payment.code or payment.status)
+    if top_up.state == TopUp.State.PAID and payment.has_past:
+        crediting.take_up_past(payment.id)
     return top_up
 
 

@@ -130,7 +130,6 @@ class Refund(models.Model):
         FAILED = "failed", "Could not be given back; it is in the wallet again"
         CANCELED = "canceled", "Canceled; it is in the wallet again"
         DECLINED = "declined", "Staff declined it; it is in the wallet again"
-        PARKED = "parked", "Does not add up; staff decide"
 
     UNFINISHED: ClassVar[list[str]] = [State.WAITING, State.CREATED, State.PENDING]
     RETURNED: ClassVar[list[str]] = [State.FAILED, State.CANCELED, State.DECLINED]
@@ -158,7 +157,18 @@ class Refund(models.Model):
     checked_at = models.DateTimeField(null=True, help_text="When Stripe was last asked about it.")
     settled_at = models.DateTimeField(null=True)
     refund_id = models.CharField(max_length=128, null=True, unique=True, help_text="Stripe's id.")
-    problem = models.TextField(blank=True, help_text="Why it failed or is parked.")
+    transaction_id = models.CharField(
+        max_length=128,
+        null=True,
+        unique=True,
+        help_text="Stripe's movement of its money. Where a bank took a debit back, it stands for the refund too.",
+    )
+    left_wallet = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text="No where nothing had come of it when it was first heard of: no money moved.",
+    )
+    problem = models.TextField(blank=True, help_text="Why nothing came of it.")
 
     class Meta:
         ordering = ["-created_at"]
@@ -204,8 +214,14 @@ class Dispute(models.Model):
         LOST = "lost", "The bank is with who paid"
         PREVENTED = "prevented", "Settled before it became a dispute"
 
+    class Told(models.TextChoices):
+        ASKED = "asked", "The bank asks"
+        OPENED = "opened", "The bank disputes"
+        DECIDED = "decided", "It is over"
+
     # Stripe may call it what this release does not know; that counts as open.
     CLOSED: ClassVar[list[str]] = [Status.INQUIRY_CLOSED, Status.WON, Status.LOST, Status.PREVENTED]
+    INQUIRIES: ClassVar[list[str]] = [Status.INQUIRY, Status.INQUIRY_REVIEW]
     TO_ANSWER: ClassVar[list[str]] = [Status.INQUIRY, Status.NEEDS_RESPONSE]
 
     id = models.CharField(primary_key=True, max_length=128, help_text="Stripe's id.")
@@ -233,6 +249,15 @@ class Dispute(models.Model):
     fee_cents = models.PositiveIntegerField(default=0, help_text="What Stripe kept; the house pays it.")
     checked_at = models.DateTimeField(null=True, help_text="When Stripe was last asked about it.")
     problem = models.TextField(blank=True, help_text="What does not add up.")
+    told = models.CharField(
+        max_length=7,
+        choices=Told,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="What the wallet's owner was last written to about.",
+    )
+    mail_begun_at = models.DateTimeField(null=True, help_text="Somebody writes to the owner since then.")
 
     class Meta:
         ordering = ["-opened_at"]

@@ -159,7 +159,7 @@ def _returned_by_us(rows: Any) -> dict[UUID, int]:
         top_up__in=[row.pk for row in rows],
         refund_id__isnull=False,
         state__in=[Refund.State.PENDING, Refund.State.SUCCEEDED],
-    ).exclude(refund_id__startswith="txn_")  # A returned debit is no part of what the charge calls refunded.
+    ).exclude(refund_id=F("transaction_id"))  # A returned debit is no part of what the charge calls refunded.
     sums = at_stripe.order_by().values("top_up").annotate(cents=Sum(F("amount_cents") + F("tax_cents")))
     return {each["top_up"]: each["cents"] for each in sums}
 
@@ -181,8 +181,8 @@ def _refund(refund_id: str, report: Report) -> None:
         was = before.state if before else "unknown here"
         whole = _usd(row.amount_cents + row.tax_cents)
         report.repaired(f"Refund {refund_id} of {whole} was {was}, and is {row.state} now.")
-    if problem or row is None or row.state == Refund.State.PARKED:
-        why = problem or (row.problem if row else "no row of ours has it.")
+    if problem or row is None:
+        why = problem or "no row of ours has it."
         report.differs(refund_id, f"Refund {refund_id} is not in the books: {why}")
 
 
@@ -230,7 +230,8 @@ def _transactions(found: list[BalanceTransaction], report: Report) -> None:
 
 def _returned_debit(told: BalanceTransaction, report: Report) -> None:
     """A bank took a debit back after it had succeeded. Stripe makes no refund of that, so its transaction stands for one."""
-    if Refund.objects.filter(refund_id__in=[told.id, told.source_id]).exists():
+    known = Q(refund_id__in=[told.id, told.source_id]) | Q(transaction_id=told.id)
+    if Refund.objects.filter(known).exists():
         return
     as_refund = StripeRefund(
         id=told.id,
@@ -239,6 +240,7 @@ def _returned_debit(told: BalanceTransaction, report: Report) -> None:
         currency=told.currency,
         charge_id=told.charge_id,
         payment_intent_id=told.payment_intent_id,
+        transaction_id=told.id,
     )
     try:
         row = refunds.record(as_refund)

@@ -29,7 +29,13 @@ from wallet.stripe_api.client import (
     StripeUnavailable,
     in_a_hurry,
 )
-from wallet.stripe_api.disputes import DisputeMovement, StripeDispute, dispute, dispute_from
+from wallet.stripe_api.disputes import (
+    DisputeMovement,
+    StripeDispute,
+    dispute,
+    dispute_from,
+    disputes_of_payment,
+)
 from wallet.stripe_api.refunds import (
     StripeRefund,
     create_refund,
@@ -74,6 +80,7 @@ __all__ = [
     "default_card",
     "dispute",
     "dispute_from",
+    "disputes_of_payment",
     "in_a_hurry",
     "payment",
     "payment_of_top_up",

@@ -16,6 +16,7 @@ from wallet.stripe_api.client import (
     in_turn,
     optional,
 )
+from wallet.stripe_api.sessions import has_past
 
 if TYPE_CHECKING:
     from stripe.params import PaymentIntentCreateParams
@@ -55,7 +56,10 @@ class SetupSession:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """A PaymentIntent as it is now. Amounts are in minor units of `currency`; `code` says why it was declined."""
+    """A PaymentIntent as it is now. Amounts are in minor units of `currency`; `code` says why it was declined.
+
+    `has_past` says that something of it was given back or is disputed.
+    """
 
     id: str
     status: str
@@ -69,6 +73,7 @@ class Payment:
     receipt_url: str | None
     code: str = ""
     message: str = ""
+    has_past: bool = False
 
 
 @in_turn
@@ -255,6 +260,7 @@ def _payment(found: Any) -> Payment:
         receipt_url=None if charge is None or isinstance(charge, str) else optional(charge, "receipt_url"),
         code=(error and optional(error, "code")) or "",
         message=(error and optional(error, "message")) or "",
+        has_past=has_past(charge),
     )
 
 

@@ -17,7 +17,8 @@ PAGE = 100
 class StripeRefund:
     """A refund as it is now. `amount` is in minor units of `currency`, with the tax that goes back.
 
-    `row_id` is what our metadata says: which row of ours asked for it, if one did.
+    `row_id` is what our metadata says: which row of ours asked for it, if one did. `transaction_id` is the balance
+    transaction in which its money left, once there is one.
     """
 
     id: str
@@ -28,6 +29,7 @@ class StripeRefund:
     payment_intent_id: str | None
     row_id: str | None = None
     failure_reason: str | None = None
+    transaction_id: str | None = None
 
 
 @in_turn
@@ -70,6 +72,7 @@ def _all(which: "RefundListParams") -> list[StripeRefund]:
 
 def _refund(found: stripe.Refund) -> StripeRefund:
     charge: Any = found.charge
+    moved: Any = optional(found, "balance_transaction")
     is_expanded = charge is not None and not isinstance(charge, str)
     payment: Any = found.payment_intent or (charge.payment_intent if is_expanded else None)
     return StripeRefund(
@@ -81,4 +84,5 @@ def _refund(found: stripe.Refund) -> StripeRefund:
         payment_intent_id=payment if payment is None or isinstance(payment, str) else payment.id,
         row_id=optional(found.metadata, "refund_row") if found.metadata else None,
         failure_reason=optional(found, "failure_reason"),
+        transaction_id=moved if moved is None or isinstance(moved, str) else moved.id,
     )

@@ -92,6 +92,8 @@ def apply(top_up_id: UUID, session: Session) -> TopUp:
     if verdict.state == TopUp.State.PARKED:
         logger.error("Top-up %s is parked: %s", top_up.pk, verdict.problem)
     _write(top_up, session, verdict)
+    if top_up.state == TopUp.State.PAID and session.has_past and session.payment_intent_id:
+        crediting.take_up_past(session.payment_intent_id)
     return top_up
 
 

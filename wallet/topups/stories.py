@@ -17,7 +17,9 @@ from wallet.topups.proofs import Link
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """`paid` is what the person paid in a currency of their own; `top_up_id` says which top-up explains it."""
+    """`paid` is what the person paid in a currency of their own; `top_up_id` says which top-up explains it, `payment` of
+    which one it is that went back or returned.
+    """
 
     paid: str = ""
     discount: str = ""
@@ -25,14 +27,17 @@ class Story:
     is_undone: bool = False
     top_up_id: str | None = None
     is_automatic: bool = False
+    payment: TopUp | None = None
 
 
 NOTHING = Story()
+WENT_BACK = {Code.REFUND, Code.REFUND_REVERSAL, Code.DISPUTE, Code.DISPUTE_REVERSAL}
+TOLD = {Code.TOP_UP, Code.CORRECTION} | WENT_BACK
 
 
 def of(wallet: Wallet, movements: Iterable[tuple[int, str]]) -> dict[int, Story]:
-    """By the id of the transfer, for top-ups and corrections. Given are ids and codes."""
-    wanted = [key for key, code in movements if code in (Code.TOP_UP, Code.CORRECTION)]
+    """By the id of the transfer, for top-ups, what went back of them, and corrections. Given are ids and codes."""
+    wanted = [key for key, code in movements if code in TOLD]
     if not wanted:
         return {}
     transfers = Transfer.objects.in_bulk(wanted)
@@ -98,6 +103,8 @@ def since(top_up: TopUp) -> Since:
 def _story(code: str, top_up: TopUp | None, is_undone: bool) -> Story:
     if top_up is None:
         return Story(is_undone=is_undone)
+    if code in WENT_BACK:
+        return Story(is_undone=is_undone, payment=top_up)
     if code != Code.TOP_UP:
         return Story(is_undone=is_undone, top_up_id=str(top_up.pk))
     return Story(
@@ -111,11 +118,11 @@ def _story(code: str, top_up: TopUp | None, is_undone: bool) -> Story:
 
 
 def _top_up_id(transfer: Transfer) -> UUID | None:
-    """The top-up that a transfer credited, or that the transfer which it corrects did."""
+    """The top-up that a transfer credited or took from, or that the transfer which it corrects did."""
     first = transfer
     while first.corrects is not None:
         first = first.corrects
     try:
-        return UUID(str(first.details.get("top_up"))) if first.code == Code.TOP_UP else None
+        return UUID(str(first.details.get("top_up")))
     except ValueError:
         return None
