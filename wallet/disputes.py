@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from django.conf import settings
-from django.db.models import F, Q, QuerySet, Sum
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
 from django.utils import timezone
 
 from pricing.money import NANO_PER_CENT
 from wallet import corrections, dispute_mail, ledger, refunds, rounds, stripe_api, topups
-from wallet.models import Code, Dispute, Refund, TopUp, Transfer, Wallet
+from wallet.models import Code, Difference, Dispute, Refund, TopUp, Transfer, Wallet
 from wallet.stripe_api import DisputeMovement, StripeDispute, StripeFailed, StripeRefused, StripeUnavailable
 from wallet.topups.verdicts import Parked
 from wallet.transactions import again_if_lost
@@ -112,6 +112,14 @@ def _look(dispute_id: str) -> None:
 def undecided(wallet: Wallet) -> QuerySet[Dispute]:
     """Disputes and inquiries about payments of this wallet that may still move money."""
     return Dispute.objects.filter(top_up__wallet=wallet).exclude(status__in=Dispute.CLOSED)
+
+
+def unclear() -> QuerySet[Dispute]:
+    """Those that do not add up, but for what staff accepted as it stands."""
+    accepted = Difference.objects.filter(
+        name=OuterRef("pk"), sentence__endswith=OuterRef("problem"), accepted_at__isnull=False
+    )
+    return Dispute.objects.exclude(problem="").exclude(Exists(accepted))
 
 
 def on_wallet_page(wallet: Wallet) -> dict[str, object]:

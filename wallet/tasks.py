@@ -4,10 +4,10 @@ import logging
 import threading
 import time
 from contextlib import suppress
-from datetime import timedelta
 from queue import Empty, Full, Queue
 
 from celery import shared_task
+from celery.exceptions import SoftTimeLimitExceeded
 
 from wallet import auto_topups, cards, disputes, events, grants, holds, invariants, rounds, seals, topups
 from wallet.auto_topups import mail as auto_topup_mail
@@ -58,21 +58,14 @@ def look_at_disputes() -> None:
 
 
 @shared_task(time_limit=1800, soft_time_limit=1750)
-def reconcile_recent() -> None:
-    _reconciled(runs.RECENT)
-
-
-@shared_task(time_limit=6 * 3600, soft_time_limit=6 * 3600 - 50)
-def reconcile_long_ago() -> None:
-    _reconciled(runs.LONG)
-
-
-def _reconciled(back: timedelta) -> None:
+def reconcile() -> None:
     try:
-        runs.run(back)
+        runs.run(runs.RECENT)
+        if runs.is_long_due():
+            runs.run(runs.LONG)
     except runs.AlreadyRunning:
         logger.info("Another process reconciles with Stripe at this moment.")
-    except (StripeUnavailable, StripeRefused) as error:
+    except (StripeUnavailable, StripeRefused, SoftTimeLimitExceeded) as error:
         logger.warning("Reconciliation stopped, and goes on at its next time: %s", error)
 
 

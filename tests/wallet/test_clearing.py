@@ -142,7 +142,7 @@ def test_any_number_of_times_and_at_once_is_once(alices: Wallet) -> None:
 
 
 def test_a_charge_of_no_wallet_waits_until_it_is_credited(alices: Wallet) -> None:
-    assert unexplained(CHARGE) == "Payment pi_1 of $10.00 is in no wallet."
+    assert unexplained(CHARGE) == "Payment pi_1 of $10.00 at Stripe is in no wallet: no top-up has it."
     assert clearing.standing().difference_nanousd == -941 * CENT
     assert clearing.standing().unexplained_nanousd == 941 * CENT
     credited(alices)

@@ -10,6 +10,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 import wallet.admin.checks
+import wallet.admin.differences
 import wallet.admin.disputes
 import wallet.admin.payments
 import wallet.admin.refunds

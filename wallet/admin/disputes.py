@@ -10,6 +10,7 @@ from django.utils.timezone import now
 from accounts.acting import ActingAdmin, button
 from pricing.money import usd
 from staff.admin import ReadOnlyAdmin, column, lines, link, list_link
+from wallet import disputes
 from wallet.admin.again import ASK_ABOUT_DISPUTE
 from wallet.admin.columns import cents, coded, linked
 from wallet.admin.terms import as_uuid, names_a_wallet, wallets_for
@@ -37,7 +38,7 @@ class Stage(admin.SimpleListFilter):
             case "closed":
                 return queryset.exclude(OPEN)
             case "unclear":
-                return queryset.exclude(problem="")
+                return queryset.filter(pk__in=disputes.unclear().order_by().values("pk"))
         return queryset
 
 
@@ -63,9 +64,9 @@ class DisputeAdmin(ActingAdmin, ReadOnlyAdmin):
     )
     fieldsets = (
         (None, {"fields": ("id", "status", "meaning", "due", "given", "evidence", "reason_text", "problem")}),
-        ("Payment", {"fields": ("top_up_link", "wallet", "charge", "payment_intent", "events", "warnings")}),
+        ("Payment", {"fields": ("top_up_link", "wallet", "charge", "payment_intent", "events", "warnings", "difference")}),
         ("Money", {"fields": ("amount", "withdrawn", "reinstated", "tax", "fee", "transfers")}),
-        ("Times", {"fields": ("opened_at", "evidence_due_at", "checked_at")}),
+        ("Times", {"fields": ("opened_at", "evidence_due_at", "checked_at", "told")}),
     )  # fmt: skip
 
     def matching(self, term: str) -> Q:
@@ -134,6 +135,10 @@ class DisputeAdmin(ActingAdmin, ReadOnlyAdmin):
     @column("Evidence given")
     def given(self, dispute: Dispute) -> str:
         return "yes" if dispute.has_evidence else "no"
+
+    @column("Reconciliation")
+    def difference(self, dispute: Dispute) -> str:
+        return list_link("wallet_difference", "What it says of this", q=dispute.pk)
 
     top_up_link = linked("Top-up", "top_up")
     charge = coded("Charge", "charge_id")

@@ -11,6 +11,7 @@ from pricing.money import NANO_PER_CENT, usd
 from staff.admin import ReadOnlyAdmin, column, lines, list_link
 from wallet.admin.columns import coded, worded
 from wallet.models import Reconciliation, StripeTransaction, Transfer
+from wallet.reconciliation import ending
 from wallet.reconciliation.invariants import references
 
 
@@ -22,7 +23,7 @@ class StripeTransactionAdmin(ReadOnlyAdmin):
     search_help_text = "Id of the balance transaction or of its charge, refund, dispute or payout, exactly"
     ordering = ("-made_at",)
     fieldsets = (
-        (None, {"fields": ("id", "state_label", "meaning", "problem", "transfers")}),
+        (None, {"fields": ("id", "state_label", "meaning", "problem", "difference", "transfers")}),
         (
             "At Stripe",
             {"fields": ("type", "reporting_category", "source", "currency", "amount", "fee", "net")},
@@ -38,6 +39,14 @@ class StripeTransactionAdmin(ReadOnlyAdmin):
         return row.state
 
     meaning = worded("Which means", "state")
+
+    @column("Reconciliation")
+    def difference(self, row: StripeTransaction) -> str:
+        if row.state == StripeTransaction.State.BOOKED:
+            return "-"
+        return list_link(
+            "wallet_difference", "What it says of this, to be accepted there", q=ending.name_of(row)
+        )
 
     @column("Amount")
     def amount(self, row: StripeTransaction) -> str:
@@ -73,7 +82,7 @@ class ReconciliationAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     fieldsets = (
         (None, {"fields": ("id", "started_at", "finished_at", "since", "result")}),
-        ("Found", {"fields": ("left", "mended", "told")}),
+        ("Found", {"fields": ("left", "accepted_too", "mended", "told", "listed")}),
         ("Compared", {"fields": ("counts", "clearing", "stripe", "in_transit")}),
     )
 
@@ -94,6 +103,14 @@ class ReconciliationAdmin(ReadOnlyAdmin):
     @column("Differences")
     def left(self, run: Reconciliation) -> SafeString | str:
         return _sentences(run.differences)
+
+    @column("Accepted by staff")
+    def accepted_too(self, run: Reconciliation) -> SafeString | str:
+        return _sentences(run.accepted)
+
+    @column("To accept one")
+    def listed(self, run: Reconciliation) -> str:
+        return list_link("wallet_difference", "All that is open", standing="open")
 
     @column("Repaired")
     def mended(self, run: Reconciliation) -> SafeString | str:

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import stripe
+from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.db import transaction
 
@@ -110,6 +111,9 @@ def asking() -> "Iterator[stripe.StripeClient]":
     try:
         yield client
     except _AWAY as error:
+        if isinstance(error.__cause__, SoftTimeLimitExceeded):
+            # The library takes the end of our own time for a fault of the network.
+            raise error.__cause__ from None
         raise _away(error)(_words(error)) from error
     except stripe.InvalidRequestError as error:
         if error.code == MISSING and error.param == "customer":
