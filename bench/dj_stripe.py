@@ -37,6 +37,7 @@ class Peer:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.port = ports.any_free()
+        self.stub = self._port_of_stub()
         self.path = ""
 
     def start(self) -> None:
@@ -45,10 +46,9 @@ class Peer:
         python = folder / "bin" / "python"
         self._install(folder, python)
         self.machine.cluster.create_database(DATABASE)
-        stub = self._port_of_stub()
-        environment = self._environment(stub)
+        environment = self._environment()
         self.machine.supervisor.start(
-            Service("stub", [sys.executable, str(SITE / "stripe_stub.py"), str(stub)], environment, SITE)
+            Service("stub", [sys.executable, str(SITE / "stripe_stub.py"), str(self.stub)], environment, SITE)
         )
         listen = ("--interface", "wsgi", "--host", HOST, "--port", str(self.port))
         size = ("--workers", "2", "--blocking-threads", "16", "--no-ws")
@@ -67,6 +67,10 @@ class Peer:
 
     def requests(self, number: int) -> list[bytes]:
         return [posted(self.path, _body(), SECRET) for _ in range(number)]
+
+    def question(self) -> bytes:
+        """What it asks Stripe for each of its events, to see how fast the stub answers that."""
+        return b"GET /v1/checkout/sessions/cs_test_bench HTTP/1.1\r\nHost: %b\r\n\r\n" % HOST.encode()
 
     def _install(self, folder: Path, python: Path) -> None:
         logs, environment = self.machine.folder.logs, dict(os.environ)
@@ -91,7 +95,7 @@ class Peer:
             port = ports.any_free()
         return port
 
-    def _environment(self, stub: int) -> dict[str, str]:
+    def _environment(self) -> dict[str, str]:
         sockets = parse_qs(urlsplit(self.machine.cluster.url(DATABASE)).query)["host"][0]
         return {
             "PATH": os.defpath,
@@ -103,7 +107,7 @@ class Peer:
             "PEER_DATABASE": DATABASE,
             "PEER_DATABASE_HOST": sockets,
             "PEER_DATABASE_USER": ROLE,
-            "PEER_STRIPE": f"http://{HOST}:{stub}",
+            "PEER_STRIPE": f"http://{HOST}:{self.stub}",
         }
 
     def _endpoint(self, python: Path, environment: dict[str, str]) -> str:

@@ -1,6 +1,6 @@
 """Stripe's events at the webhook: each signed, and sent once. What counts is the answer, which means that it is stored.
 
-Beside it dj-stripe, the package that most Django sites take events with, in an environment of its own (bench/peer.py).
+Beside it dj-stripe, the package that most Django sites take events with, in an environment of its own (bench/dj_stripe.py).
 """
 
 import json
@@ -13,7 +13,7 @@ from django.conf import settings
 from bench import Failed, dj_stripe, measures
 from bench.events import event, posted
 from bench.load import Load
-from bench.results import Round
+from bench.results import Round, Sample
 from cometsite.quickstart import StartError
 from wallet.models import StripeEvent
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PATH = "/wallet/stripe/webhook/"
 CONNECTIONS = 8
 PACE_PER_S = 100.0
+STUB_SECONDS = 0.5
 # To render at first; later windows render what the one before reached, and more.
 FIRST_PER_S = 2_500
 RESERVE = 1.5
@@ -35,7 +36,14 @@ def every(lab: "Lab") -> list["Measure"]:
     return [
         measures.Measure(most.name, {most.name: "Webhook, 8 conn.: events stored"}, most),
         measures.Measure(paced.name, {paced.name: "Webhook, 100 events/s: events stored"}, paced),
-        measures.Measure(beside.name, {beside.name: "dj-stripe's webhook, 8 conn.: events handled"}, beside),
+        measures.Measure(
+            beside.name,
+            {
+                beside.name: "dj-stripe's webhook, 8 conn.: events handled",
+                beside.stub: "The stub that dj-stripe takes for Stripe, 8 conn.: answers",
+            },
+            beside,
+        ),
     ]
 
 
@@ -70,6 +78,7 @@ class Beside:
 
     lab: "Lab"
     name: str = "dj-stripe"
+    stub: str = "dj-stripe-stub"
     peer: "dj_stripe.Peer | None" = None
     is_missing: bool = False
     reached_per_s: float = 100.0
@@ -82,7 +91,13 @@ class Beside:
         (outcome,), watch = self.lab.drive(Load(peer.port, requests, CONNECTIONS, seconds))
         sample = self.lab.sample(outcome, watch, calls=False)
         self.reached_per_s = sample.per_second
-        return {self.name: sample}
+        return {self.name: sample, self.stub: self._alone(peer)}
+
+    def _alone(self, peer: dj_stripe.Peer) -> Sample:
+        """The stub without dj-stripe, so that everybody sees what dj-stripe waits for."""
+        asking = Load(peer.stub, [peer.question()], CONNECTIONS, STUB_SECONDS, repeat=True)
+        (outcome,), watch = self.lab.drive(asking)
+        return self.lab.sample(outcome, watch, calls=False)
 
     def _started(self) -> "dj_stripe.Peer | None":
         if self.peer is None and not self.is_missing:

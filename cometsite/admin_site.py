@@ -83,6 +83,7 @@ UNFOLD: dict[str, object] = {
                     _item("Stripe events", "inbox", "wallet_stripeevent"),
                     _item("Stripe transactions", "swap_vert", "wallet_stripetransaction"),
                     _item("Reconciliations", "balance", "wallet_reconciliation"),
+                    _item("Differences", "difference", "wallet_difference"),
                 ],
             },
             {

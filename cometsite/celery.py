@@ -42,11 +42,7 @@ app.conf.update(
                 "task": "wallet.tasks.check_everything",
                 "schedule": crontab(hour=1, minute=30),
             },
-            "reconcile-recent": {"task": "wallet.tasks.reconcile_recent", "schedule": 600.0},
-            "reconcile-long-ago": {
-                "task": "wallet.tasks.reconcile_long_ago",
-                "schedule": crontab(hour=3, minute=10),
-            },
+            "reconcile": {"task": "wallet.tasks.reconcile", "schedule": 600.0},
             "closed-accounts": {"task": "accounts.tasks.forget_late", "schedule": 3600.0},
             "partitions": {"task": "logs.tasks.make_partitions", "schedule": 3600.0},
         },

@@ -21,7 +21,7 @@ from accounts.models import User
 from logs import call_ids
 from logs.models import Call, RejectedCall
 from pricing.money import NANO_PER_CENT, usd
-from wallet import invariants
+from wallet import disputes, invariants
 from wallet.models import Dispute, Hold, Proposal, Refund, StripeEvent, TopUp
 from wallet.reconciliation import runs
 
@@ -120,7 +120,7 @@ def _waiting(now: datetime) -> tuple[Number, ...]:
         _disputes(),
         _alarm(
             "Unclear disputes",
-            Dispute.objects.exclude(problem="").count(),
+            disputes.unclear().count(),
             "do not add up",
             _list("wallet_dispute", stage="unclear"),
         ),
@@ -190,12 +190,7 @@ def _disputes() -> Number:
 
 
 def _refunds() -> Number:
-    """Refunds that wait for staff, by request; a parked one alarms."""
-    parked = Refund.objects.filter(state=Refund.State.PARKED).count()
-    if parked:
-        return _alarm(
-            "Parked refunds", parked, "do not add up", _list("wallet_refund", state__exact="parked")
-        )
+    """Refunds that wait for staff, by request."""
     waiting = Refund.objects.filter(state=Refund.State.WAITING).values("request_id").distinct().count()
     note = "request to approve" if waiting == 1 else "requests to approve"
     return Number("Refunds", f"{waiting:,}", note, _list("wallet_refund", state__exact="waiting"))

@@ -16,7 +16,17 @@ type Objects = dict[str, list[Record]]
 # (id of the object, reporting category or "fee"): cents, negative where money leaves.
 type Entries = Counter[tuple[str | None, str]]
 
-AMOUNTS = ("captured", "returned", "refunded", "promised", "withdrawn", "reinstated", "fee", "tax")
+AMOUNTS = (
+    "captured",
+    "returned",
+    "refunded",
+    "promised",
+    "came_back",
+    "withdrawn",
+    "reinstated",
+    "fee",
+    "tax",
+)
 UNDER_WAY = ("pending", "requires_action")
 
 
@@ -49,6 +59,8 @@ def _payments(ctx: Context, objects: Objects) -> list[Json]:
         # Once it has left and has not come back.
         if refund.body["balance_transaction"] and not refund.body.get("failure_balance_transaction"):
             moved[refund.body["charge"]]["refunded"] += refund.body["amount"]
+        elif refund.body["balance_transaction"]:
+            moved[refund.body["charge"]]["came_back"] += refund.body["amount"]
         elif refund.body["status"] in UNDER_WAY:
             moved[refund.body["charge"]]["promised"] += refund.body["amount"]
     for dispute in objects[disputes.KIND]:
@@ -71,7 +83,7 @@ def _row(charge: Json, session: Json | None, moved: Counter[str]) -> Json:
         "customer": charge["customer"],
         "captured": captured,
         "returned": captured if charge["failure_balance_transaction"] else 0,
-        **{name: moved[name] for name in ("refunded", "promised", "withdrawn", "reinstated")},
+        **{name: moved[name] for name in ("refunded", "promised", "came_back", "withdrawn", "reinstated")},
         "fee": balance.fee_cents(captured) + moved["fee"],
         "tax": ((session or {}).get("total_details") or {}).get("amount_tax", 0),
         "presentment": charge.get("presentment_details"),

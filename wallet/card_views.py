@@ -13,19 +13,20 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import User
-from wallet import auto_topups, cards, stripe_api
+from wallet import auto_topups, cards, counting, stripe_api
 from wallet.auto_topups import forms as auto_topup_forms
 from wallet.forms import dollars
 from wallet.models import CardSetup, SavedCard, Wallet
 from wallet.stripe_api import StripeRefused, StripeUnavailable
-from wallet.topups.customers import customer_of
+from wallet.topups import customers
 from wallet.topups.verdicts import Parked
 from wallet.views import SeeOther, wallet_page
-from wallet.wallets import wallet_of
+from wallet.wallets import Suspended, wallet_of
 
 logger = logging.getLogger(__name__)
 
 AWAY = "Stripe does not answer at the moment. Nothing was changed; try again in a minute."
+TOO_OFTEN = "That were many tries within an hour. Wait a while, then try again."
 FORM_AND_RELOAD = ["GET", "HEAD", "POST"]
 
 
@@ -37,11 +38,12 @@ def card(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _back_from_portal(request, mine)
     try:
-        return SeeOther(cards.start(mine, request.POST.get("form_id", "")[:64]))
-    except cards.Suspended:
+        with stripe_api.in_a_hurry():
+            return SeeOther(cards.start(mine, request.POST.get("form_id", "")[:64]))
+    except Suspended:
         return _refused(request, "Your wallet is suspended, so no card was saved.", 403)
     except cards.TooManySetups:
-        return _refused(request, "That were many tries within an hour. Wait a while, then try again.", 429)
+        return _refused(request, TOO_OFTEN, 429)
     except StripeUnavailable as error:
         logger.warning("Stripe is away, a card is not saved: %s", error)
         return _refused(request, AWAY, 503)
@@ -56,7 +58,8 @@ def card_saved(request: HttpRequest, setup_id: uuid.UUID) -> HttpResponse:
     """Where Stripe's page leads back to. Asks Stripe; that somebody came here says nothing."""
     setup = get_object_or_404(CardSetup, pk=setup_id, wallet=_my_wallet(request))
     try:
-        is_saved = cards.settle(setup, impatient=True)
+        with stripe_api.in_a_hurry():
+            is_saved = cards.settle(setup)
     except (StripeUnavailable, StripeRefused) as error:
         logger.warning("Whether a card was saved is not known yet: %s", error)
         messages.warning(
@@ -79,13 +82,12 @@ def portal(request: HttpRequest) -> HttpResponse:
     """POST leads to Stripe's own page, which lists the cards and removes them; a suspended wallet's owner may too."""
     if request.method != "POST":
         return redirect("wallet")
+    mine = _my_wallet(request)
+    if counting.count(f"portal-{mine.pk}", seconds=3600) > settings.TOP_UPS_PER_HOUR:
+        return _refused(request, TOO_OFTEN, 429)
     try:
-        address = stripe_api.create_portal_session(
-            customer_id=customer_of(_my_wallet(request)),
-            return_url=settings.SITE_URL + reverse("card"),
-            # A page for some minutes, which changes nothing: each click has its own.
-            idempotency_key=f"portal-{uuid.uuid4()}",
-        )
+        with stripe_api.in_a_hurry():
+            address = customers.ask_as(mine, _portal_of)
     except StripeUnavailable as error:
         logger.warning("Stripe is away, its portal does not open: %s", error)
         return _refused(request, AWAY, 503)
@@ -112,11 +114,20 @@ def auto_top_up(request: HttpRequest) -> HttpResponse:
     except auto_topups.NoCard:
         form.add_error(None, "Save a card first; then it can be charged.")
         return wallet_page(request, auto_form=form, status=422)
-    except auto_topups.Suspended:
+    except Suspended:
         form.add_error(None, "Your wallet is suspended, so nothing can be charged to your card.")
         return wallet_page(request, auto_form=form, status=403)
     messages.success(request, "Automatic top-up is on.")
     return _to_section()
+
+
+def _portal_of(customer_id: str) -> str:
+    return stripe_api.create_portal_session(
+        customer_id=customer_id,
+        return_url=settings.SITE_URL + reverse("card"),
+        # A page for some minutes, which changes nothing: each click has its own.
+        idempotency_key=f"portal-{uuid.uuid4()}",
+    )
 
 
 def _switch_off(request: HttpRequest, mine: Wallet) -> HttpResponse:
@@ -135,7 +146,8 @@ def _switch_off(request: HttpRequest, mine: Wallet) -> HttpResponse:
 def _back_from_portal(request: HttpRequest, mine: Wallet) -> HttpResponse:
     had_card = SavedCard.objects.filter(wallet=mine).exists()
     try:
-        cards.refresh(mine, impatient=True)
+        with stripe_api.in_a_hurry():
+            cards.refresh(mine)
     except (StripeUnavailable, StripeRefused) as error:
         logger.warning("What is left of a saved card is not known yet: %s", error)
     else:

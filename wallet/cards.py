@@ -5,37 +5,28 @@ card: the one that Stripe's page shows its owner as the default. Never saves a c
 """
 
 import datetime
-import logging
 from collections.abc import Callable
 from uuid import UUID, uuid4, uuid5
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
-from wallet import stripe_api
+from wallet import rounds, stripe_api, wallets
 from wallet.models import AutoTopUp, CardSetup, SavedCard, StripeCustomer, Wallet
-from wallet.stripe_api import Card, SetupSession, StripeRefused, StripeUnavailable
-from wallet.topups.customers import customer_of
+from wallet.stripe_api import PAGE_LIFE, Card, CustomerGone, SetupSession, StripeRefused
+from wallet.topups import customers
 from wallet.topups.verdicts import Parked
 from wallet.transactions import again_if_lost
 
-logger = logging.getLogger(__name__)
-
-# Stripe takes 30 minutes to 24 hours.
-PAGE_LIFE = datetime.timedelta(hours=1)
 # How long after its beginning a page is looked at by itself, in case neither event nor person came back.
 LOOKED_AT = datetime.timedelta(hours=2)
 FORMS = UUID("c0b2d6f4-7a35-4e1c-9a0e-2f9c7f5f3d7b")
 REMOVED = "The saved card was removed, so nothing is charged any more. Save a card, then switch it on again."
-
-
-class Suspended(Exception):
-    """The wallet is suspended, so nothing is set up that would pay into it."""
 
 
 class TooManySetups(Exception):
@@ -49,53 +40,52 @@ def start(wallet: Wallet, form_id: str = "") -> str:
     """
     setup = _row(wallet, form_id)
     back = settings.SITE_URL + reverse("card_saved", args=[setup.pk])
-    session = stripe_api.create_setup_session(
-        customer_id=customer_of(wallet),
-        card_setup_id=str(setup.pk),
-        expires_at=int((setup.created_at + PAGE_LIFE).timestamp()),
-        success_url=back,
-        cancel_url=f"{back}?cancelled=1",
-        idempotency_key=f"card-setup-{setup.pk}",
-    )
+
+    def ask(customer_id: str) -> SetupSession:
+        return stripe_api.create_setup_session(
+            customer_id=customer_id,
+            card_setup_id=str(setup.pk),
+            expires_at=int((setup.created_at + PAGE_LIFE).timestamp()),
+            success_url=back,
+            cancel_url=f"{back}?cancelled=1",
+            idempotency_key=f"card-setup-{setup.pk}-{customer_id}",
+        )
+
+    session = customers.ask_as(wallet, ask)
     CardSetup.objects.filter(pk=setup.pk, session_id=None).update(session_id=session.id)
     if session.url is None:
         raise StripeRefused("This page was used already, or is closed.")
     return session.url
 
 
-def settle(setup: CardSetup, *, impatient: bool = False) -> bool:
+def settle(setup: CardSetup) -> bool:
     """Ask Stripe whether a card was saved, and keep what it is called. Any number of times; whether one was.
 
     Raises StripeUnavailable, StripeRefused and Parked.
     """
     if not setup.is_done and setup.session_id:
-        again_if_lost(_what_follows(setup, stripe_api.setup_session(setup.session_id, impatient=impatient)))
+        CardSetup.objects.filter(pk=setup.pk).update(checked_at=timezone.now())
+        again_if_lost(_what_follows(setup, stripe_api.setup_session(setup.session_id)))
         setup.refresh_from_db()
     return setup.is_done
 
 
 def settle_unfinished(limit: int = 100) -> int:
-    """One round of the periodic job over pages that were opened lately; returns how many cards came of it."""
-    since = timezone.now() - LOOKED_AT
-    open_ones = CardSetup.objects.filter(is_done=False, created_at__gt=since, session_id__isnull=False)
-    saved = 0
-    for setup in open_ones.order_by("-created_at")[:limit]:
-        try:
-            saved += settle(setup)
-        except StripeUnavailable as error:
-            logger.warning("Stripe is away, saved cards wait: %s", error)
-            break
-        except (StripeRefused, Parked) as error:
-            logger.error("Card setup %s came to nothing: %s", setup.pk, error)
-        except Exception:
-            # One page that fails must not hold up the others, nor the charges that follow in the same job.
-            logger.exception("What came of card setup %s could not be kept.", setup.pk)
-    return saved
+    """One round of the periodic job over pages that were opened lately; returns how many were asked about.
+
+    One that was opened and left is asked about ever more rarely: again when it is twice as old as the last time.
+    """
+    lately = CardSetup.objects.filter(
+        is_done=False, is_over=False, created_at__gt=timezone.now() - LOOKED_AT, session_id__isnull=False
+    ).alias(since=Now() - F("checked_at"), until=F("checked_at") - F("created_at"))
+    is_due = Q(checked_at=None) | Q(since__gt=F("until"))
+    due = lately.filter(is_due).order_by(F("checked_at").asc(nulls_first=True))
+    return rounds.go_round("card setup", due[:limit], settle)
 
 
-def refresh(wallet: Wallet, *, impatient: bool = False) -> None:
+def refresh(wallet: Wallet) -> None:
     """Follow what Stripe knows of the wallet's card now. Raises StripeUnavailable and StripeRefused."""
-    again_if_lost(_what_is_there(wallet, impatient=impatient))
+    again_if_lost(_what_is_there(wallet))
 
 
 def heard_of_session(session_id: str) -> Callable[[], None]:
@@ -114,15 +104,21 @@ def heard_of_card(payment_method_id: str) -> Callable[[], None]:
 
 
 def heard_of_customer(customer_id: str) -> Callable[[], None]:
-    """The same of a customer that changed, because its default card may have."""
-    known = StripeCustomer.objects.filter(customer_id=customer_id).first()
+    """The same of a customer that changed, because its default card may have, or that is deleted."""
+    known = StripeCustomer.objects.filter(customer_id=customer_id, gone_at=None).first()
     return _what_is_there(known.wallet) if known else _nothing
 
 
-def removed(wallet_id: int, payment_method_id: str) -> None:
-    """Stripe has the card no more: forget it, and switch automatic top-ups off. In the caller's transaction."""
-    Wallet.objects.select_for_update(no_key=True).get(pk=wallet_id)
-    gone, _ = SavedCard.objects.filter(wallet=wallet_id, payment_method_id=payment_method_id).delete()
+def removed(wallet_id: int, payment_method_id: str | None = None) -> None:
+    """Stripe has the card no more: forget it, and switch automatic top-ups off. In the caller's transaction.
+
+    Without an id whichever card is saved.
+    """
+    wallets.lock(wallet_id)
+    card = SavedCard.objects.filter(wallet=wallet_id)
+    if payment_method_id:
+        card = card.filter(payment_method_id=payment_method_id)
+    gone, _ = card.delete()
     if gone:
         AutoTopUp.objects.filter(wallet=wallet_id, is_on=True).update(
             is_on=False, paused_for=REMOVED, is_told=False
@@ -138,11 +134,7 @@ def _row(wallet: Wallet, form_id: str) -> CardSetup:
     now = timezone.now()
     key = uuid5(FORMS, f"{wallet.pk} {form_id}") if form_id else uuid4()
     with transaction.atomic():
-        locked = Wallet.objects.select_for_update(no_key=True).get(pk=wallet.pk)
-        if not locked.owner.is_active:
-            raise PermissionDenied("The account was closed, or its owner locked out, in this moment.")
-        if locked.suspended_at is not None:
-            raise Suspended
+        wallets.lock_to_pay_in(wallet.pk)
         before = CardSetup.objects.filter(pk=key).first()
         if before and not before.is_done and before.created_at > now - PAGE_LIFE / 2:
             return before
@@ -165,30 +157,40 @@ def _of_session(session: SetupSession) -> CardSetup | None:
 
 def _what_follows(setup: CardSetup, session: SetupSession) -> Callable[[], None]:
     """Raises Parked where the session is not the one of this setup, or saved what is not this customer's."""
-    customer_id = customer_of(setup.wallet)
-    problem = _difference(session, setup, customer_id)
+    problem = _difference(session, setup, customers.ids_of(setup.wallet_id))
     if problem:
         raise Parked(problem)
-    card = session.card
+    card, customer_id = session.card, str(session.customer_id)
+    if session.status == "expired":
+        return lambda: _close(setup.pk)
     if session.status != "complete" or session.setup_status != "succeeded" or card is None:
         return _nothing
     if card.type != "card" or card.customer_id not in (customer_id, None):
         raise Parked(f"It saved {card.id}, a {card.type} of customer {card.customer_id}.")
     if not setup.is_done and card.customer_id and not _newer(setup).exists():
-        stripe_api.set_default_card(
-            customer_id=customer_id, payment_method_id=card.id, idempotency_key=f"card-default-{setup.pk}"
-        )
+        try:
+            stripe_api.set_default_card(
+                customer_id=customer_id,
+                payment_method_id=card.id,
+                idempotency_key=f"card-default-{setup.pk}",
+            )
+        except CustomerGone:
+            # And its card with it: the next look finds that nobody has it.
+            return lambda: customers.gone(customer_id)
     return lambda: _save(setup.pk, session.id, card)
 
 
-def _difference(session: SetupSession, setup: CardSetup, customer_id: str) -> str:
+def _difference(session: SetupSession, setup: CardSetup, owners: list[str]) -> str:
     ours = str(setup.pk)
     checks = [
         (session.mode == "setup", f"Its mode is {session.mode}, not setup."),
         (setup.session_id in (None, session.id), f"It is session {session.id}, not {setup.session_id}."),
         (session.client_reference_id == ours, f"It names {session.client_reference_id} as its order."),
         (session.card_setup_id == ours, f"Its metadata names {session.card_setup_id} as its order."),
-        (session.customer_id == customer_id, f"Its customer is {session.customer_id}, not {customer_id}."),
+        (
+            session.customer_id in owners,
+            f"Its customer is {session.customer_id}, not {' or '.join(owners)}.",
+        ),
         (session.livemode == settings.STRIPE_LIVEMODE, f"Its livemode is {session.livemode}."),
     ]
     return next((sentence for holds, sentence in checks if not holds), "")
@@ -197,15 +199,21 @@ def _difference(session: SetupSession, setup: CardSetup, customer_id: str) -> st
 def _save(setup_id: UUID, session_id: str, card: Card) -> None:
     """Once per setup; a page that was left open never replaces a card that was saved on a newer one."""
     setup = CardSetup.objects.get(pk=setup_id)
-    wallet = Wallet.objects.select_for_update(no_key=True).get(pk=setup.wallet_id)
+    wallet = wallets.lock(setup.wallet_id)
     setup.refresh_from_db()
     if setup.is_done:
         return
     CardSetup.objects.filter(pk=setup_id).update(is_done=True, session_id=session_id)
-    if card.customer_id and wallet.owner.is_active and not _newer(setup).exists():
+    customer = customers.current(wallet)
+    is_its_own = customer is not None and card.customer_id == customer.customer_id
+    if is_its_own and wallet.owner.is_active and not _newer(setup).exists():
         _keep(wallet.pk, card)
         # Declines were those of the card before.
         AutoTopUp.objects.filter(wallet=wallet).update(declines=0, next_attempt_at=None)
+
+
+def _close(setup_id: UUID) -> None:
+    CardSetup.objects.filter(pk=setup_id).update(is_over=True)
 
 
 def _newer(setup: CardSetup) -> QuerySet[CardSetup]:
@@ -213,24 +221,28 @@ def _newer(setup: CardSetup) -> QuerySet[CardSetup]:
     return CardSetup.objects.filter(wallet=setup.wallet_id, is_done=True, created_at__gt=setup.created_at)
 
 
-def _what_is_there(wallet: Wallet, *, impatient: bool = False) -> Callable[[], None]:
+def _what_is_there(wallet: Wallet) -> Callable[[], None]:
     """The default card at Stripe is the wallet's; without one, its card stays as long as Stripe has it."""
-    known = StripeCustomer.objects.filter(wallet=wallet).first()
-    if known is None:
+    customer = customers.current(wallet)
+    if customer is None:
         return _nothing
+    customer_id = customer.customer_id
     saved = SavedCard.objects.filter(wallet=wallet).first()
     before = saved.payment_method_id if saved else None
-    card = stripe_api.default_card(known.customer_id, impatient=impatient)
+    try:
+        card = stripe_api.default_card(customer_id)
+    except CustomerGone:
+        return lambda: customers.gone(customer_id)
     if (card is None or card.type != "card") and before:
-        card = stripe_api.card(before, impatient=impatient)
-    if card is not None and (card.type != "card" or card.customer_id != known.customer_id):
+        card = stripe_api.card(before)
+    if card is not None and (card.type != "card" or card.customer_id != customer_id):
         card = None
     return lambda: _follow(wallet.pk, before, card)
 
 
 def _follow(wallet_id: int, before: str | None, card: Card | None) -> None:
     """`before` is what was saved when Stripe was asked; whatever was saved since is newer."""
-    wallet = Wallet.objects.select_for_update(no_key=True).get(pk=wallet_id)
+    wallet = wallets.lock(wallet_id)
     saved = SavedCard.objects.filter(wallet=wallet).first()
     if (saved.payment_method_id if saved else None) != before or not wallet.owner.is_active:
         return

@@ -6,12 +6,11 @@ balance transaction is matched with. The wallet's side of refunds and disputes i
 nothing of ours moves nothing, stays `unexplained` with a sentence, and is tried again.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F, Min, Q
+from django.db.models import F, Min, Q, QuerySet
 from django.utils import timezone
 
 from pricing.money import NANO_PER_CENT, usd
@@ -77,9 +76,16 @@ def book(told: BalanceTransaction) -> StripeTransaction:
     return again_if_lost(lambda: _book(told))
 
 
-def unexplained() -> list[StripeTransaction]:
+def unexplained() -> QuerySet[StripeTransaction]:
     """Those that fit nothing of ours, oldest first."""
-    return list(StripeTransaction.objects.filter(state=State.UNEXPLAINED).order_by("made_at", "pk"))
+    return StripeTransaction.objects.filter(state=State.UNEXPLAINED).order_by("made_at", "pk")
+
+
+def to_try_again(limit: int) -> list[StripeTransaction]:
+    """So many of the unexplained, those that were not asked about for longest; the next call gives others."""
+    found = list(unexplained().order_by(F("checked_at").asc(nulls_first=True), "pk")[:limit])
+    StripeTransaction.objects.filter(pk__in=[row.pk for row in found]).update(checked_at=timezone.now())
+    return found
 
 
 def begin() -> datetime | None:
@@ -88,13 +94,12 @@ def begin() -> datetime | None:
     return first and first - BEFORE
 
 
-def in_transit() -> Iterator[TopUp]:
+def in_transit() -> QuerySet[TopUp]:
     """Top-ups that are credited while Stripe has not told its balance transaction."""
     matched = StripeTransaction.objects.filter(type__in=CHARGES, state=State.BOOKED)
     waiting = TopUp.objects.filter(state=TopUp.State.PAID, payment_intent_id__isnull=False)
     waiting = waiting.filter(Q(received_cents__gt=0) | Q(tax_cents__gt=0))
-    unmatched = waiting.filter(Q(charge_id=None) | ~Q(charge_id__in=matched.order_by().values("source_id")))
-    yield from unmatched.order_by("paid_at")
+    return waiting.filter(Q(charge_id=None) | ~Q(charge_id__in=matched.order_by().values("source_id")))
 
 
 # One statement, so that all numbers are of one moment. Money that lies at Stripe is a debit balance.
@@ -154,6 +159,7 @@ def _store(told: BalanceTransaction) -> None:
         amount_cents=told.amount,
         fee_cents=told.fee,
         made_at=told.made_at,
+        checked_at=timezone.now(),
     )
     StripeTransaction.objects.bulk_create([row], ignore_conflicts=True)
 
@@ -186,6 +192,11 @@ def _opposite(told: BalanceTransaction) -> tuple[str, Code, Code]:
     raise Unexplained(f"Nothing here moves money as {told.type}, {told.reporting_category}.")
 
 
+def in_no_wallet(payment_id: str | None, cents: int, why: str) -> str:
+    """The sentence for money that Stripe received and no wallet has; the same wherever that is found."""
+    return f"Payment {payment_id} of {_usd(cents)} at Stripe is in no wallet: {why}"
+
+
 def is_given_back(made_at: datetime, amount: int, returned: int) -> bool:
     """Whether a payment of no wallet is over: old enough that nothing of ours will claim it, and all of it went back."""
     return 0 < amount == returned and timezone.now() - made_at > UNCLAIMED
@@ -208,7 +219,7 @@ def _charge(told: BalanceTransaction) -> list[Posting]:
 
 def _match(told: BalanceTransaction, top_up: TopUp | None) -> None:
     if top_up is None:
-        raise Unexplained(f"Payment {told.payment_intent_id} of {_usd(told.amount)} is in no wallet.")
+        raise Unexplained(in_no_wallet(told.payment_intent_id, told.amount, "no top-up has it."))
     credited = (top_up.received_cents or 0) + (top_up.tax_cents or 0)
     if told.amount != credited:
         raise Unexplained(
@@ -223,11 +234,9 @@ def _match(told: BalanceTransaction, top_up: TopUp | None) -> None:
 
 
 def _expect_refund(told: BalanceTransaction) -> None:
-    """A refund, or its return, is of a row of ours. Where a bank took a debit back, that has the transaction's own id."""
-    known = Refund.objects.filter(refund_id__in=[told.source_id, told.id]).annotate(
-        whole=F("amount_cents") + F("tax_cents")
-    )
-    found = list(known)
+    """A refund, or its return, is of a row of ours. Where a bank took a debit back, that is known by the transaction."""
+    known = Refund.objects.filter(Q(refund_id=told.source_id) | Q(transaction_id=told.id))
+    found = list(known.annotate(whole=F("amount_cents") + F("tax_cents")))
     if not found and _is_of_nobody(told.charge_id):
         return
     if not found:

@@ -12,14 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from django.conf import settings
-from django.db.models import F, Q, QuerySet, Sum
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
 from django.utils import timezone
 
 from pricing.money import NANO_PER_CENT
-from wallet import ledger, refunds, stripe_api, topups
-from wallet.models import Code, Dispute, Refund, TopUp, Transfer, Wallet
+from wallet import corrections, dispute_mail, ledger, refunds, rounds, stripe_api, topups
+from wallet.models import Code, Difference, Dispute, Refund, TopUp, Transfer, Wallet
 from wallet.stripe_api import DisputeMovement, StripeDispute, StripeFailed, StripeRefused, StripeUnavailable
-from wallet.topups import stories
 from wallet.topups.verdicts import Parked
 from wallet.transactions import again_if_lost
 
@@ -66,54 +65,61 @@ def apply(told: StripeDispute) -> Dispute:
     row = _locked(told)
     if row.checked_at is None or told.read_at >= row.checked_at:
         _write(row, told)
-    movements = [each for each in told.movements if _is_understood(each)]
+    movements = [each for each in told.movements if _is_understood(each) and each.amount]
     top_up = _payment_of(told)
     if top_up is not None:
         # One at a time of all that takes from the payments of a wallet: refunds and corrections too.
         refunds.lock(top_up.wallet_id)
-    obstacle = "" if row.top_up_id else _obstacle(told, top_up)
+    new = [each for each in movements if not _is_booked(each)]
+    obstacle = "" if row.top_up_id and not new else _obstacle(told, top_up)
     if top_up is not None and not obstacle:
-        _book(row, top_up, movements)
-    else:
+        _book(row, top_up, new)
+    elif row.top_up_id is None:
         withdrawn, reinstated = _sums(movements)
         row.withdrawn_cents = max(row.withdrawn_cents, withdrawn)
         row.reinstated_cents = max(row.reinstated_cents, reinstated)
     row.fee_cents = max(row.fee_cents, sum(each.fee for each in movements))
     row.problem = " ".join([*_problems(row, told), *([obstacle] if obstacle else [])])
     row.save()
+    dispute_mail.tell_on_commit(row)
     return row
 
 
 def look_again(limit: int = 50) -> int:
-    """One round of the periodic job: disputes whose payment is not known yet, and open ones not asked about for long.
+    """One round of the periodic job: mails that are due, disputes whose payment is not known yet, and open ones not asked
+    about for long.
 
-    Returns how many were asked about. Stops where Stripe is away.
+    Returns how many were asked about.
     """
+    dispute_mail.tell_due()
     now = timezone.now()
     waiting = Q(top_up=None) & (Q(opened_at__gt=now - YOUNG) | Q(checked_at__lt=now - WAITING_AGAIN))
     undecided = ~Q(status__in=Dispute.CLOSED) & Q(checked_at__lt=now - OPEN_AGAIN)
     due = Dispute.objects.filter(waiting | undecided).order_by(F("checked_at").asc(nulls_first=True))
-    asked = 0
-    for dispute_id in list(due.values_list("pk", flat=True)[:limit]):
-        try:
-            again_if_lost(heard_of(dispute_id))
-        except (Parked, StripeRefused, StripeFailed) as reason:
-            # One that fails must not hold up the others, nor one that Stripe fails about.
-            logger.error("Dispute %s is not understood: %s", dispute_id, reason)
+    return rounds.go_round("dispute", due.values_list("pk", flat=True)[:limit], _look)
+
+
+def _look(dispute_id: str) -> None:
+    """One that fails goes behind the others, which it must not hold up; one that nobody answered about keeps its place."""
+    try:
+        again_if_lost(heard_of(dispute_id))
+    except Exception as error:
+        if isinstance(error, StripeFailed) or not isinstance(error, StripeUnavailable):
             Dispute.objects.filter(pk=dispute_id).update(checked_at=timezone.now())
-        except StripeUnavailable as error:
-            logger.warning("Stripe is away, disputes wait: %s", error)
-            break
-        except Exception:
-            logger.exception("Dispute %s could not be looked at.", dispute_id)
-            Dispute.objects.filter(pk=dispute_id).update(checked_at=timezone.now())
-        asked += 1
-    return asked
+        raise
 
 
 def undecided(wallet: Wallet) -> QuerySet[Dispute]:
     """Disputes and inquiries about payments of this wallet that may still move money."""
     return Dispute.objects.filter(top_up__wallet=wallet).exclude(status__in=Dispute.CLOSED)
+
+
+def unclear() -> QuerySet[Dispute]:
+    """Those that do not add up, but for what staff accepted as it stands."""
+    accepted = Difference.objects.filter(
+        name=OuterRef("pk"), sentence__endswith=OuterRef("problem"), accepted_at__isnull=False
+    )
+    return Dispute.objects.exclude(problem="").exclude(Exists(accepted))
 
 
 def on_wallet_page(wallet: Wallet) -> dict[str, object]:
@@ -198,7 +204,7 @@ def _sums(movements: Iterable[DisputeMovement]) -> tuple[int, int]:
 
 
 def _book(row: Dispute, top_up: TopUp, movements: Iterable[DisputeMovement]) -> None:
-    """Post what is not posted yet, what was taken before what came back. The wallet's row is locked."""
+    """Post these, what was taken before what came back. The wallet's row is locked."""
     if row.top_up_id is None:
         # What was counted so far was not booked.
         row.top_up, row.withdrawn_cents, row.reinstated_cents = top_up, 0, 0
@@ -208,12 +214,10 @@ def _book(row: Dispute, top_up: TopUp, movements: Iterable[DisputeMovement]) -> 
     )
     refunded_tax_cents = _refunded_tax(top_up)
     for movement in sorted(movements, key=lambda each: (each.amount, each.id)):
-        if movement.amount == 0 or _is_booked(movement):
-            continue
         withdrawn, reinstated = _sums([movement])
         row.withdrawn_cents += withdrawn
         row.reinstated_cents += reinstated
-        taken_cents = taken["cents"] + row.withdrawn_cents - row.reinstated_cents
+        taken_cents = taken["cents"] + _gone_cents(row)
         due = min(tax_in(top_up, taken_cents), (top_up.tax_cents or 0) - refunded_tax_cents)
         change = due - taken["tax"] - row.tax_cents
         # What was refunded meanwhile may have lowered what is due: a withdrawal still brings back no tax.
@@ -236,8 +240,7 @@ def tax_in(top_up: TopUp, taken_cents: int) -> int:
     """Cents of tax in what was taken of a payment so far. Counted over all of it, so that the whole has all the tax,
     nothing has none, and no order of the parts matters. What is taken beyond the payment has none.
     """
-    tax_cents = top_up.tax_cents or 0
-    paid_cents = (top_up.received_cents or 0) + tax_cents
+    tax_cents, paid_cents = top_up.tax_cents or 0, _paid_cents(top_up)
     taken_cents = min(max(taken_cents, 0), paid_cents)
     return (2 * tax_cents * taken_cents + paid_cents) // (2 * paid_cents) if paid_cents else 0
 
@@ -297,7 +300,7 @@ def _obstacle(told: StripeDispute, top_up: TopUp | None) -> str:
         return f"Payment {payment} is not known here, so no wallet was debited."
     if top_up.state != TopUp.State.PAID:
         return f"Its payment is top-up {top_up.pk}, which is {top_up.state}, so no wallet was debited."
-    if stories.undone_by(top_up) is not None:
+    if corrections.is_undone(top_up):
         return f"Staff took top-up {top_up.pk} back by a correction, so its wallet was not debited again."
     return ""
 
@@ -308,5 +311,14 @@ def _problems(row: Dispute, told: StripeDispute) -> Iterator[str]:
         yield f"Its status is {row.status}, which this release does not know. It counts as open."
     if not_understood := _not_understood(told):
         yield not_understood
-    if row.is_open and row.top_up is not None and row.taken_cents > (row.top_up.received_cents or 0):
+    if row.is_open and row.top_up is not None and _gone_cents(row) > _paid_cents(row.top_up):
         yield "More was taken than the payment brought in."
+
+
+def _gone_cents(row: Dispute) -> int:
+    return row.withdrawn_cents - row.reinstated_cents
+
+
+def _paid_cents(top_up: TopUp) -> int:
+    """With its tax."""
+    return (top_up.received_cents or 0) + (top_up.tax_cents or 0)

@@ -8,14 +8,15 @@ holds up another.
 import datetime
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
-from wallet import cards, disputes, topups
+from wallet import cards, disputes, rounds, topups
 from wallet.models import StripeEvent
 from wallet.refunds import asking as refund_asking
 from wallet.stripe_api import NotStripe, StripeRefused, StripeUnavailable
@@ -67,8 +68,6 @@ PEOPLE = {
 ATTEMPTS = 8
 LONGEST_TEXT = 128
 DEEPEST = 100
-# A round ends where Stripe left so many questions open; one that it fails about must not hold up the others.
-MOST_UNANSWERED = 3
 
 
 def store(event: dict[str, Any]) -> bool:
@@ -103,18 +102,38 @@ def handle(event_id: str) -> bool:
 
     Never raises for what the event holds or Stripe answers; the row tells. False where Stripe did not answer, or failed.
     """
+    try:
+        _handle(event_id)
+    except StripeUnavailable:
+        return False
+    return True
+
+
+def handle_some(ids: Iterable[str]) -> int:
+    """The same of several, for as long as a round lasts; the periodic job comes back to the rest. Returns how many."""
+    return rounds.go_round("Stripe event", ids, _handle)
+
+
+def handle_due(limit: int = 500) -> int:
+    """One round of the periodic job: events whose time has come, oldest first. Returns how many were handled."""
+    due = StripeEvent.objects.filter(state=State.PENDING, next_attempt_at__lte=timezone.now())
+    return handle_some(due.order_by("next_attempt_at").values_list("pk", flat=True)[:limit])
+
+
+def _handle(event_id: str) -> None:
+    """Raises StripeUnavailable, and SoftTimeLimitExceeded where the task ends in between: both say nothing of the event."""
     event = _claim(event_id)
     if event is None:
-        return True
+        return
     try:
         _work(event)
     except Parked as reason:
         _close(event_id, State.PARKED, str(reason))
-    except StripeUnavailable as error:
-        # Says nothing about the event, so it may wait for as long as it takes.
+    except (StripeUnavailable, SoftTimeLimitExceeded) as error:
+        # So it may wait for as long as it takes.
         StripeEvent.objects.filter(pk=event_id).update(attempts=event.attempts - 1)
         _note(event_id, str(error))
-        return False
+        raise
     except Exception as error:
         logger.exception("Stripe event %s failed, attempt %s", event_id, event.attempts)
         text = f"{type(error).__name__}: {error}"[:2000].replace("\x00", "")
@@ -122,19 +141,6 @@ def handle(event_id: str) -> bool:
             _close(event_id, State.PARKED, text)
         else:
             _note(event_id, text)
-    return True
-
-
-def handle_due(limit: int = 500) -> int:
-    """One round of the periodic job: events whose time has come, oldest first. Returns how many were tried."""
-    due = StripeEvent.objects.filter(state=State.PENDING, next_attempt_at__lte=timezone.now())
-    ids = list(due.order_by("next_attempt_at").values_list("pk", flat=True)[:limit])
-    unanswered = 0
-    for tried, event_id in enumerate(ids, start=1):
-        unanswered += not handle(event_id)
-        if unanswered == MOST_UNANSWERED:
-            return tried
-    return len(ids)
 
 
 def wait_before(attempt: int) -> datetime.timedelta:

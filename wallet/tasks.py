@@ -4,12 +4,12 @@ import logging
 import threading
 import time
 from contextlib import suppress
-from datetime import timedelta
 from queue import Empty, Full, Queue
 
 from celery import shared_task
+from celery.exceptions import SoftTimeLimitExceeded
 
-from wallet import auto_topups, cards, disputes, events, grants, holds, invariants, seals, topups
+from wallet import auto_topups, cards, disputes, events, grants, holds, invariants, rounds, seals, topups
 from wallet.auto_topups import mail as auto_topup_mail
 from wallet.reconciliation import runs
 from wallet.refunds import asking as refund_asking
@@ -28,56 +28,53 @@ _teller: threading.Thread | None = None
 
 @shared_task
 def handle_events(event_ids: list[str]) -> None:
-    for event_id in event_ids:
-        if not events.handle(event_id):
-            break  # Stripe is away; the periodic job comes back to the rest.
+    events.handle_some(event_ids)
 
 
 @shared_task
+@rounds.one_at_a_time
 def handle_pending_events() -> None:
     events.handle_due()
 
 
 @shared_task
+@rounds.one_at_a_time
 def settle_open_top_ups() -> None:
     topups.settle_unfinished()
     proofs.fill_missing()
 
 
 @shared_task
+@rounds.one_at_a_time
 def settle_open_refunds() -> None:
     refund_asking.settle_unfinished()
     refund_asking.hear_again()
 
 
 @shared_task
+@rounds.one_at_a_time
 def look_at_disputes() -> None:
     disputes.look_again()
 
 
 @shared_task(time_limit=1800, soft_time_limit=1750)
-def reconcile_recent() -> None:
-    _reconciled(runs.RECENT)
-
-
-@shared_task(time_limit=6 * 3600, soft_time_limit=6 * 3600 - 50)
-def reconcile_long_ago() -> None:
-    _reconciled(runs.LONG)
-
-
-def _reconciled(back: timedelta) -> None:
+def reconcile() -> None:
     try:
-        runs.run(back)
+        runs.run(runs.RECENT)
+        if runs.is_long_due():
+            runs.run(runs.LONG)
     except runs.AlreadyRunning:
         logger.info("Another process reconciles with Stripe at this moment.")
-    except (StripeUnavailable, StripeRefused) as error:
+    except (StripeUnavailable, StripeRefused, SoftTimeLimitExceeded) as error:
         logger.warning("Reconciliation stopped, and goes on at its next time: %s", error)
 
 
 @shared_task
+@rounds.one_at_a_time
 def top_up_automatically() -> None:
     cards.settle_unfinished()
     auto_topups.charge_due()
+    auto_topup_mail.tell_charges()
     auto_topup_mail.tell_stopped()
 
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import User
-from wallet import disputes, grants, history, invariants, ledger, topups
+from wallet import disputes, grants, history, invariants, ledger, stripe_api, topups
 from wallet.auto_topups import forms as auto_topup_forms
 from wallet.auto_topups.forms import AutoTopUpForm
 from wallet.forms import TopUpForm, dollars, presets
@@ -25,7 +25,7 @@ from wallet.refunds.forms import RefundForm
 from wallet.stripe_api import StripeRefused, StripeUnavailable
 from wallet.topups import proofs, stories
 from wallet.topups.presentment import presented
-from wallet.wallets import wallet_of
+from wallet.wallets import Suspended, wallet_of
 
 logger = logging.getLogger(__name__)
 
@@ -60,8 +60,9 @@ def top_up_create(request: HttpRequest) -> HttpResponse:
         return wallet_page(request, form, status=422)
     amount_cents, form_id = form.cleaned_data["amount"], form.cleaned_data["form_id"]
     try:
-        checkout = topups.start(_my_wallet(request), amount_cents, form_id)
-    except topups.Suspended:
+        with stripe_api.in_a_hurry():
+            checkout = topups.start(_my_wallet(request), amount_cents, form_id)
+    except Suspended:
         form.add_error(None, "Your wallet is suspended, so no payment was started. Nothing was charged.")
         return wallet_page(request, form, status=403)
     except topups.TooManyTopUps:
@@ -92,7 +93,8 @@ def top_up(request: HttpRequest, top_up_id: uuid.UUID) -> HttpResponse:
     is_fresh = mine.state == TopUp.State.PENDING and was_asked
     is_poll = bool(request.headers.get("HX-Request"))
     try:
-        checkout = topups.Checkout(mine) if is_poll and is_fresh else topups.settle(mine.pk, impatient=True)
+        with stripe_api.in_a_hurry():
+            checkout = topups.Checkout(mine) if is_poll and is_fresh else topups.settle(mine.pk)
     except (StripeUnavailable, StripeRefused):
         checkout, is_away = topups.Checkout(mine), True
     context: dict[str, object] = {
@@ -115,12 +117,13 @@ def top_up(request: HttpRequest, top_up_id: uuid.UUID) -> HttpResponse:
 def _told_of(mine: TopUp) -> dict[str, object]:
     """What was paid for a top-up, Stripe's papers, and the correction that took it back."""
     if proofs.is_incomplete(mine):
-        with suppress(StripeUnavailable, StripeRefused):
-            mine = proofs.look_again(mine.pk, impatient=True)
+        with suppress(StripeUnavailable, StripeRefused), stripe_api.in_a_hurry():
+            mine = proofs.look_again(mine.pk)
     undone_by = stories.undone_by(mine)
     return {
         "links": proofs.links(mine),
         "paid_as": presented(mine.presentment_amount, mine.presentment_currency),
+        "discount": stories.discount(mine),
         "discount_nanousd": mine.amount_nanousd - mine.received_nanousd,
         "paid_nanousd": mine.received_nanousd + mine.tax_nanousd,
         "since": stories.since(mine),
@@ -153,6 +156,7 @@ def wallet_page(
         "smallest": dollars(settings.TOP_UP_MINIMUM_CENTS),
         "largest": dollars(settings.TOP_UP_MAXIMUM_CENTS),
         "is_taxed": settings.STRIPE_TAX,
+        "takes_codes": settings.STRIPE_PROMOTION_CODES,
         "is_suspended": mine.suspended_at is not None,
         "balances": ledger.balances(mine),
         "holds": Hold.objects.filter(

@@ -33,6 +33,7 @@ from wallet.models import (
     Transfer,
     Wallet,
 )
+from wallet.reconciliation import accepting
 from wallet.transactions import again_if_lost
 from wallet.wallets import wallet_of
 
@@ -103,6 +104,7 @@ def world(alice: User, charlie: User, gateway: Gateway, staff: User) -> World:
         made_at=timezone.now(),
         problem=HOSTILE,
     )
+    accepting.note("pi_odd", f"Payment pi_odd is {HOSTILE}.")
     Reconciliation.objects.create(
         since=timezone.now(), differences=[HOSTILE], warnings=[HOSTILE], repaired=[HOSTILE]
     )

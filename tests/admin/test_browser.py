@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from cometsite import staff_index
+from tests.admin.browsing import shoot, staff_page
 from tests.admin.conftest import World
-from tests.journey.browser import Complaints, chromium, needs_chromium
+from tests.journey.browser import Complaints, needs_chromium
 from wallet.models import Hold, Reconciliation, TopUp
 
 pytestmark = [pytest.mark.browser, needs_chromium, pytest.mark.django_db(transaction=True)]
@@ -40,15 +40,8 @@ def paths(world: World) -> dict[str, str]:
 
 @pytest.fixture
 def page(desk: Client, live_server: object) -> Iterator[Page]:
-    """A browser that staff are logged in with."""
-    session = desk.cookies[settings.SESSION_COOKIE_NAME].value
-    with chromium() as browser:
-        context = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=str(live_server))
-        context.add_cookies(
-            [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": str(live_server)}]
-        )
-        context.set_default_timeout(20_000)
-        yield context.new_page()
+    with staff_page(desk, live_server) as page:
+        yield page
 
 
 def test_no_page_breaks_its_policy(paths: dict[str, str], page: Page) -> None:
@@ -63,7 +56,7 @@ def test_no_page_breaks_its_policy(paths: dict[str, str], page: Page) -> None:
         expect(page.locator("#page")).to_be_visible()
         assert complaints.found == [], path
         if folder:
-            _shoot(page, Path(folder), name)
+            shoot(page, Path(folder), name)
 
 
 LONG = "https://comet.example.com/" + "wallet/" * 12
@@ -105,18 +98,6 @@ def test_long_words_stay_in_their_place(
         if name == "index":
             expect(page.get_by_text(LONG)).to_be_visible()
         assert page.evaluate(TOO_WIDE) == [], name
-
-
-def _shoot(page: Page, folder: Path, name: str) -> None:
-    """For a person to look at: phone and desk, light and dark. The panel asks for the theme once, as it loads."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        page.reload()
-        for width in (390, 1440):
-            page.set_viewport_size({"width": width, "height": 900})
-            page.wait_for_timeout(300)
-            page.screenshot(path=folder / f"{name}-{width}-{scheme}.png")
 
 
 def test_the_dark_theme_stays(paths: dict[str, str], page: Page) -> None:

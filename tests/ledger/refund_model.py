@@ -72,6 +72,17 @@ class Refunds:
         found = [each for each in self.payments if each.wallet_id == wallet_id]
         return [each for each in reversed(found) if not each.movement.is_without_effect and each.left > 0]
 
+    def would_take_twice(self, movement: Movement) -> bool:
+        """Whether undoing this takes a payment out of a wallet of which something went back."""
+        for payment in self.payments:
+            each: Movement | None = payment.movement
+            takes = True
+            while each is not None:
+                if each is movement:
+                    return takes and bool(payment.parts)
+                each, takes = each.undone_by, not takes
+        return False
+
     def take(self, wallet_id: int, cents: int) -> list[Part]:
         parts = []
         for payment in self.open_payments(wallet_id):

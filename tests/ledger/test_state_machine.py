@@ -182,6 +182,8 @@ EXPECTED = {
         "refund given up",
         "refund returned later",
         "refund at Stripe",
+        "refund at Stripe that failed",
+        "correction of what went back",
         "too much",
     ),
 }

@@ -15,8 +15,15 @@ from stripe import PaymentIntentService
 from tests.stripe_sandbox.process import Sandbox
 from tests.wallet.books import CENT, balance_cents
 from tests.wallet.refunding import paid
-from tests.wallet.saved import BELOW_5_ADD_10, automatic, opened_page, save_card, switched_on
-from tests.wallet.test_auto_topups import unanswered, wish_of
+from tests.wallet.saved import (
+    BELOW_5_ADD_10,
+    automatic,
+    opened_page,
+    payments_at_stripe,
+    save_card,
+    switched_on,
+)
+from tests.wallet.test_auto_topups import let_pass, unanswered, wish_of
 from wallet import auto_topups, cards, ledger, refunds, stripe_api, topups
 from wallet.auto_topups import mail as auto_topup_mail
 from wallet.auto_topups.causes import WENT_BACK
@@ -43,6 +50,37 @@ def test_an_error_of_stripes_own_after_the_charge_is_looked_behind(
     assert auto_topups.settle(unanswered(top_up)).state == State.PAID
     assert balance_cents(alices) == 1000
     assert wish_of(alices).declines == 0
+
+
+@pytest.mark.parametrize(
+    ("card", "charges", "cents"), [("visa", 1, 1000), ("processing", 1, 0), ("declines_later", 2, 0)]
+)
+def test_what_came_of_it_after_all_is_looked_for_before_the_next_charge(
+    alices: Wallet,
+    stripe_at_hand: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    card: str,
+    charges: int,
+    cents: int,
+) -> None:
+    """Both answers were errors, and Stripe's list was behind: an hour later there is a payment of this row."""
+    switched_on(stripe_at_hand, alices, card=card)
+    real = stripe_api.charge_card
+
+    def charged_and_failed(**question: Any) -> Payment:
+        real(**question)
+        raise StripeFailed("Bad gateway.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stripe_api, "charge_card", charged_and_failed)
+        patch.setattr(stripe_api, "payment_of_top_up", lambda *_: None)
+        auto_topups.charge_due()
+        assert auto_topups.settle(unanswered(automatic(alices)[0])).state == State.FAILED
+    let_pass(1.1)
+    for _ in range(2):
+        auto_topups.charge_due()
+    assert len(payments_at_stripe(stripe_at_hand, alices)) == charges
+    assert balance_cents(alices) == cents
 
 
 def test_one_clock_decides_the_month(
@@ -167,7 +205,8 @@ def test_a_card_that_fails_to_be_saved_holds_up_no_other(
         return real(one)
 
     monkeypatch.setattr(cards, "settle", broken)
-    assert cards.settle_unfinished() == 1
+    assert cards.settle_unfinished() == 2
+    assert SavedCard.objects.exists()
 
 
 def test_automatic_ones_do_not_count_against_those_by_hand(

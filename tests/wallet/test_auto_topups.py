@@ -23,8 +23,8 @@ from tests.wallet.saved import (
     switched_on,
 )
 from wallet import auto_topups, cards, events, stripe_api, tasks, topups
-from wallet.auto_topups import DECLINED, DOES_NOT_FIT
 from wallet.auto_topups import mail as auto_topup_mail
+from wallet.auto_topups.endings import DECLINED, DOES_NOT_FIT, STRIPE_FAILED, WAITS
 from wallet.models import (
     AutoTopUp,
     Funds,
@@ -38,7 +38,7 @@ from wallet.models import (
 )
 from wallet.stripe_api import Payment, StripeFailed, StripeRefused, StripeUnavailable
 from wallet.topups.verdicts import Parked, judge_payment
-from wallet.wallets import wallet_of
+from wallet.wallets import Suspended, wallet_of
 
 State = TopUp.State
 
@@ -351,8 +351,20 @@ def test_an_error_of_stripes_own_is_not_repeated_for_ever(
     auto_topups.charge_due()
     [top_up] = automatic(alices)
     assert top_up.state == State.CREATED
-    assert auto_topups.settle(unanswered(top_up)).state == State.FAILED
-    assert wish_of(alices).declines == 1
+    for number in range(len(WAITS) + 1):
+        [top_up] = TopUp.objects.filter(state=State.CREATED)
+        ended = auto_topups.settle(unanswered(top_up))
+        assert (ended.state, ended.problem) == (State.FAILED, STRIPE_FAILED)
+        wish = wish_of(alices)
+        assert (wish.declines, wish.paused_for, wish.is_on) == (0, "", True), "the card was not declined"
+        assert auto_topups.charge_due() == 0, "not at once"
+        let_pass(1.1)
+        if number < len(WAITS):
+            assert auto_topups.charge_due() == 1
+    monkeypatch.undo()
+    assert auto_topups.charge_due() == 1
+    assert balance_cents(alices) == 1000
+    assert len(payments_at_stripe(stripe_at_hand, alices)) == 1
 
 
 def test_a_refusal_is_looked_behind_first(
@@ -391,7 +403,7 @@ def test_no_card_or_a_suspended_wallet_can_not_be_switched_on(
         auto_topups.switch_on(alices, BELOW_5_ADD_10)
     save_card(stripe_at_hand, alices)
     Wallet.objects.update(suspended_at=timezone.now())
-    with pytest.raises(auto_topups.Suspended):
+    with pytest.raises(Suspended):
         auto_topups.switch_on(alices, BELOW_5_ADD_10)
     assert not AutoTopUp.objects.exists()
 
@@ -497,7 +509,7 @@ FITS = Payment(
     ],
 )
 def test_what_a_payment_means(change: dict[str, Any], state: str) -> None:
-    verdict = judge_payment(replace(FITS, **change), ROW, customer_id="cus_1", livemode=False)
+    verdict = judge_payment(replace(FITS, **change), ROW, customers=["cus_1", "cus_before"], livemode=False)
     assert verdict.state == state
     assert verdict.received_cents == (1000 if state == State.PAID else None)
     assert bool(verdict.problem) == (state in (State.PARKED, State.FAILED))
@@ -505,4 +517,4 @@ def test_what_a_payment_means(change: dict[str, Any], state: str) -> None:
 
 def test_another_payment_for_the_same_row_is_parked() -> None:
     row = TopUp(pk=ROW.pk, amount_cents=1000, payment_intent_id="pi_other")
-    assert judge_payment(FITS, row, customer_id="cus_1", livemode=False).state == State.PARKED
+    assert judge_payment(FITS, row, customers=["cus_1", "cus_before"], livemode=False).state == State.PARKED

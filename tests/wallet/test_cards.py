@@ -82,10 +82,39 @@ def test_the_job_finds_a_card_that_neither_event_nor_person_told_of(
     alices: Wallet, stripe_at_hand: Sandbox
 ) -> None:
     setup = opened_page(alices)
-    assert cards.settle_unfinished() == 0
+    assert cards.settle_unfinished() == 1
+    assert not SavedCard.objects.exists()
     stripe_at_hand.command(f"sessions/{setup.session_id}/setup", card="visa")
+    CardSetup.objects.update(checked_at=None)
     assert [cards.settle_unfinished() for _ in range(2)] == [1, 0]
     assert SavedCard.objects.get().expires == datetime.date(2034, 12, 31)
+
+
+def test_a_page_that_is_left_open_is_asked_about_ever_more_rarely(
+    alices: Wallet, stripe_at_hand: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that comes every half a minute for two hours would ask 240 times."""
+    setup = opened_page(alices)
+    asked: list[int] = []
+    monkeypatch.setattr(cards, "settle", lambda one: asked.append(one.pk))
+    for age_s in range(0, 7200, 30):
+        begun = timezone.now() - datetime.timedelta(seconds=age_s)
+        looked_at = setup.checked_at and begun + (setup.checked_at - setup.created_at)
+        CardSetup.objects.filter(pk=setup.pk).update(created_at=begun, checked_at=looked_at)
+        if cards.settle_unfinished():
+            CardSetup.objects.filter(pk=setup.pk).update(checked_at=timezone.now())
+        setup.refresh_from_db()
+    assert 7 <= len(asked) <= 12
+
+
+def test_a_page_that_expired_is_not_asked_about_again(alices: Wallet, stripe_at_hand: Sandbox) -> None:
+    setup = opened_page(alices)
+    stripe_at_hand.client().v1.checkout.sessions.expire(str(setup.session_id))
+    assert not cards.settle(setup)
+    setup.refresh_from_db()
+    assert (setup.is_over, setup.is_done) == (True, False)
+    CardSetup.objects.update(checked_at=None)
+    assert cards.settle_unfinished() == 0
 
 
 def test_the_same_form_sent_twice_leads_to_the_same_page(alices: Wallet, stripe_at_hand: Sandbox) -> None:
@@ -194,6 +223,8 @@ def test_too_many_pages_within_an_hour(
 ) -> None:
     settings.TOP_UPS_PER_HOUR = 2
     assert [as_alice.post(CARD).status_code for _ in range(3)] == [303, 303, 429]
+    assert [as_alice.post(PORTAL).status_code for _ in range(3)] == [303, 303, 429]
+    assert "That were many tries within an hour." in as_alice.post(PORTAL).text
 
 
 def test_a_suspended_wallet_saves_no_card_but_removes_one(

@@ -142,7 +142,7 @@ def test_any_number_of_times_and_at_once_is_once(alices: Wallet) -> None:
 
 
 def test_a_charge_of_no_wallet_waits_until_it_is_credited(alices: Wallet) -> None:
-    assert unexplained(CHARGE) == "Payment pi_1 of $10.00 is in no wallet."
+    assert unexplained(CHARGE) == "Payment pi_1 of $10.00 at Stripe is in no wallet: no top-up has it."
     assert clearing.standing().difference_nanousd == -941 * CENT
     assert clearing.standing().unexplained_nanousd == 941 * CENT
     credited(alices)
@@ -211,7 +211,7 @@ def test_a_debit_that_the_bank_took_back_is_a_refund_made_at_stripe(alices: Wall
     booked(replace(CHARGE, type="payment"))
     back = moved(id="txn_2", type="payment_failure_refund", source_id="pyr_1", amount=-1000)
     assert "is not known here" in unexplained(back)
-    refund(top_up, 1000, "txn_2", origin="stripe")
+    refund(top_up, 1000, "txn_2", origin="stripe", transaction_id="txn_2")
     booked(back)
     assert (lies("stripe_clearing"), lies("refunds_pending")) == (-59, 1000)
     assert_equal()

@@ -39,8 +39,10 @@ def test_a_promotion_code_lowers_the_credit_to_what_was_paid(
     assert (top_up.state, top_up.received_cents, top_up.tax_cents) == (State.PAID, 750, 0)
     assert balance_cents(alices) == 750
     page = page_of(as_alice, top_up)
-    assert "$7.50 arrived" in page
-    assert "Credited, after a discount" in page
+    sentence = "$10.00 less $2.50 by a promotion code: $7.50 paid, $7.50 added."
+    assert sentence in page
+    assert re.search(r'Added to your wallet</dt>\s*<dd class="num">\$7.50', page)
+    assert sentence in as_alice.get("/wallet/").text, "the history says so too"
 
 
 def test_a_code_over_all_of_it_ends_as_paid_and_moves_nothing(
@@ -51,8 +53,20 @@ def test_a_code_over_all_of_it_ends_as_paid_and_moves_nothing(
     assert (top_up.state, top_up.received_cents, top_up.payment_intent_id) == (State.PAID, 0, None)
     assert not Transfer.objects.exists()
     assert balance_cents(alices) == 0
-    assert "Nothing had to be paid" in page_of(as_alice, top_up)
+    page = page_of(as_alice, top_up)
+    assert "Nothing to pay" in page
+    assert "A promotion code covered the whole $10.00, so you paid nothing, and nothing was added" in page
+    assert ">Paid</h1>" not in page
     assert tasks.settle_open_top_ups() is None  # nothing is looked for that can't be there
+
+
+def test_the_form_says_beforehand_that_credit_is_what_is_paid(
+    alices: Wallet, as_alice: Client, settings: Any
+) -> None:
+    sentence = "A promotion code lowers what you pay, and with it what is added"
+    assert sentence not in as_alice.get("/wallet/").text
+    settings.STRIPE_PROMOTION_CODES = True
+    assert sentence in as_alice.get("/wallet/").text
 
 
 def test_without_the_setting_no_code_is_taken(alices: Wallet, stripe_at_hand: Sandbox) -> None:
@@ -90,7 +104,9 @@ def test_tax_and_a_discount_at_once(
     assert top_up.received_cents == 750
     assert session.amount_total == 750 + session.amount_tax
     assert top_up.tax_cents == session.amount_tax > 0
-    assert re.search(r'Discount</dt>\s*<dd class="num">-\$2.50', page_of(as_alice, top_up))
+    page, tax = page_of(as_alice, top_up), top_up.tax_cents
+    assert re.search(r'Promotion code</dt>\s*<dd class="num">-\$2.50', page)
+    assert f"code: ${7.5 + tax / 100:.2f} paid with ${tax / 100:.2f} of tax, $7.50 added." in page
     assert balance_cents(alices) == 750
 
 
@@ -179,7 +195,7 @@ def test_a_stripe_that_is_away_leaves_the_page_as_it_is(
     lose_papers(top_up)
     settings.STRIPE_API_BASE = "http://127.0.0.1:1"
     assert proofs.fill_missing() == 0
-    assert "receipts wait" in caplog.text
+    assert "the receipt of top-up" in caplog.text
     lose_papers(top_up)
     assert "<h1>Paid</h1>" in page_of(as_alice, top_up)
     with pytest.raises(StripeUnavailable):

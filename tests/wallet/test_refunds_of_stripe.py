@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.core import mail
 from django.db import transaction
 from django.test import Client
 
@@ -16,6 +17,7 @@ from tests.wallet.test_topups import pay, started
 from wallet import events, invariants, ledger, refunds, stripe_api
 from wallet.models import Code, Refund, StripeEvent, TopUp, Wallet
 from wallet.refunds import asking as refund_asking
+from wallet.refunds import requests
 from wallet.topups import crediting
 from wallet.topups.verdicts import Parked, Verdict
 
@@ -93,8 +95,11 @@ def test_one_that_failed_before_it_was_heard_of(alices: Wallet, stripe_at_hand: 
     move(stripe_at_hand, refund_id, "fail")
     for kind in KINDS:
         hear(kind, refund_id)
-    assert (only(alices).state, balance_cents(alices)) == (State.FAILED, 1000)
-    assert house_cents("refunds_pending") == 0
+    row = only(alices)
+    assert (row.state, row.left_wallet, balance_cents(alices)) == (State.FAILED, False, 1000)
+    assert row.problem == "The bank could not take it. Nothing had left the wallet for it."
+    assert not alices.transfers.exclude(code=Code.TOP_UP).exists()
+    assert (house_cents("refunds_pending"), mail.outbox, requests.to_see(alices)) == (0, [], [])
 
 
 def test_the_tax_of_it_is_its_share(alices: Wallet) -> None:
@@ -222,6 +227,46 @@ def test_what_staff_took_back_by_hand_is_not_taken_twice(alices: Wallet) -> None
     with pytest.raises(Parked, match="took back by a correction"):
         refunds.record(stripe_refund(top_up, 1000))
     assert balance_cents(alices) == 0
+    # Of which nothing came after all.
+    for status in ("failed", "canceled"):
+        row = refunds.record(replace(stripe_refund(top_up, 1000), status=status))
+        assert (row.state, row.left_wallet) == (State.FAILED, False)
+    assert (Refund.objects.count(), balance_cents(alices)) == (1, 0)
+
+
+def returned(top_up: TopUp, cents: int = 1000) -> stripe_api.StripeRefund:
+    """A debit that a bank took back, of which Stripe's books tell."""
+    return replace(stripe_refund(top_up, cents), id="txn_1", transaction_id="txn_1")
+
+
+@pytest.mark.parametrize("named", ["txn_1", None])
+def test_a_returned_debit_of_which_stripe_makes_a_refund_later_is_booked_once(
+    alices: Wallet, named: str | None
+) -> None:
+    top_up = taxed(alices, 1000, 0)
+    row = refunds.record(returned(top_up))
+    told = replace(stripe_refund(top_up, 1000), transaction_id=named)
+    assert refunds.record(told).pk == refunds.record(told).pk == row.pk
+    row = only(alices)
+    assert (row.refund_id, row.transaction_id, balance_cents(alices)) == ("re_1", "txn_1", 0)
+    # Should its return be told once more, or come to nothing.
+    assert refunds.record(returned(top_up)).pk == row.pk
+    refunds.record(replace(told, status="failed", transaction_id="txn_1"))
+    assert (only(alices).refund_id, balance_cents(alices)) == ("re_1", 1000)
+
+
+def test_a_refund_that_stripe_made_of_a_returned_debit_before_is_booked_once(alices: Wallet) -> None:
+    top_up = taxed(alices, 1000, 0)
+    row = refunds.record(replace(stripe_refund(top_up, 1000), transaction_id="txn_1"))
+    assert refunds.record(returned(top_up)).pk == row.pk
+    assert balance_cents(alices) == 0
+
+
+def test_another_movement_is_another_refund(alices: Wallet) -> None:
+    top_up = taxed(alices, 1000, 0)
+    refunds.record(returned(top_up, 400))
+    refunds.record(replace(stripe_refund(top_up, 400), transaction_id="txn_2"))
+    assert balance_cents(alices) == 200
 
 
 def taxed(wallet: Wallet, received: int, tax: int) -> TopUp:

@@ -12,6 +12,7 @@ from tests.wallet.books import balance_cents
 from tests.wallet.test_topups import pay, started
 from wallet import stripe_api, topups
 from wallet.models import StripeCustomer, TopUp, Wallet
+from wallet.wallets import Suspended
 
 TOP_UPS = "/wallet/top-ups/"
 NOTICE = "Your wallet is suspended."
@@ -60,7 +61,7 @@ def test_the_same_form_sent_again_leads_to_no_page(alices: Wallet, stripe_at_han
     form = str(uuid4())
     assert topups.start(alices, 100, form).page_url
     suspend(alices)
-    with pytest.raises(topups.Suspended):
+    with pytest.raises(Suspended):
         topups.start(alices, 100, form)
 
 

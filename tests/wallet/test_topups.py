@@ -286,14 +286,14 @@ def test_stripe_is_away(alices: Wallet, stripe_at_hand: Sandbox, settings: Any) 
 
 def test_a_row_that_stripe_was_never_reached_for_is_given_up(alices: Wallet, stripe_at_hand: Sandbox) -> None:
     top_up = TopUp.objects.create(
-        wallet=alices, amount_cents=100, created_at=timezone.now() - topups.KEY_LIFE
+        wallet=alices, amount_cents=100, created_at=timezone.now() - stripe_api.KEY_LIFE
     )
     assert topups.settle(top_up.pk).top_up.state == State.EXPIRED
 
 
 def test_a_page_is_not_opened_when_its_hour_is_over(alices: Wallet, stripe_at_hand: Sandbox) -> None:
     top_up = TopUp.objects.create(
-        wallet=alices, amount_cents=100, created_at=timezone.now() - topups.PAGE_LIFE
+        wallet=alices, amount_cents=100, created_at=timezone.now() - stripe_api.PAGE_LIFE
     )
     settled = topups.settle(top_up.pk).top_up
     assert settled.state == State.EXPIRED

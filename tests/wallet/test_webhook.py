@@ -17,6 +17,7 @@ from stripe import WebhookSignature
 from tests.stripe_sandbox.process import SECRET, until
 from wallet import events, tasks
 from wallet.models import StripeEvent
+from wallet.stripe_api import StripeUnavailable
 
 URL = "/wallet/stripe/webhook/"
 
@@ -344,10 +345,11 @@ def test_events_that_come_fast_are_told_together_and_each_is_told(queue: pytest.
 def test_a_stripe_that_is_away_leaves_the_rest_to_the_periodic_job(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
 
-    def handle(event_id: str) -> bool:
+    def handle(event_id: str) -> None:
         tried.append(event_id)
-        return event_id != "evt_2"
+        if event_id != "evt_1":
+            raise StripeUnavailable("away")
 
-    monkeypatch.setattr(events, "handle", handle)
-    tasks.handle_events(["evt_1", "evt_2", "evt_3"])
-    assert tried == ["evt_1", "evt_2"]
+    monkeypatch.setattr(events, "_handle", handle)
+    tasks.handle_events(["evt_1", "evt_2", "evt_3", "evt_4", "evt_5"])
+    assert tried == ["evt_1", "evt_2", "evt_3", "evt_4"]

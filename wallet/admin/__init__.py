@@ -1,7 +1,6 @@
 """The wallet's books for staff: everything is shown, nothing can be edited. What staff may do is in wallet/admin/acts.py."""
 
 import re
-from collections.abc import Callable
 
 from django.contrib import admin
 from django.db.models import BigIntegerField, OuterRef, Q, QuerySet, Subquery, Sum, TextField
@@ -11,6 +10,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 import wallet.admin.checks
+import wallet.admin.differences
 import wallet.admin.disputes
 import wallet.admin.payments
 import wallet.admin.refunds
@@ -21,6 +21,7 @@ from staff.admin import ReadOnlyAdmin, code, column, lines, link, list_link, pre
 from wallet import invariants
 from wallet.admin import acts as admin_acts
 from wallet.admin import saved
+from wallet.admin.columns import coded, dollars, linked
 from wallet.admin.terms import as_number, as_uuid, wallets_for
 from wallet.models import (
     Account,
@@ -34,16 +35,6 @@ from wallet.models import (
 )
 
 MOST_TRANSFERS = 200
-
-
-def dollars(title: str, attribute: str) -> Callable[[object, object], str]:
-    """A column that shows an amount in nano-dollars."""
-
-    @column(title)
-    def shown(page: object, row: object) -> str:
-        return usd(getattr(row, attribute))
-
-    return shown
 
 
 @admin.register(Wallet)
@@ -69,13 +60,11 @@ class WalletAdmin(ActingAdmin, ReadOnlyAdmin):
     def matching(self, term: str) -> Q:
         return Q(pk__in=wallets_for(term))
 
-    @column("Owner")
-    def owner_link(self, wallet: Wallet) -> str:
-        return link(wallet.owner)
+    owner_link = linked("Owner", "owner")
 
     @column("Stripe customer")
     def customer(self, wallet: Wallet) -> str:
-        return code(StripeCustomer.objects.filter(wallet=wallet).first())
+        return code(StripeCustomer.objects.filter(wallet=wallet, gone_at=None).first())
 
     @column("Saved card")
     def card(self, wallet: Wallet) -> str:
@@ -85,13 +74,8 @@ class WalletAdmin(ActingAdmin, ReadOnlyAdmin):
     def automatic(self, wallet: Wallet) -> str:
         return saved.automatic(wallet)
 
-    @column("Promotional")
-    def promotional(self, wallet: Wallet) -> str:
-        return usd(wallet.funds.promotional_nanousd)
-
-    @column("Paid")
-    def paid(self, wallet: Wallet) -> str:
-        return usd(wallet.funds.paid_nanousd)
+    promotional = dollars("Promotional", "funds.promotional_nanousd")
+    paid = dollars("Paid", "funds.paid_nanousd")
 
     @column("Books")
     def books(self, wallet: Wallet) -> SafeString | str:
@@ -104,17 +88,9 @@ class WalletAdmin(ActingAdmin, ReadOnlyAdmin):
             return format_html_join("", "<p><strong>Wrong: {}</strong></p>", ((what,) for what in found))
         return f"Checked {run.finished_at:%Y-%m-%d %H:%M:%S} UTC, nothing found about this wallet."
 
-    @column("Balance")
-    def balance(self, wallet: Wallet) -> str:
-        return usd(wallet.funds.balance_nanousd)
-
-    @column("Held")
-    def held(self, wallet: Wallet) -> str:
-        return usd(wallet.funds.held_nanousd)
-
-    @column("Available")
-    def available(self, wallet: Wallet) -> str:
-        return usd(wallet.funds.available_nanousd)
+    balance = dollars("Balance", "funds.balance_nanousd")
+    held = dollars("Held", "funds.held_nanousd")
+    available = dollars("Available", "funds.available_nanousd")
 
     @column("Lists")
     def more(self, wallet: Wallet) -> str:
@@ -216,26 +192,11 @@ class TransferAdmin(ActingAdmin, ReadOnlyAdmin):
         return Q(pk__in=[*_of_reference(term), *_telling_of(term, wallets_for(term))])
 
     amount = dollars("Amount", "amount_nanousd")
-
-    @column("Debit")
-    def debit(self, transfer: Transfer) -> str:
-        return link(transfer.debit_account)
-
-    @column("Credit")
-    def credit(self, transfer: Transfer) -> str:
-        return link(transfer.credit_account)
-
-    @column("Wallet")
-    def wallet_link(self, transfer: Transfer) -> str:
-        return link(transfer.wallet)
-
-    @column("Reference")
-    def reference_text(self, transfer: Transfer) -> str:
-        return code(transfer.reference)
-
-    @column("Corrects")
-    def corrects_link(self, transfer: Transfer) -> str:
-        return link(transfer.corrects)
+    debit = linked("Debit", "debit_account")
+    credit = linked("Credit", "credit_account")
+    wallet_link = linked("Wallet", "wallet")
+    reference_text = coded("Reference", "reference")
+    corrects_link = linked("Corrects", "corrects")
 
     @column("Corrected by")
     def corrected_by_link(self, transfer: Transfer) -> str:
@@ -271,10 +232,7 @@ class FundsAdmin(ReadOnlyAdmin):
     def matching(self, term: str) -> Q:
         return Q(pk__in=wallets_for(term))
 
-    @column("Wallet")
-    def wallet_link(self, funds: Funds) -> str:
-        return link(funds.wallet)
-
+    wallet_link = linked("Wallet", "wallet")
     promotional = dollars("Promotional", "promotional_nanousd")
     paid = dollars("Paid", "paid_nanousd")
     held = dollars("Held", "held_nanousd")
@@ -303,7 +261,4 @@ class HoldAdmin(ReadOnlyAdmin):
         return hold.state
 
     amount = dollars("Amount", "amount_nanousd")
-
-    @column("Wallet")
-    def wallet_link(self, hold: Hold) -> str:
-        return link(hold.wallet)
+    wallet_link = linked("Wallet", "wallet")

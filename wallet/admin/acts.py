@@ -18,8 +18,9 @@ from accounts.acting import Act, ActForm, ActingAdmin, button
 from accounts.audit import Instruction
 from accounts.models import User
 from pricing.money import NANO_PER_CENT, cents_from_text, usd
-from staff.admin import ReadOnlyAdmin, code, column, link
+from staff.admin import ReadOnlyAdmin, column, link
 from wallet import acts, suspensions
+from wallet.admin.columns import coded, dollars, linked, worded
 from wallet.admin.terms import as_uuid, wallets_for
 from wallet.grants import GRANTS
 from wallet.models import Proposal, Transfer, Wallet
@@ -233,7 +234,7 @@ class ProposalAdmin(ActingAdmin, ReadOnlyAdmin):
     actions_detail = ("approve", "decline")
     approve = button(APPROVE)
     decline = button(DECLINE)
-    list_display = ("asked_at", "code_label", "amount", "wallet", "asked_by", "state_label", "decided_by")
+    list_display = ("asked_at", "amount", "state_label", "code_label", "wallet", "asked_by", "decided_by")
     list_display_links = ("asked_at",)
     list_filter = ("state",)
     list_select_related = ("wallet", "asked_by", "decided_by")
@@ -250,33 +251,17 @@ class ProposalAdmin(ActingAdmin, ReadOnlyAdmin):
         proposal_id = as_uuid(term)
         return Q(pk=proposal_id) if proposal_id else Q(wallet__in=wallets_for(term))
 
-    @column("What")
-    def code_label(self, proposal: Proposal) -> str:
-        return proposal.get_code_display()
-
-    @column("Amount")
-    def amount(self, proposal: Proposal) -> str:
-        return usd(proposal.amount_nanousd)
-
-    @column("Wallet")
-    def wallet_link(self, proposal: Proposal) -> str:
-        return link(proposal.wallet)
-
-    @column("Undoes")
-    def corrects_link(self, proposal: Proposal) -> str:
-        return link(proposal.corrects)
-
-    @column("Because")
-    def reason_text(self, proposal: Proposal) -> str:
-        return code(proposal.reason)
+    code_label = worded("What", "code")
+    amount = dollars("Amount", "amount_nanousd")
+    wallet_link = linked("Wallet", "wallet")
+    corrects_link = linked("Undoes", "corrects")
+    reason_text = coded("Because", "reason")
 
     @column("State", labels={"waiting": "warning", "approved": "success", "declined": "danger"})
     def state_label(self, proposal: Proposal) -> str:
         return proposal.state
 
-    @column("Which means")
-    def meaning(self, proposal: Proposal) -> str:
-        return proposal.get_state_display()
+    meaning = worded("Which means", "state")
 
     @column("Transfer")
     def result(self, proposal: Proposal) -> str:

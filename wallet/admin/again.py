@@ -1,6 +1,9 @@
 """The buttons "Ask Stripe again", and what they say afterwards. What happens is in wallet/asking_again.py."""
 
+from collections.abc import Callable
 from typing import Any
+
+from django.db.models import Model
 
 from accounts import audit
 from accounts.acting import Act
@@ -50,10 +53,6 @@ def _told(state: str, meaning: str, problem: str) -> str:
     return f"Stripe was asked. It is {said}. {problem}".strip()
 
 
-def _owned(wallet: Wallet) -> str:
-    return f"{wallet.pk} of {wallet.owner}"
-
-
 def _of_event(event: StripeEvent) -> list[tuple[str, object]]:
     return [
         ("Event", event.pk),
@@ -64,66 +63,48 @@ def _of_event(event: StripeEvent) -> list[tuple[str, object]]:
 
 
 def _of_top_up(top_up: TopUp) -> list[tuple[str, object]]:
-    return [
-        ("Top-up", f"{usd(top_up.amount_nanousd)}, {top_up.state}"),
-        ("Wallet", _owned(top_up.wallet)),
-        ("Problem", top_up.problem or "-"),
-    ]
+    return _facts("Top-up", top_up, top_up.state, top_up.wallet)
 
 
 def _of_refund(refund: Refund) -> list[tuple[str, object]]:
-    return [
-        ("Refund", f"{usd(refund.amount_nanousd)}, {refund.state}"),
-        ("Wallet", _owned(refund.wallet)),
-        ("Problem", refund.problem or "-"),
-    ]
+    return _facts("Refund", refund, refund.state, refund.wallet)
 
 
 def _of_dispute(dispute: Dispute) -> list[tuple[str, object]]:
+    return _facts("Dispute", dispute, dispute.status, dispute.top_up.wallet if dispute.top_up else None)
+
+
+def _facts(
+    what: str, row: TopUp | Refund | Dispute, state: str, wallet: Wallet | None
+) -> list[tuple[str, object]]:
     return [
-        ("Dispute", f"{usd(dispute.amount_nanousd)}, {dispute.status}"),
-        ("Wallet", _owned(dispute.top_up.wallet) if dispute.top_up else "Its payment is not known"),
-        ("Problem", dispute.problem or "-"),
+        (what, f"{usd(row.amount_nanousd)}, {state}"),
+        ("Wallet", f"{wallet.pk} of {wallet.owner}" if wallet else "Its payment is not known"),
+        ("Problem", row.problem or "-"),
     ]
 
 
-ASK_ABOUT_EVENT = Act[StripeEvent](
-    title="Ask Stripe again",
-    button="Ask Stripe again",
-    path="ask",
-    explained=lambda: EXPLAINED,
-    do=_event,
-    may=_may,
-    is_offered=lambda event: event.state == StripeEvent.State.PARKED,
-    facts=_of_event,
+def _act[Row: Model](
+    do: Callable[[Instruction, Row, dict[str, Any]], str],
+    *,
+    is_offered: Callable[[Row], bool],
+    facts: Callable[[Row], list[tuple[str, object]]],
+) -> Act[Row]:
+    return Act[Row](
+        title="Ask Stripe again",
+        button="Ask Stripe again",
+        path="ask",
+        explained=lambda: EXPLAINED,
+        do=do,
+        may=_may,
+        is_offered=is_offered,
+        facts=facts,
+    )
+
+
+ASK_ABOUT_EVENT = _act(
+    _event, is_offered=lambda event: event.state == StripeEvent.State.PARKED, facts=_of_event
 )
-ASK_ABOUT_TOP_UP = Act[TopUp](
-    title="Ask Stripe again",
-    button="Ask Stripe again",
-    path="ask",
-    explained=lambda: EXPLAINED,
-    do=_top_up,
-    may=_may,
-    is_offered=asking_again.can_ask_about,
-    facts=_of_top_up,
-)
-ASK_ABOUT_REFUND = Act[Refund](
-    title="Ask Stripe again",
-    button="Ask Stripe again",
-    path="ask",
-    explained=lambda: EXPLAINED,
-    do=_refund,
-    may=_may,
-    is_offered=lambda refund: bool(refund.refund_id),
-    facts=_of_refund,
-)
-ASK_ABOUT_DISPUTE = Act[Dispute](
-    title="Ask Stripe again",
-    button="Ask Stripe again",
-    path="ask",
-    explained=lambda: EXPLAINED,
-    do=_dispute,
-    may=_may,
-    is_offered=lambda dispute: True,
-    facts=_of_dispute,
-)
+ASK_ABOUT_TOP_UP = _act(_top_up, is_offered=asking_again.can_ask_about, facts=_of_top_up)
+ASK_ABOUT_REFUND = _act(_refund, is_offered=lambda refund: bool(refund.refund_id), facts=_of_refund)
+ASK_ABOUT_DISPUTE = _act(_dispute, is_offered=lambda dispute: True, facts=_of_dispute)

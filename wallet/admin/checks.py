@@ -34,13 +34,19 @@ def linked(finding: str) -> SafeString:
 
 @admin.register(CheckRun)
 class CheckRunAdmin(ReadOnlyAdmin):
-    list_display = ("id", "started_at", "finished_at", "is_full", "wallets", "is_good", "broken")
+    list_display = ("started_at", "result", "broken", "over", "wallets", "finished_at", "id")
     ordering = ("-id",)
-    fields = ("id", "started_at", "finished_at", "is_full", "wallets", "is_good", "findings")
+    fields = ("id", "started_at", "finished_at", "over", "wallets", "result", "findings")
 
-    @column("Good", yes_or_no=True)
-    def is_good(self, run: CheckRun) -> bool:
-        return run.is_good
+    @column("Result", labels={"good": "success", "broken": "danger", "not finished": "warning"})
+    def result(self, run: CheckRun) -> str:
+        if run.finished_at is None:
+            return "not finished"
+        return "good" if run.is_good else "broken"
+
+    @column("Over")
+    def over(self, run: CheckRun) -> str:
+        return "all wallets" if run.is_full else "wallets that moved money"
 
     @column("Broken")
     def broken(self, run: CheckRun) -> str:

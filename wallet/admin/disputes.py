@@ -8,10 +8,12 @@ from django.utils.html import format_html
 from django.utils.timezone import now
 
 from accounts.acting import ActingAdmin, button
-from pricing.money import NANO_PER_CENT, usd
-from staff.admin import ReadOnlyAdmin, code, column, lines, link, list_link
+from pricing.money import usd
+from staff.admin import ReadOnlyAdmin, column, lines, link, list_link
+from wallet import disputes
 from wallet.admin.again import ASK_ABOUT_DISPUTE
-from wallet.admin.terms import as_number, as_uuid, wallets_for
+from wallet.admin.columns import cents, coded, linked
+from wallet.admin.terms import as_uuid, names_a_wallet, wallets_for
 from wallet.models import Dispute, Transfer
 
 STRIPE = "https://api.stripe.com"
@@ -36,7 +38,7 @@ class Stage(admin.SimpleListFilter):
             case "closed":
                 return queryset.exclude(OPEN)
             case "unclear":
-                return queryset.exclude(problem="")
+                return queryset.filter(pk__in=disputes.unclear().order_by().values("pk"))
         return queryset
 
 
@@ -61,17 +63,17 @@ class DisputeAdmin(ActingAdmin, ReadOnlyAdmin):
         "-opened_at",
     )
     fieldsets = (
-        (None, {"fields": ("id", "status", "meaning", "due", "has_evidence", "evidence", "reason_text", "problem")}),
-        ("Payment", {"fields": ("top_up_link", "wallet", "charge", "payment_intent", "events", "warnings")}),
+        (None, {"fields": ("id", "status", "meaning", "due", "given", "evidence", "reason_text", "problem")}),
+        ("Payment", {"fields": ("top_up_link", "wallet", "charge", "payment_intent", "events", "warnings", "difference")}),
         ("Money", {"fields": ("amount", "withdrawn", "reinstated", "tax", "fee", "transfers")}),
-        ("Times", {"fields": ("opened_at", "evidence_due_at", "checked_at")}),
+        ("Times", {"fields": ("opened_at", "evidence_due_at", "checked_at", "told")}),
     )  # fmt: skip
 
     def matching(self, term: str) -> Q:
         top_up_id = as_uuid(term)
         if top_up_id:
             return Q(top_up=top_up_id)
-        if "@" in term or term.startswith("cus_") or as_number(term) is not None:
+        if names_a_wallet(term):
             return Q(top_up__wallet__in=wallets_for(term))
         return Q(pk=term) | Q(charge_id=term) | Q(payment_intent_id=term)
 
@@ -118,21 +120,10 @@ class DisputeAdmin(ActingAdmin, ReadOnlyAdmin):
     def wallet(self, dispute: Dispute) -> str:
         return link(dispute.top_up.wallet) if dispute.top_up else "-"
 
-    @column("Withdrawn")
-    def withdrawn(self, dispute: Dispute) -> str:
-        return usd(dispute.withdrawn_cents * NANO_PER_CENT)
-
-    @column("Reinstated")
-    def reinstated(self, dispute: Dispute) -> str:
-        return usd(dispute.reinstated_cents * NANO_PER_CENT)
-
-    @column("Tax in what is gone")
-    def tax(self, dispute: Dispute) -> str:
-        return usd(dispute.tax_cents * NANO_PER_CENT)
-
-    @column("Fee, which the house pays")
-    def fee(self, dispute: Dispute) -> str:
-        return usd(dispute.fee_cents * NANO_PER_CENT)
+    withdrawn = cents("Withdrawn", "withdrawn_cents")
+    reinstated = cents("Reinstated", "reinstated_cents")
+    tax = cents("Tax in what is gone", "tax_cents")
+    fee = cents("Fee, which the house pays", "fee_cents")
 
     @column("Evidence")
     def evidence(self, dispute: Dispute) -> str:
@@ -141,17 +132,17 @@ class DisputeAdmin(ActingAdmin, ReadOnlyAdmin):
             page_at_stripe(dispute),
         )
 
-    @column("Top-up")
-    def top_up_link(self, dispute: Dispute) -> str:
-        return link(dispute.top_up)
+    @column("Evidence given")
+    def given(self, dispute: Dispute) -> str:
+        return "yes" if dispute.has_evidence else "no"
 
-    @column("Charge")
-    def charge(self, dispute: Dispute) -> str:
-        return code(dispute.charge_id)
+    @column("Reconciliation")
+    def difference(self, dispute: Dispute) -> str:
+        return list_link("wallet_difference", "What it says of this", q=dispute.pk)
 
-    @column("Payment intent")
-    def payment_intent(self, dispute: Dispute) -> str:
-        return code(dispute.payment_intent_id)
+    top_up_link = linked("Top-up", "top_up")
+    charge = coded("Charge", "charge_id")
+    payment_intent = coded("Payment intent", "payment_intent_id")
 
     @column("Events")
     def events(self, dispute: Dispute) -> str:

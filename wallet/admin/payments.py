@@ -5,10 +5,10 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from accounts.acting import ActingAdmin, button
-from pricing.money import NANO_PER_CENT, usd
-from staff.admin import ReadOnlyAdmin, code, column, lines, link, list_link, pretty
+from staff.admin import ReadOnlyAdmin, column, lines, list_link, pretty
 from wallet.admin.again import ASK_ABOUT_EVENT, ASK_ABOUT_TOP_UP
-from wallet.admin.terms import as_number, as_uuid, wallets_for
+from wallet.admin.columns import cents, coded, linked, worded
+from wallet.admin.terms import as_uuid, names_a_wallet, wallets_for
 from wallet.models import StripeEvent, TopUp
 from wallet.models.stripe import FRAUD_WARNING
 
@@ -30,7 +30,8 @@ class Begun(admin.SimpleListFilter):
 class TopUpAdmin(ActingAdmin, ReadOnlyAdmin):
     actions_detail = ("ask",)
     ask = button(ASK_ABOUT_TOP_UP)
-    list_display = ("id", "created_at", "amount", "state_label", "automatic", "wallet", "paid_at", "problem")
+    # What counts comes first: on a phone the rest is beyond the edge of the table.
+    list_display = ("created_at", "amount", "state_label", "wallet", "begun", "paid_at", "problem", "id")
     list_filter = ("state", Begun)
     list_select_related = ("wallet",)
     linked_by = ("wallet__id__exact",)
@@ -38,7 +39,7 @@ class TopUpAdmin(ActingAdmin, ReadOnlyAdmin):
     search_help_text = "Top-up, session or payment intent id, owner's e-mail, or wallet number"
     ordering = ("-created_at",)
     fieldsets = (
-        (None, {"fields": ("id", "wallet_link", "amount", "automatic", "state_label", "meaning", "problem")}),
+        (None, {"fields": ("id", "wallet_link", "amount", "begun", "state_label", "meaning", "problem")}),
         ("Stripe", {"fields": ("session", "payment_intent", "received", "tax", "presentment", "events")}),
         ("Times", {"fields": ("created_at", "checked_at", "paid_at")}),
     )
@@ -47,13 +48,11 @@ class TopUpAdmin(ActingAdmin, ReadOnlyAdmin):
         top_up_id = as_uuid(term)
         if top_up_id:
             return Q(pk=top_up_id)
-        if "@" in term or term.startswith("cus_") or as_number(term) is not None:
+        if names_a_wallet(term):
             return Q(wallet__in=wallets_for(term))
         return Q(session_id=term) | Q(payment_intent_id=term)
 
-    @column("Amount")
-    def amount(self, top_up: TopUp) -> str:
-        return usd(top_up.amount_cents * NANO_PER_CENT)
+    amount = cents("Amount", "amount_cents")
 
     @column(
         "State",
@@ -69,33 +68,16 @@ class TopUpAdmin(ActingAdmin, ReadOnlyAdmin):
     def state_label(self, top_up: TopUp) -> str:
         return top_up.state
 
-    @column("Automatic", yes_or_no=True)
-    def automatic(self, top_up: TopUp) -> bool:
-        return top_up.is_automatic
+    @column("Begun")
+    def begun(self, top_up: TopUp) -> str:
+        return "automatically" if top_up.is_automatic else "by the owner"
 
-    @column("Which means")
-    def meaning(self, top_up: TopUp) -> str:
-        return top_up.get_state_display()
-
-    @column("Wallet")
-    def wallet_link(self, top_up: TopUp) -> str:
-        return link(top_up.wallet)
-
-    @column("Session")
-    def session(self, top_up: TopUp) -> str:
-        return code(top_up.session_id)
-
-    @column("Payment intent")
-    def payment_intent(self, top_up: TopUp) -> str:
-        return code(top_up.payment_intent_id)
-
-    @column("Received, less tax")
-    def received(self, top_up: TopUp) -> str:
-        return "-" if top_up.received_cents is None else usd(top_up.received_cents * NANO_PER_CENT)
-
-    @column("Tax")
-    def tax(self, top_up: TopUp) -> str:
-        return "-" if top_up.tax_cents is None else usd(top_up.tax_cents * NANO_PER_CENT)
+    meaning = worded("Which means", "state")
+    wallet_link = linked("Wallet", "wallet")
+    session = coded("Session", "session_id")
+    payment_intent = coded("Payment intent", "payment_intent_id")
+    received = cents("Received, less tax", "received_cents")
+    tax = cents("Tax", "tax_cents")
 
     @column("Paid in")
     def presentment(self, top_up: TopUp) -> str:
@@ -124,7 +106,7 @@ class About(admin.SimpleListFilter):
 class StripeEventAdmin(ActingAdmin, ReadOnlyAdmin):
     actions_detail = ("ask",)
     ask = button(ASK_ABOUT_EVENT)
-    list_display = ("id", "received_at", "type", "object_id", "state_label", "attempts", "error")
+    list_display = ("received_at", "state_label", "type", "error", "object_id", "attempts", "id")
     list_filter = ("state", About)
     search_fields = ("id",)
     search_help_text = "Event id or the id of its object, exactly"
@@ -132,7 +114,7 @@ class StripeEventAdmin(ActingAdmin, ReadOnlyAdmin):
     fieldsets = (
         (None, {"fields": ("id", "type", "object_id", "state_label", "meaning", "error")}),
         ("Attempts", {"fields": ("attempts", "received_at", "handled_at", "next_attempt_at")}),
-        ("As received", {"fields": ("livemode", "api_version", "formatted")}),
+        ("As received", {"fields": ("mode", "api_version", "formatted")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[StripeEvent]:
@@ -147,9 +129,11 @@ class StripeEventAdmin(ActingAdmin, ReadOnlyAdmin):
     def state_label(self, event: StripeEvent) -> str:
         return event.state
 
-    @column("Which means")
-    def meaning(self, event: StripeEvent) -> str:
-        return event.get_state_display()
+    meaning = worded("Which means", "state")
+
+    @column("Mode")
+    def mode(self, event: StripeEvent) -> str:
+        return "live" if event.livemode else "test"
 
     @column("Payload")
     def formatted(self, event: StripeEvent) -> str:

@@ -13,10 +13,11 @@ from accounts.acting import Act, ActingAdmin, button
 from accounts.audit import Instruction
 from accounts.models import User
 from pricing.money import NANO_PER_CENT, usd
-from staff.admin import ReadOnlyAdmin, code, column, lines, link, list_link
+from staff.admin import ReadOnlyAdmin, column, lines, link, list_link
 from wallet.acts import PERMISSION
 from wallet.admin.again import ASK_ABOUT_REFUND
-from wallet.admin.terms import as_number, as_uuid, wallets_for
+from wallet.admin.columns import cents, coded, linked, worded
+from wallet.admin.terms import as_uuid, names_a_wallet, wallets_for
 from wallet.models import Refund, Transfer
 from wallet.refunds import asking as refund_asking
 from wallet.refunds import decisions as refund_decisions
@@ -100,18 +101,9 @@ class RefundAdmin(ActingAdmin, ReadOnlyAdmin):
     decline = button(DECLINE)
     ask = button(ASK_ABOUT_REFUND)
     list_display = (
-        "id",
-        "created_at",
-        "amount",
-        "tax",
-        "state_label",
-        "origin",
-        "owner",
-        "request_link",
-        "request_amount",
-        "settled_at",
-        "problem",
-    )
+        "created_at", "amount", "state_label", "owner", "problem", "tax", "begun", "request_link", "request_amount",
+        "settled_at", "id",
+    )  # fmt: skip
     list_filter = ("state", "origin")
     list_select_related = ("wallet__owner",)
     linked_by = ("wallet__id__exact", "request_id__exact", "top_up__id__exact")
@@ -137,13 +129,15 @@ class RefundAdmin(ActingAdmin, ReadOnlyAdmin):
         own_id = as_uuid(term)
         if own_id:
             return Q(pk=own_id) | Q(request_id=own_id)
-        if "@" in term or term.startswith("cus_") or as_number(term) is not None:
+        if names_a_wallet(term):
             return Q(wallet__in=wallets_for(term))
         return Q(refund_id=term) | Q(top_up__payment_intent_id=term)
 
-    @column("Amount")
-    def amount(self, refund: Refund) -> str:
-        return usd(refund.amount_cents * NANO_PER_CENT)
+    amount = cents("Amount", "amount_cents")
+
+    @column("Begun")
+    def begun(self, refund: Refund) -> str:
+        return "at Stripe" if refund.origin == Refund.Origin.STRIPE else "by the owner"
 
     @column("Owner")
     def owner(self, refund: Refund) -> str:
@@ -157,9 +151,7 @@ class RefundAdmin(ActingAdmin, ReadOnlyAdmin):
     def request_amount(self, refund: Refund) -> str:
         return usd(getattr(refund, "request_cents", 0) * NANO_PER_CENT)
 
-    @column("Tax")
-    def tax(self, refund: Refund) -> str:
-        return usd(refund.tax_cents * NANO_PER_CENT)
+    tax = cents("Tax", "tax_cents")
 
     @column(
         "State",
@@ -169,15 +161,12 @@ class RefundAdmin(ActingAdmin, ReadOnlyAdmin):
             "created": "info",
             "pending": "info",
             "failed": "danger",
-            "parked": "danger",
         },
     )
     def state_label(self, refund: Refund) -> str:
         return refund.state
 
-    @column("Which means")
-    def meaning(self, refund: Refund) -> str:
-        return refund.get_state_display()
+    meaning = worded("Which means", "state")
 
     @column("Request")
     def whole_request(self, refund: Refund) -> str:
@@ -185,21 +174,10 @@ class RefundAdmin(ActingAdmin, ReadOnlyAdmin):
         text = f"{refund.request_id}, {_payments(count)}"
         return list_link("wallet_refund", text, request_id__exact=refund.request_id)
 
-    @column("Wallet")
-    def wallet_link(self, refund: Refund) -> str:
-        return link(refund.wallet)
-
-    @column("Top-up")
-    def top_up_link(self, refund: Refund) -> str:
-        return link(refund.top_up)
-
-    @column("Payment intent")
-    def payment_intent(self, refund: Refund) -> str:
-        return code(refund.top_up.payment_intent_id)
-
-    @column("Refund at Stripe")
-    def stripe_id(self, refund: Refund) -> str:
-        return code(refund.refund_id)
+    wallet_link = linked("Wallet", "wallet")
+    top_up_link = linked("Top-up", "top_up")
+    payment_intent = coded("Payment intent", "top_up.payment_intent_id")
+    stripe_id = coded("Refund at Stripe", "refund_id")
 
     @column("Events")
     def events(self, refund: Refund) -> str:

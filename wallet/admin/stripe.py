@@ -8,20 +8,22 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from pricing.money import NANO_PER_CENT, usd
-from staff.admin import ReadOnlyAdmin, code, column, lines, list_link
+from staff.admin import ReadOnlyAdmin, column, lines, list_link
+from wallet.admin.columns import coded, worded
 from wallet.models import Reconciliation, StripeTransaction, Transfer
+from wallet.reconciliation import ending
 from wallet.reconciliation.invariants import references
 
 
 @admin.register(StripeTransaction)
 class StripeTransactionAdmin(ReadOnlyAdmin):
-    list_display = ("id", "made_at", "type", "amount", "fee", "state_label", "source", "problem")
+    list_display = ("made_at", "amount", "state_label", "type", "problem", "fee", "source", "id")
     list_filter = ("state",)
     search_fields = ("id",)
     search_help_text = "Id of the balance transaction or of its charge, refund, dispute or payout, exactly"
     ordering = ("-made_at",)
     fieldsets = (
-        (None, {"fields": ("id", "state_label", "meaning", "problem", "transfers")}),
+        (None, {"fields": ("id", "state_label", "meaning", "problem", "difference", "transfers")}),
         (
             "At Stripe",
             {"fields": ("type", "reporting_category", "source", "currency", "amount", "fee", "net")},
@@ -36,9 +38,15 @@ class StripeTransactionAdmin(ReadOnlyAdmin):
     def state_label(self, row: StripeTransaction) -> str:
         return row.state
 
-    @column("Which means")
-    def meaning(self, row: StripeTransaction) -> str:
-        return row.get_state_display()
+    meaning = worded("Which means", "state")
+
+    @column("Reconciliation")
+    def difference(self, row: StripeTransaction) -> str:
+        if row.state == StripeTransaction.State.BOOKED:
+            return "-"
+        return list_link(
+            "wallet_difference", "What it says of this, to be accepted there", q=ending.name_of(row)
+        )
 
     @column("Amount")
     def amount(self, row: StripeTransaction) -> str:
@@ -52,9 +60,7 @@ class StripeTransactionAdmin(ReadOnlyAdmin):
     def net(self, row: StripeTransaction) -> str:
         return _amount(row.net_cents, row.currency)
 
-    @column("Belongs to")
-    def source(self, row: StripeTransaction) -> str:
-        return code(row.source_id)
+    source = coded("Belongs to", "source_id")
 
     @column("Transfers")
     def transfers(self, row: StripeTransaction) -> str:
@@ -65,24 +71,26 @@ class StripeTransactionAdmin(ReadOnlyAdmin):
 @admin.register(Reconciliation)
 class ReconciliationAdmin(ReadOnlyAdmin):
     list_display = (
-        "id",
         "started_at",
+        "result",
+        "number_different",
+        "number_repaired",
         "finished_at",
         "since",
-        "is_good",
-        "number_repaired",
-        "number_different",
+        "id",
     )
     ordering = ("-id",)
     fieldsets = (
-        (None, {"fields": ("id", "started_at", "finished_at", "since", "is_good")}),
-        ("Found", {"fields": ("left", "mended", "told")}),
+        (None, {"fields": ("id", "started_at", "finished_at", "since", "result")}),
+        ("Found", {"fields": ("left", "accepted_too", "mended", "told", "listed")}),
         ("Compared", {"fields": ("counts", "clearing", "stripe", "in_transit")}),
     )
 
-    @column("Good", yes_or_no=True)
-    def is_good(self, run: Reconciliation) -> bool:
-        return run.is_good
+    @column("Result", labels={"equal": "success", "different": "danger", "not finished": "warning"})
+    def result(self, run: Reconciliation) -> str:
+        if run.finished_at is None:
+            return "not finished"
+        return "equal" if run.is_good else "different"
 
     @column("Repaired")
     def number_repaired(self, run: Reconciliation) -> int:
@@ -95,6 +103,14 @@ class ReconciliationAdmin(ReadOnlyAdmin):
     @column("Differences")
     def left(self, run: Reconciliation) -> SafeString | str:
         return _sentences(run.differences)
+
+    @column("Accepted by staff")
+    def accepted_too(self, run: Reconciliation) -> SafeString | str:
+        return _sentences(run.accepted)
+
+    @column("To accept one")
+    def listed(self, run: Reconciliation) -> str:
+        return list_link("wallet_difference", "All that is open", standing="open")
 
     @column("Repaired")
     def mended(self, run: Reconciliation) -> SafeString | str:

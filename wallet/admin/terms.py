@@ -23,6 +23,11 @@ def wallets_for(term: str) -> list[int]:
     return list(paid.values_list("wallet_id", flat=True)[:MOST_WALLETS])
 
 
+def names_a_wallet(term: str) -> bool:
+    """Whether it is a wallet's number, its owner's address or its customer at Stripe, and no id of a payment."""
+    return "@" in term or term.startswith("cus_") or as_number(term) is not None
+
+
 def as_number(term: str) -> int | None:
     """The term as a row's number, if it is one."""
     return int(term) if term.isascii() and term.isdecimal() and len(term) <= 18 else None

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import BigIntegerField, Exists, F, OuterRef, Q, Sum
 from django.db.models.functions import Cast
@@ -23,39 +22,21 @@ from django.utils import timezone
 
 from accounts.models import User
 from pricing.money import NANO_PER_CENT
-from wallet import cards, ledger, stripe_api
-from wallet.auto_topups import causes
-from wallet.models import AutoTopUp, SavedCard, StripeCustomer, TopUp, Wallet
-from wallet.stripe_api import Payment, StripeFailed, StripeRefused, StripeUnavailable
-from wallet.topups import crediting, proofs
+from wallet import cards, ledger, rounds, stripe_api, wallets
+from wallet.auto_topups import causes, endings
+from wallet.models import AutoTopUp, SavedCard, TopUp, Wallet
+from wallet.stripe_api import KEY_LIFE, CustomerGone, Payment, StripeFailed, StripeRefused
+from wallet.topups import crediting, customers, proofs
 from wallet.topups.verdicts import Parked, Verdict, judge_payment
 from wallet.transactions import again_if_lost
 
 logger = logging.getLogger(__name__)
 
-# After the first, second and third decline in a row; the fourth pauses it.
-WAITS = (datetime.timedelta(hours=1), datetime.timedelta(hours=6), datetime.timedelta(hours=24))
-# Stripe forgets idempotency keys after a day at the earliest; past this age the same call could charge a second time.
-KEY_LIFE = datetime.timedelta(hours=20)
 # For so long somebody may still be asking Stripe about a row, and it is left to them.
 BEING_ASKED = datetime.timedelta(minutes=1)
 # What Stripe answers where the card, or the customer, is not there any more.
 GONE = {"resource_missing", "payment_method_unexpected_state"}
-PERSON = "authentication_required"
 COUNTED = [*TopUp.UNFINISHED, TopUp.State.PAID, TopUp.State.PARKED]
-
-ASKS_PERSON = (
-    "Your bank wants you to confirm the payment yourself. Top up by hand once, or save another card, then switch it on"
-    " again."
-)
-DECLINED = (
-    "The card was declined four times in a row. Save another card, or ask your bank, then switch it on again."
-)
-DOES_NOT_FIT = "A charge did not fit what was asked for, so it was not added by itself. We are looking at it."
-
-
-class Suspended(Exception):
-    """The wallet is suspended; nothing is charged, whatever is wished."""
 
 
 class NoCard(Exception):
@@ -72,13 +53,12 @@ class Wish:
 
 
 def switch_on(wallet: Wallet, wish: Wish) -> None:
-    """The owner agrees to be charged like this from now on. Forgets declines and pauses. Raises Suspended and NoCard."""
+    """The owner agrees to be charged like this from now on. Forgets declines and pauses.
+
+    Raises wallets.Suspended and NoCard.
+    """
     with transaction.atomic():
-        locked = Wallet.objects.select_for_update(no_key=True).get(pk=wallet.pk)
-        if not locked.owner.is_active:
-            raise PermissionDenied("The account was closed, or its owner locked out, in this moment.")
-        if locked.suspended_at is not None:
-            raise Suspended
+        locked = wallets.lock_to_pay_in(wallet.pk)
         if not SavedCard.objects.filter(wallet=wallet).exists():
             raise NoCard
         AutoTopUp.objects.update_or_create(
@@ -100,7 +80,7 @@ def switch_on(wallet: Wallet, wish: Wish) -> None:
 def switch_off(wallet: Wallet) -> TopUp | None:
     """From its answer on no charge begins. One that is under way at Stripe already goes on, and is returned."""
     with transaction.atomic():
-        Wallet.objects.select_for_update(no_key=True).get(pk=wallet.pk)
+        wallets.lock(wallet.pk)
         AutoTopUp.objects.filter(wallet=wallet).update(
             is_on=False, paused_for="", is_told=True, changed_at=timezone.now()
         )
@@ -126,7 +106,7 @@ def charged_this_month_cents(wallet_id: int, now: datetime.datetime | None = Non
 
 
 def due(limit: int) -> Iterator[int]:
-    """Ids of wallets that look as if they have to be charged; `begin` looks again under their locks."""
+    """Ids of wallets that look as if they have to be charged, those that waited last. `begin` looks again, under locks."""
     under_way_there = TopUp.objects.filter(
         wallet=OuterRef("wallet"), is_automatic=True, state__in=TopUp.UNFINISHED
     )
@@ -142,25 +122,22 @@ def due(limit: int) -> Iterator[int]:
         wallet__saved_card__isnull=False,
     ).alias(balance=balance)
     below = found.filter(balance__lt=Cast("below_cents", BigIntegerField()) * NANO_PER_CENT)
-    yield from below.order_by("wallet").values_list("wallet", flat=True)[:limit]
+    in_turn = below.order_by(F("next_attempt_at").asc(nulls_first=True), "wallet")
+    yield from in_turn.values_list("wallet", flat=True)[:limit]
 
 
 def charge_due(limit: int = 100) -> int:
-    """One round of the periodic job; returns how many charges began. Stops where Stripe is away."""
-    begun = 0
-    for wallet_id in list(due(limit)):
-        try:
-            top_up = begin(wallet_id)
-            if top_up is not None:
-                begun += 1
-                charge(top_up)
-        except StripeUnavailable as error:
-            logger.warning("Stripe is away, automatic top-ups wait: %s", error)
-            break
-        except Exception:
-            # One wallet that fails must not hold up the others.
-            logger.exception("Wallet %s could not be topped up by itself.", wallet_id)
-    return begun
+    """One round of the periodic job; returns how many charges began."""
+    begun: list[TopUp] = []
+
+    def look(wallet_id: int) -> None:
+        top_up = begin(wallet_id) if _is_over(wallet_id) else None
+        if top_up is not None:
+            begun.append(top_up)
+            charge(top_up)
+
+    rounds.go_round("automatic top-up of wallet", due(limit), look)
+    return len(begun)
 
 
 def begin(wallet_id: int) -> TopUp | None:
@@ -170,13 +147,13 @@ def begin(wallet_id: int) -> TopUp | None:
     or all that came of it: no charge is begun beside another, nor against a balance from before the last one.
     """
     with transaction.atomic():
-        wallet = Wallet.objects.select_for_update(no_key=True).get(pk=wallet_id)
+        wallet = wallets.lock(wallet_id)
         wish = AutoTopUp.objects.select_for_update().filter(wallet=wallet).first()
         card = SavedCard.objects.filter(wallet=wallet).first()
         if wish is None or card is None or not _may_charge(wallet, wish) or not _is_due(wish):
             return None
         if causes.went_back(wallet, wish):
-            _pause(wish, causes.WENT_BACK)
+            endings.pause(wish, causes.WENT_BACK)
             wish.save(update_fields=["paused_for", "is_told"])
             return None
         now = timezone.now()
@@ -199,21 +176,24 @@ def charge(top_up: TopUp) -> TopUp:
 
     Raises StripeUnavailable; the row then waits for `settle`.
     """
+    customer_id, *_ = customers.ids_of(top_up.wallet_id)
     try:
         payment = stripe_api.charge_card(
-            customer_id=_customer(top_up),
+            customer_id=customer_id,
             payment_method_id=top_up.payment_method_id,
             amount_cents=top_up.amount_cents,
             top_up_id=str(top_up.pk),
             idempotency_key=f"auto-top-up-{top_up.pk}",
         )
     except StripeRefused as error:
+        if isinstance(error, CustomerGone):
+            again_if_lost(lambda: customers.gone(customer_id))
         # It may refuse the question and have answered it before.
         return _looked_behind(top_up, error)
     return record(top_up.pk, payment)
 
 
-def settle(top_up: TopUp, *, impatient: bool = False) -> TopUp:
+def settle(top_up: TopUp) -> TopUp:
     """Find out how an unfinished one stands. Raises StripeUnavailable and StripeRefused.
 
     One without an answer is looked for at Stripe first, then asked for again under its key while Stripe knows that and its
@@ -222,11 +202,11 @@ def settle(top_up: TopUp, *, impatient: bool = False) -> TopUp:
     now = timezone.now()
     if top_up.payment_intent_id:
         TopUp.objects.filter(pk=top_up.pk).update(checked_at=now)
-        return record(top_up.pk, stripe_api.payment(top_up.payment_intent_id, impatient=impatient))
+        return record(top_up.pk, stripe_api.payment(top_up.payment_intent_id))
     if top_up.checked_at and top_up.checked_at > now - BEING_ASKED:
         return top_up
     TopUp.objects.filter(pk=top_up.pk).update(checked_at=now)
-    found = stripe_api.payment_of_top_up(_customer(top_up), str(top_up.pk))
+    found = _at_stripe(top_up)
     if found is not None:
         return record(top_up.pk, found)
     if now - top_up.created_at < KEY_LIFE and _is_still_wanted(top_up):
@@ -248,7 +228,7 @@ def apply(top_up_id: UUID, payment: Payment) -> TopUp:
     top_up = TopUp.objects.select_for_update().get(pk=top_up_id)
     if top_up.state in crediting.FINAL:
         return top_up
-    verdict = judge_payment(payment, top_up, customer_id=_customer(top_up), livemode=settings.STRIPE_LIVEMODE)
+    verdict = _judged(payment, top_up)
     if top_up.is_settled and verdict.state not in crediting.FINAL:
         # Given up before: only money that came all the same changes that.
         return top_up
@@ -256,7 +236,9 @@ def apply(top_up_id: UUID, payment: Payment) -> TopUp:
     if verdict.state == TopUp.State.PARKED:
         logger.error("Top-up %s is parked: %s", top_up.pk, verdict.problem)
     _write(top_up, payment, verdict)
-    _follow(top_up, payment.code or payment.status)
+    endings.follow(top_up, payment.code or payment.status)
+    if top_up.state == TopUp.State.PAID and payment.has_past:
+        crediting.take_up_past(payment.id)
     return top_up
 
 
@@ -287,6 +269,24 @@ def of_payment(payment: Payment) -> TopUp | None:
     return found
 
 
+def _is_over(wallet_id: int) -> bool:
+    """Whether the charge before is over, which ended without a payment: Stripe may have made one of it since."""
+    before = TopUp.objects.filter(wallet=wallet_id, is_automatic=True).order_by("-created_at").first()
+    if before is None or before.state != TopUp.State.FAILED or before.payment_intent_id:
+        return True
+    found = _at_stripe(before)
+    if found is None or _judged(found, before).state == TopUp.State.FAILED:
+        return True
+    record(before.pk, found)
+    endings.wait_for_stripe(wallet_id)
+    return False
+
+
+def _judged(payment: Payment, top_up: TopUp) -> Verdict:
+    owners = customers.ids_of(top_up.wallet_id)
+    return judge_payment(payment, top_up, customers=owners, livemode=settings.STRIPE_LIVEMODE)
+
+
 def _may_charge(wallet: Wallet, wish: AutoTopUp) -> bool:
     """Read under the wallet's lock, by statements of their own: it sees what those wrote that had the lock before."""
     return wallet.owner.is_active and wallet.suspended_at is None and wish.is_on and not wish.paused_for
@@ -302,7 +302,7 @@ def _is_due(wish: AutoTopUp) -> bool:
 
 def _is_still_wanted(top_up: TopUp) -> bool:
     with transaction.atomic():
-        wallet = Wallet.objects.select_for_update(no_key=True).get(pk=top_up.wallet_id)
+        wallet = wallets.lock(top_up.wallet_id)
         wish = AutoTopUp.objects.filter(wallet=wallet).first()
         has_card = SavedCard.objects.filter(
             wallet=wallet, payment_method_id=top_up.payment_method_id
@@ -315,8 +315,13 @@ def _next_month(now: datetime.datetime) -> datetime.datetime:
     return (first + datetime.timedelta(days=32)).replace(day=1)
 
 
-def _customer(top_up: TopUp) -> str:
-    return StripeCustomer.objects.get(wallet=top_up.wallet_id).customer_id
+def _at_stripe(top_up: TopUp) -> Payment | None:
+    """The payment that names this row, whichever customer of the wallet it was made for."""
+    for customer_id in customers.ids_of(top_up.wallet_id):
+        found = stripe_api.payment_of_top_up(customer_id, str(top_up.pk))
+        if found is not None:
+            return found
+    return None
 
 
 def _charge_again(top_up: TopUp) -> TopUp:
@@ -329,26 +334,28 @@ def _charge_again(top_up: TopUp) -> TopUp:
 
 def _looked_behind(top_up: TopUp, error: StripeRefused | StripeFailed) -> TopUp:
     """What Stripe made of it all the same; where that is nothing, the error ends it. Raises StripeUnavailable."""
-    found = stripe_api.payment_of_top_up(_customer(top_up), str(top_up.pk))
+    found = _at_stripe(top_up)
     if found is not None:
         return record(top_up.pk, found)
     logger.warning("Stripe will not do automatic top-up %s: %s", top_up.pk, error)
-    code = error.code if isinstance(error, StripeRefused) else ""
-    return again_if_lost(lambda: _fail(top_up.pk, str(error), code))
+    return again_if_lost(lambda: _fail(top_up.pk, error))
 
 
-def _fail(top_up_id: UUID, problem: str, code: str) -> TopUp:
+def _fail(top_up_id: UUID, error: StripeRefused | StripeFailed) -> TopUp:
     """Stripe made no payment of it and never will."""
     top_up = TopUp.objects.select_for_update().get(pk=top_up_id)
     if top_up.is_settled:
         return top_up
     top_up.state = TopUp.State.FAILED
-    top_up.problem = problem
+    top_up.problem = endings.STRIPE_FAILED if isinstance(error, StripeFailed) else str(error)
     top_up.checked_at = timezone.now()
     top_up.save()
-    if code in GONE:
+    if isinstance(error, StripeFailed):
+        endings.wait_for_stripe(top_up.wallet_id)
+        return top_up
+    if error.code in GONE:
         cards.removed(top_up.wallet_id, top_up.payment_method_id)
-    _follow(top_up, code)
+    endings.follow(top_up, error.code)
     return top_up
 
 
@@ -365,33 +372,3 @@ def _write(top_up: TopUp, payment: Payment, verdict: Verdict) -> None:
         top_up.tax_cents = verdict.tax_cents
         proofs.note(top_up, payment.charge_id, payment.receipt_url, None)
     top_up.save()
-
-
-def _follow(top_up: TopUp, code: str) -> None:
-    """What the end of a charge means for the wish, once: in the transaction that ends it."""
-    wish = AutoTopUp.objects.select_for_update().filter(wallet=top_up.wallet_id).first()
-    if wish is None:
-        return
-    match top_up.state:
-        case TopUp.State.PAID:
-            wish.declines, wish.next_attempt_at = 0, None
-        case TopUp.State.PARKED:
-            _pause(wish, DOES_NOT_FIT)
-        case TopUp.State.FAILED if wish.is_on:
-            _decline(wish, code)
-    wish.save(update_fields=["declines", "next_attempt_at", "paused_for", "is_told"])
-
-
-def _decline(wish: AutoTopUp, code: str) -> None:
-    wish.declines += 1
-    if code in (PERSON, "requires_action"):
-        _pause(wish, ASKS_PERSON)
-    elif wish.declines > len(WAITS):
-        _pause(wish, DECLINED)
-    else:
-        wish.next_attempt_at = timezone.now() + WAITS[wish.declines - 1]
-
-
-def _pause(wish: AutoTopUp, reason: str) -> None:
-    if wish.is_on:
-        wish.paused_for, wish.is_told = reason, False

@@ -1,47 +1,88 @@
-"""Writes to the owner of a wallet whose automatic top-up stopped by itself. The row says whether that was done."""
+"""Writes to the owner of a wallet that is topped up by itself: what was charged, what was declined, and that it stopped.
+
+The mark that a mail is due is written with what it tells, in one transaction; the rows say whether it was sent.
+"""
 
 import logging
+from typing import Any
 
 from django.conf import settings
 from django.core.mail import send_mail
+from django.db.models import Model, QuerySet
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from wallet.models import AutoTopUp
+from accounts.models import User
+from wallet import ledger
+from wallet.models import AutoTopUp, SavedCard, TopUp
 
 logger = logging.getLogger(__name__)
 
 
-def tell_stopped(limit: int = 100) -> int:
-    """One round of the periodic job; returns how many were written to. Once for a stop, unless the mail can't be sent."""
+def tell_charges(limit: int = 100) -> int:
+    """One round of the periodic job; returns how many were written about. Once for a charge, unless it can't be sent."""
+    untold = TopUp.objects.filter(is_told=False).select_related("wallet__owner").order_by("created_at")
     told = 0
-    untold = AutoTopUp.objects.filter(is_told=False).exclude(paused_for="")
-    for wish in untold.select_related("wallet__owner")[:limit]:
-        # Whoever changes it writes. A crash between the two loses a mail; the page still tells.
-        if not AutoTopUp.objects.filter(pk=wish.pk, is_told=False).update(is_told=True):
-            continue
-        try:
-            _tell(wish)
-            told += 1
-        except OSError:
-            logger.exception("The owner of wallet %s could not be written to.", wish.wallet_id)
-            AutoTopUp.objects.filter(pk=wish.pk).exclude(paused_for="").update(is_told=False)
+    for top_up in untold[:limit]:
+        rows = TopUp.objects.filter(pk=top_up.pk)
+        letter = _of_charge(top_up)
+        if letter is None:
+            rows.update(is_told=True)
+        else:
+            told += _tell(rows, top_up.wallet.owner, *letter)
     return told
 
 
-def _tell(wish: AutoTopUp) -> None:
-    owner = wish.wallet.owner
-    if not owner.is_active:
-        return
-    context = {
-        "reason": wish.paused_for,
-        "wallet_url": settings.SITE_URL + reverse("wallet"),
+def tell_stopped(limit: int = 100) -> int:
+    """The same of automatic top-ups that stopped. Once for a stop, unless the mail can't be sent."""
+    untold = AutoTopUp.objects.filter(is_told=False).exclude(paused_for="")
+    told = 0
+    for wish in untold.select_related("wallet__owner")[:limit]:
+        rows = AutoTopUp.objects.filter(pk=wish.pk)
+        letter = "Automatic top-up stopped", "auto_top_up_stopped", {"reason": wish.paused_for}
+        told += _tell(rows, wish.wallet.owner, *letter)
+    return told
+
+
+def _of_charge(top_up: TopUp) -> tuple[str, str, dict[str, Any]] | None:
+    """Subject, template and what it says; None where there is nothing to say any more."""
+    card = SavedCard.objects.filter(
+        wallet=top_up.wallet_id, payment_method_id=top_up.payment_method_id
+    ).first()
+    context = {"top_up": top_up, "card": card, "page_url": _url("top_up", top_up.pk)}
+    if top_up.state == TopUp.State.PAID:
+        balance_nanousd = ledger.balances(top_up.wallet).balance_nanousd
+        return "Your card was charged", "auto_top_up_charged", context | {"balance_nanousd": balance_nanousd}
+    wish = AutoTopUp.objects.filter(wallet=top_up.wallet_id, is_on=True, paused_for="").first()
+    if wish is None or wish.next_attempt_at is None:
+        return None
+    return "Your card was declined", "auto_top_up_declined", context | {"next_at": wish.next_attempt_at}
+
+
+def _tell[R: Model](
+    rows: QuerySet[R], owner: User, subject: str, template: str, context: dict[str, Any]
+) -> bool:
+    # Whoever changes the mark writes. A crash between the two loses a mail; the page still tells.
+    if not rows.filter(is_told=False).update(is_told=True) or not owner.is_active:
+        return False
+    context |= {
+        "wallet_url": _url("wallet"),
         "site_name": settings.SITE_NAME,
         "site_url": settings.SITE_URL,
     }
-    send_mail(
-        f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}Automatic top-up stopped",
-        render_to_string("wallet/email/auto_top_up_stopped_message.txt", context),
-        None,
-        [owner.email],
-    )
+    try:
+        send_mail(
+            f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}{subject}",
+            render_to_string(f"wallet/email/{template}_message.txt", context),
+            None,
+            [owner.email],
+        )
+    except OSError:
+        logger.exception("The owner could not be written to: %s.", subject)
+        rows.update(is_told=False)
+        return False
+    return True
+
+
+def _url(name: str, *args: Any) -> str:
+    return settings.SITE_URL + reverse(name, args=args)

@@ -4,7 +4,7 @@ from wallet.models.acts import Proposal
 from wallet.models.books import Account, Code, Funds, Hold, HouseBalance, Transfer, Wallet
 from wallet.models.checks import CheckRun, DaySeal
 from wallet.models.payments import AutoTopUp, CardSetup, Dispute, Refund, SavedCard, StripeCustomer, TopUp
-from wallet.models.stripe import Reconciliation, StripeEvent, StripeTransaction
+from wallet.models.stripe import Difference, Reconciliation, StripeEvent, StripeTransaction
 
 __all__ = [
     "Account",
@@ -13,6 +13,7 @@ __all__ = [
     "CheckRun",
     "Code",
     "DaySeal",
+    "Difference",
     "Dispute",
     "Funds",
     "Hold",

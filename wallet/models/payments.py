@@ -13,12 +13,18 @@ from wallet.models.books import Wallet
 
 
 class StripeCustomer(models.Model):
-    """Who a wallet is at Stripe."""
+    """Who a wallet is at Stripe, and who it was: one that is deleted there is followed by another."""
 
-    wallet = models.OneToOneField(
-        Wallet, primary_key=True, on_delete=models.PROTECT, related_name="stripe_customer"
-    )
-    customer_id = models.CharField(max_length=64, unique=True)
+    customer_id = models.CharField(primary_key=True, max_length=64)
+    wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="stripe_customers")
+    gone_at = models.DateTimeField(null=True, help_text="When we learned that Stripe has it no more.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["wallet"], name="stripe_customer_one_at_a_time", condition=Q(gone_at=None)
+            )
+        ]
 
     def __str__(self) -> str:
         return self.customer_id
@@ -65,6 +71,11 @@ class TopUp(models.Model):
     )
     presentment_currency = models.CharField(max_length=3, blank=True)
     problem = models.TextField(blank=True, help_text="Why it is parked, or what Stripe answered.")
+    is_told = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text="The owner was written to, where an automatic one asks for it.",
+    )
 
     class Meta:
         ordering = ["-created_at"]
@@ -73,7 +84,8 @@ class TopUp(models.Model):
                 fields=["checked_at"],
                 name="top_up_unfinished",
                 condition=Q(state__in=["created", "open", "pending"]),
-            )
+            ),
+            models.Index(fields=["created_at"], name="top_up_untold", condition=Q(is_told=False)),
         ]
         constraints = [
             models.CheckConstraint(name="top_up_amount_positive", condition=Q(amount_cents__gt=0)),
@@ -118,7 +130,6 @@ class Refund(models.Model):
         FAILED = "failed", "Could not be given back; it is in the wallet again"
         CANCELED = "canceled", "Canceled; it is in the wallet again"
         DECLINED = "declined", "Staff declined it; it is in the wallet again"
-        PARKED = "parked", "Does not add up; staff decide"
 
     UNFINISHED: ClassVar[list[str]] = [State.WAITING, State.CREATED, State.PENDING]
     RETURNED: ClassVar[list[str]] = [State.FAILED, State.CANCELED, State.DECLINED]
@@ -146,7 +157,18 @@ class Refund(models.Model):
     checked_at = models.DateTimeField(null=True, help_text="When Stripe was last asked about it.")
     settled_at = models.DateTimeField(null=True)
     refund_id = models.CharField(max_length=128, null=True, unique=True, help_text="Stripe's id.")
-    problem = models.TextField(blank=True, help_text="Why it failed or is parked.")
+    transaction_id = models.CharField(
+        max_length=128,
+        null=True,
+        unique=True,
+        help_text="Stripe's movement of its money. Where a bank took a debit back, it stands for the refund too.",
+    )
+    left_wallet = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text="No where nothing had come of it when it was first heard of: no money moved.",
+    )
+    problem = models.TextField(blank=True, help_text="Why nothing came of it.")
 
     class Meta:
         ordering = ["-created_at"]
@@ -192,8 +214,14 @@ class Dispute(models.Model):
         LOST = "lost", "The bank is with who paid"
         PREVENTED = "prevented", "Settled before it became a dispute"
 
+    class Told(models.TextChoices):
+        ASKED = "asked", "The bank asks"
+        OPENED = "opened", "The bank disputes"
+        DECIDED = "decided", "It is over"
+
     # Stripe may call it what this release does not know; that counts as open.
     CLOSED: ClassVar[list[str]] = [Status.INQUIRY_CLOSED, Status.WON, Status.LOST, Status.PREVENTED]
+    INQUIRIES: ClassVar[list[str]] = [Status.INQUIRY, Status.INQUIRY_REVIEW]
     TO_ANSWER: ClassVar[list[str]] = [Status.INQUIRY, Status.NEEDS_RESPONSE]
 
     id = models.CharField(primary_key=True, max_length=128, help_text="Stripe's id.")
@@ -221,6 +249,15 @@ class Dispute(models.Model):
     fee_cents = models.PositiveIntegerField(default=0, help_text="What Stripe kept; the house pays it.")
     checked_at = models.DateTimeField(null=True, help_text="When Stripe was last asked about it.")
     problem = models.TextField(blank=True, help_text="What does not add up.")
+    told = models.CharField(
+        max_length=7,
+        choices=Told,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="What the wallet's owner was last written to about.",
+    )
+    mail_begun_at = models.DateTimeField(null=True, help_text="Somebody writes to the owner since then.")
 
     class Meta:
         ordering = ["-opened_at"]
@@ -270,7 +307,18 @@ class CardSetup(models.Model):
     wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="card_setups")
     session_id = models.CharField(max_length=128, null=True, unique=True)
     is_done = models.BooleanField(default=False)
+    is_over = models.BooleanField(
+        default=False, db_default=False, help_text="The page closed, and no card was saved on it."
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    checked_at = models.DateTimeField(null=True, help_text="When Stripe was last asked about it.")
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["created_at"], name="card_setup_open", condition=Q(is_done=False, is_over=False)
+            )
+        ]
 
     def __str__(self) -> str:
         return f"Card setup {self.pk}"

@@ -1,5 +1,6 @@
 """What Stripe told: its events, its movements of money, and our comparisons with it."""
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -66,11 +67,16 @@ class StripeTransaction(models.Model):
     seen_at = models.DateTimeField(db_default=Now(), editable=False)
     state = models.CharField(max_length=11, choices=State, default=State.UNEXPLAINED)
     problem = models.TextField(blank=True, help_text="Why it is unexplained.")
+    checked_at = models.DateTimeField(
+        null=True, help_text="When Stripe was last asked about an unexplained one."
+    )
 
     class Meta:
         ordering = ["-made_at"]
         indexes = [
-            models.Index(fields=["made_at"], name="stripe_txn_unexplained", condition=Q(state="unexplained"))
+            models.Index(
+                fields=["checked_at"], name="stripe_txn_unexplained", condition=Q(state="unexplained")
+            )
         ]
 
     def __str__(self) -> str:
@@ -93,6 +99,9 @@ class Reconciliation(models.Model):
     compared = models.JSONField(default=dict, help_text="How many, by kind of object.")
     repaired = models.JSONField(default=list, help_text="What events had not told: a sentence each.")
     differences = models.JSONField(default=list, help_text="What is left unexplained: a sentence each.")
+    accepted = models.JSONField(
+        default=list, help_text="What of that staff accepted, so that it counts no more: a sentence each."
+    )
     clearing_nanousd = models.BigIntegerField(null=True, help_text="What our ledger says lies at Stripe.")
     stripe_nanousd = models.BigIntegerField(null=True, help_text="The sum of Stripe's balance transactions.")
     in_transit_nanousd = models.BigIntegerField(
@@ -111,3 +120,23 @@ class Reconciliation(models.Model):
     @property
     def is_good(self) -> bool:
         return self.finished_at is not None and not self.differences
+
+
+class Difference(models.Model):
+    """What a reconciliation could not explain, once for each sentence. Staff may accept it as it stands."""
+
+    id = models.UUIDField(primary_key=True, help_text="Follows from the name and the sentence.")
+    name = models.CharField(max_length=255, db_index=True, help_text="The object that it is about.")
+    sentence = models.TextField()
+    first_seen_at = models.DateTimeField(db_default=Now(), editable=False)
+    seen_at = models.DateTimeField(db_default=Now(), db_index=True, help_text="When a run last said so.")
+    accepted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="accepted_differences"
+    )
+    accepted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-seen_at", "name"]
+
+    def __str__(self) -> str:
+        return f"Difference about {self.name}"

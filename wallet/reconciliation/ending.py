@@ -1,23 +1,26 @@
 """The end of a run: what Stripe's transactions still leave open, and our ledger against their sum, to the cent."""
 
 import re
-from itertools import islice
 
 from pricing.money import NANO_PER_CENT, usd
 from wallet import clearing
+from wallet.models import StripeTransaction
+from wallet.reconciliation import accepting
+from wallet.reconciliation.booking import in_usd
+from wallet.reconciliation.movements import book_transaction
 from wallet.reconciliation.report import Report
 from wallet.stripe_api import StripeFailed, StripeRefused, listing
 
-# Of those that nothing explained before, and of credits that Stripe has not booked yet, so many are asked about in a run.
+# Of those that nothing explained before so many are asked about in a run, those that were not for longest.
 MOST_ASKED = 200
 PAYMENT = re.compile(r"\bpi_\w+")
 
 
 def try_again(report: Report) -> None:
     """What was unexplained may be known by now."""
-    for row in clearing.unexplained()[:MOST_ASKED]:
+    for row in clearing.to_try_again(MOST_ASKED):
         try:
-            booked = clearing.book(listing.balance_transaction(row.pk))
+            booked = book_transaction(listing.balance_transaction(row.pk), report)
         except StripeRefused as error:
             report.differs(
                 row.pk, f"Balance transaction {row.pk}, which we have, is not known to Stripe: {error}"
@@ -27,60 +30,52 @@ def try_again(report: Report) -> None:
             report.differs(row.pk, f"Balance transaction {row.pk} is still not explained: {error}")
             continue
         if booked.state == clearing.State.BOOKED:
-            report.repaired(f"Balance transaction {row.pk} of {_cents(row.net_cents)} is explained now.")
+            report.repaired(f"Balance transaction {row.pk} of {in_usd(row.net_cents)} is explained now.")
 
 
-def name_unexplained(report: Report) -> None:
+def name_unexplained(report: Report) -> int:
+    """Each by its payment, where it tells of one; returns what those that staff accepted sum to, in cents."""
+    named = []
     for row in clearing.unexplained():
-        payment = PAYMENT.search(row.problem)
-        sentence = f"Balance transaction {row.pk} ({row.type}, {_cents(row.net_cents)}) fits nothing here: {row.problem}"
-        report.differs(payment[0] if payment else row.pk, sentence)
+        name, sentence = name_of(row), row.problem
+        if name == row.pk:
+            amount = in_usd(row.net_cents)
+            sentence = f"Balance transaction {row.pk} ({row.type}, {amount}) fits nothing here: {row.problem}"
+        report.differs(name, sentence)
+        named.append((name, row))
+    accepted = accepting.names_accepted(report.run.started_at)
+    in_sums = [row for name, row in named if name in accepted and row.currency == clearing.CURRENCY]
+    return sum(row.net_cents for row in in_sums)
 
 
-def look_at_transit(report: Report) -> None:
-    """Credits that Stripe has no balance transaction for: paid payments are on their way."""
-    for top_up in islice(clearing.in_transit(), MOST_ASKED):
-        payment_id = str(top_up.payment_intent_id)
-        credited = usd(top_up.received_nanousd + top_up.tax_nanousd)
-        try:
-            payment = listing.payment(payment_id)
-        except (StripeRefused, StripeFailed) as error:
-            sentence = f"Top-up {top_up.pk} is credited with {credited}, but its payment could not be looked up: {error}"
-            report.differs(payment_id, sentence)
-            continue
-        if payment is None:
-            report.differs(
-                payment_id,
-                f"Top-up {top_up.pk} is credited with {credited}, but Stripe knows no payment {payment_id}.",
-            )
-        elif payment.status != "succeeded":
-            report.differs(
-                payment_id,
-                f"Top-up {top_up.pk} is credited with {credited}, but payment {payment_id} is {payment.status} at Stripe.",
-            )
+def name_of(row: StripeTransaction) -> str:
+    """What a difference about an unexplained transaction goes by: its payment, or else itself."""
+    payment = PAYMENT.search(row.problem)
+    return payment[0] if payment else row.pk
 
 
-def compare_sums(report: Report) -> None:
-    """Both sums go into the run; a difference names everything that is known to make one."""
-    found = clearing.standing()
+def compare_sums(report: Report, accepted_cents: int) -> None:
+    """Both sums go into the run; a difference names everything that is known to make one.
+
+    It is accepted where all of it is of transactions that staff accepted.
+    """
+    found, accepted = clearing.standing(), accepted_cents * NANO_PER_CENT
     run = report.run
     run.clearing_nanousd, run.stripe_nanousd = found.clearing_nanousd, found.stripe_nanousd
     run.in_transit_nanousd = found.in_transit_nanousd
-    if not found.difference_nanousd:
+    # What is unexplained lies at Stripe and not in the ledger.
+    rest = found.difference_nanousd + accepted
+    if not rest and not accepted:
         return
-    parts = []
-    if found.unexplained_nanousd:
-        parts.append(f"unexplained transactions make {usd(-found.unexplained_nanousd)} of it")
-    if found.corrections_nanousd:
-        parts.append(f"corrections by staff make {usd(found.corrections_nanousd)} of it")
-    known = f" ({'; '.join(parts)})" if parts else ""
-    report.differs(
-        "stripe_clearing",
+    parts = [
+        (found.unexplained_nanousd - accepted, "unexplained transactions make {} of it"),
+        (accepted, "accepted transactions make {} of it"),
+        (-found.corrections_nanousd, "corrections by staff make {} of it"),
+    ]
+    known = "; ".join(words.format(usd(-amount)) for amount, words in parts if amount)
+    sentence = (
         f"The account stripe_clearing holds {usd(found.clearing_nanousd)}; Stripe's balance transactions sum to"
         f" {usd(found.stripe_nanousd)}, and {usd(found.in_transit_nanousd)} is on its way there:"
-        f" {usd(found.difference_nanousd)} too much here{known}.",
+        f" {usd(found.difference_nanousd)} too much here{f' ({known})' if known else ''}."
     )
-
-
-def _cents(cents: int) -> str:
-    return usd(cents * NANO_PER_CENT)
+    report.remains(sentence, is_accepted=not rest)

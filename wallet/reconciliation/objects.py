@@ -9,36 +9,25 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DataError, IntegrityError
 from django.db.models import F, Q, QuerySet, Sum
 from django.utils import timezone
 
-from pricing.money import NANO_PER_CENT, usd
-from wallet import clearing, events, ledger, refunds, topups
-from wallet.models import Dispute, Refund, StripeTransaction, TopUp
+from wallet import clearing, topups
+from wallet.models import Dispute, Refund, TopUp
+from wallet.reconciliation import movements
+from wallet.reconciliation.booking import DISPUTE, PAYMENT, SESSION, bring, bring_refund, in_usd
 from wallet.reconciliation.report import Report
 from wallet.refunds import asking as refund_asking
-from wallet.stripe_api import Session, StripeFailed, StripeRefund, StripeRefused, StripeUnavailable, listing
-from wallet.stripe_api.listing import BalanceTransaction, Charge, Disputed, Page, Pages, Payment, Returned
+from wallet.stripe_api import Session, StripeFailed, StripeRefused, StripeUnavailable, listing
+from wallet.stripe_api.listing import Charge, Disputed, Page, Pages, Payment, Returned
 from wallet.topups.crediting import FINAL
 from wallet.topups.verdicts import Parked, judge
-from wallet.transactions import again_if_lost
 
 logger = logging.getLogger(__name__)
 
 PAID = TopUp.State.PAID
-# The events whose readers book what a kind of object says; they read it from Stripe again.
-SESSION, PAYMENT = "checkout.session.completed", "payment_intent.succeeded"
-REFUND, DISPUTE = "refund.updated", "charge.dispute.updated"
-# A bank took a debit back, without a refund.
-RETURNED_DEBIT = "payment_failure_refund"
 # What Stripe's statuses are called in our rows, where it is not the same word.
 REFUND_STATES = {"requires_action": "pending"}
-# What an object that is not as it should be raises; the database or the time being gone are not of them.
-BROKEN = (
-    ledger.ReferenceConflict, IntegrityError, DataError,
-    ValueError, ArithmeticError, LookupError, AttributeError, TypeError,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +37,6 @@ class Kind:
     name: str
     pages: Callable[[datetime, str | None], Pages[Any]]
     compare: Callable[[list[Any], Report], None]
-
-
-def bring(event: str, object_id: str) -> str:
-    """Have an object booked as an event of this type would; why it could not be, or nothing.
-
-    Raises StripeUnavailable. Whatever else goes wrong concerns this object alone.
-    """
-    try:
-        again_if_lost(listing.patiently(partial(events.READERS[event], object_id)))
-    except (Parked, StripeRefused, StripeFailed) as reason:
-        # Stripe failing for good about one object must not hold up the others either.
-        return str(reason)
-    except BROKEN as error:
-        logger.exception("%s could not be reconciled.", object_id)
-        return f"{type(error).__name__}: {error}"
-    return ""
 
 
 def _sessions(found: list[Session], report: Report) -> None:
@@ -125,7 +98,7 @@ def _charges(found: list[Charge], report: Report) -> None:
         if charge.payment_intent_id is None:
             report.differs(
                 charge.id,
-                f"Charge {charge.id} of {_usd(charge.amount)} belongs to no payment, so to no wallet.",
+                f"Charge {charge.id} of {in_usd(charge.amount)} belongs to no payment, so to no wallet.",
             )
         elif row is None and clearing.is_given_back(charge.made_at, charge.amount, charge.refunded):
             report.explained(charge.payment_intent_id)
@@ -140,7 +113,7 @@ def _refunds_of(charge: Charge, row: TopUp, report: Report) -> None:
     """What was given back of a charge is not what our rows sum to: have each of its refunds told, then compare again."""
     try:
         for refund_id in listing.refunds_of(charge.id):
-            _refund(refund_id, report)
+            bring_refund(refund_id, report)
         now = listing.charge(charge.id)
     except (StripeRefused, StripeFailed) as error:
         report.differs(charge.id, f"The refunds of charge {charge.id} could not be compared: {error}")
@@ -149,8 +122,8 @@ def _refunds_of(charge: Charge, row: TopUp, report: Report) -> None:
     if now.refunded != ours:
         report.differs(
             charge.id,
-            f"Of charge {charge.id} Stripe gave {_usd(now.refunded)} back;"
-            f" the refunds of top-up {row.pk} sum to {_usd(ours)}.",
+            f"Of charge {charge.id} Stripe gave {in_usd(now.refunded)} back;"
+            f" the refunds of top-up {row.pk} sum to {in_usd(ours)}.",
         )
 
 
@@ -159,7 +132,7 @@ def _returned_by_us(rows: Any) -> dict[UUID, int]:
         top_up__in=[row.pk for row in rows],
         refund_id__isnull=False,
         state__in=[Refund.State.PENDING, Refund.State.SUCCEEDED],
-    ).exclude(refund_id__startswith="txn_")  # A returned debit is no part of what the charge calls refunded.
+    ).exclude(refund_id=F("transaction_id"))  # A returned debit is no part of what the charge calls refunded.
     sums = at_stripe.order_by().values("top_up").annotate(cents=Sum(F("amount_cents") + F("tax_cents")))
     return {each["top_up"]: each["cents"] for each in sums}
 
@@ -170,20 +143,7 @@ def _refunds(found: list[Returned], report: Report) -> None:
         row = rows.get(told.id)
         is_same = row is not None and row.state == REFUND_STATES.get(str(told.status), told.status)
         if row is None or not is_same or row.amount_cents + row.tax_cents != told.amount:
-            _refund(told.id, report)
-
-
-def _refund(refund_id: str, report: Report) -> None:
-    before = Refund.objects.filter(refund_id=refund_id).first()
-    problem = bring(REFUND, refund_id)
-    row = Refund.objects.filter(refund_id=refund_id).first()
-    if row is not None and (before is None or before.state != row.state):
-        was = before.state if before else "unknown here"
-        whole = _usd(row.amount_cents + row.tax_cents)
-        report.repaired(f"Refund {refund_id} of {whole} was {was}, and is {row.state} now.")
-    if problem or row is None or row.state == Refund.State.PARKED:
-        why = problem or (row.problem if row else "no row of ours has it.")
-        report.differs(refund_id, f"Refund {refund_id} is not in the books: {why}")
+            bring_refund(told.id, report)
 
 
 def _disputes(found: list[Disputed], report: Report) -> None:
@@ -200,11 +160,11 @@ def _dispute(dispute_id: str, report: Report) -> None:
     now = _standing(row)
     if row is not None and now != before:
         report.repaired(
-            f"Dispute {dispute_id} is {row.status} now, with {_usd(row.withdrawn_cents)} withdrawn and"
-            f" {_usd(row.reinstated_cents)} reinstated; here it was {before[0] if before else 'unknown'}."
+            f"Dispute {dispute_id} is {row.status} now, with {in_usd(row.withdrawn_cents)} withdrawn and"
+            f" {in_usd(row.reinstated_cents)} reinstated; here it was {before[0] if before else 'unknown'}."
         )
     if problem or row is None or row.top_up_id is None or row.problem:
-        why = problem or (row.problem if row else "") or "its payment is not known."
+        why = (row.problem if row else "") or problem or "its payment is not known."
         report.differs(dispute_id, f"Dispute {dispute_id} is not in the books: {why}")
 
 
@@ -214,42 +174,6 @@ def _standing(row: Dispute | None) -> tuple[str, int, int, bool] | None:
     return row.status, row.withdrawn_cents, row.reinstated_cents, row.top_up_id is not None
 
 
-def _transactions(found: list[BalanceTransaction], report: Report) -> None:
-    booked = StripeTransaction.objects.filter(
-        pk__in=[told.id for told in found], state=StripeTransaction.State.BOOKED
-    )
-    known = set(booked.order_by().values_list("pk", flat=True))
-    # Stripe's newest come first; a refund's failure is told in the order in which it happened.
-    for told in reversed(found):
-        if told.id in known:
-            continue
-        if told.type == RETURNED_DEBIT:
-            _returned_debit(told, report)
-        clearing.book(told)
-
-
-def _returned_debit(told: BalanceTransaction, report: Report) -> None:
-    """A bank took a debit back after it had succeeded. Stripe makes no refund of that, so its transaction stands for one."""
-    if Refund.objects.filter(refund_id__in=[told.id, told.source_id]).exists():
-        return
-    as_refund = StripeRefund(
-        id=told.id,
-        status="succeeded",
-        amount=-told.amount,
-        currency=told.currency,
-        charge_id=told.charge_id,
-        payment_intent_id=told.payment_intent_id,
-    )
-    try:
-        row = refunds.record(as_refund)
-    except Parked as reason:
-        report.differs(
-            told.id, f"A bank took {_usd(-told.amount)} back ({told.id}), which is not in the books: {reason}"
-        )
-    else:
-        report.repaired(f"A bank took {_usd(-told.amount)} of top-up {row.top_up_id} back ({told.id}).")
-
-
 def _repair(row: TopUp | None, event: str, object_id: str, report: Report) -> TopUp | None:
     """Have it booked, and say what that changed; the row as it is then."""
     before = TopUp.objects.get(pk=row.pk).state if row else None
@@ -257,7 +181,7 @@ def _repair(row: TopUp | None, event: str, object_id: str, report: Report) -> To
     now = _row_of(row, object_id)
     if now is not None and now.state != before:
         was = before or "not known by this payment"
-        credited = f", with {_usd(now.received_cents or 0)} credited" if now.state == PAID else ""
+        credited = f", with {in_usd(now.received_cents or 0)} credited" if now.state == PAID else ""
         report.repaired(f"Top-up {now.pk} was {was}, and is {now.state} now{credited} ({object_id}).")
     elif problem:
         logger.warning("%s is not booked: %s", object_id, problem)
@@ -276,16 +200,16 @@ def _judge_payment(row: TopUp | None, payment_id: str, cents: int, report: Repor
     """
     if is_paid and (row is None or row.state != PAID):
         why = f"top-up {row.pk} is {row.state}. {row.problem}".rstrip() if row else "no top-up has it."
-        report.differs(payment_id, f"Payment {payment_id} of {_usd(cents)} at Stripe is in no wallet: {why}")
+        report.differs(payment_id, clearing.in_no_wallet(payment_id, cents, why))
     elif is_paid and _credited(row) != cents:
         report.differs(
             payment_id,
-            f"Payment {payment_id} is {_usd(cents)} at Stripe; top-up {row and row.pk} has {_usd(_credited(row))}.",
+            f"Payment {payment_id} is {in_usd(cents)} at Stripe; top-up {row and row.pk} has {in_usd(_credited(row))}.",
         )
     elif not is_paid and row is not None and row.state == PAID and _credited(row):
         report.differs(
             payment_id,
-            f"Top-up {row.pk} is credited with {_usd(_credited(row))}, but payment {payment_id} is not paid at Stripe.",
+            f"Top-up {row.pk} is credited with {in_usd(_credited(row))}, but payment {payment_id} is not paid at Stripe.",
         )
 
 
@@ -365,11 +289,8 @@ def _credited(row: TopUp | None) -> int:
     return (row.received_cents or 0) + (row.tax_cents or 0) if row and row.state == PAID else 0
 
 
-def _usd(cents: int) -> str:
-    return usd(cents * NANO_PER_CENT)
-
-
-# Payments before what came of them, the money's own list last: by then everything that explains it is known.
+# Payments before what came of them, then the money's own list, when everything that explains it is known; at the end the
+# credits that it does not tell of.
 KINDS = (
     Kind("sessions", listing.sessions, _sessions),
     Kind("payments", listing.payments, _payments),
@@ -379,5 +300,6 @@ KINDS = (
     Kind("disputes", listing.disputes, _disputes),
     Kind("open disputes", _open_disputes, _each(_dispute)),
     Kind("charges", listing.charges, _charges),
-    Kind("balance transactions", listing.balance_transactions, _transactions),
+    Kind("balance transactions", listing.balance_transactions, movements.compare),
+    Kind("credits on their way", lambda _, after: _rows(clearing.in_transit(), after), movements.look_up),
 )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from wallet.models import Reconciliation
+from wallet.reconciliation import accepting
 
 # A table that is wrong altogether should not make a row of many megabytes; the count is kept.
 MOST_SENTENCES = 1000
@@ -22,15 +23,23 @@ class Report:
         self.run.save(update_fields=["repaired"])
 
     def differs(self, subject: str, sentence: str) -> None:
-        """Once for each subject: a payment in no wallet is one difference, not one more at its charge."""
-        if not any(subject in told for told in self.run.differences):
-            _add(self.run.differences, sentence)
-            self.run.save(update_fields=["differences"])
+        """Once for each subject: a payment in no wallet is one difference, not one more at its charge.
+
+        What staff accepted, in exactly these words, is listed apart, and hides nothing else about the same.
+        """
+        if sentence not in self.run.accepted and not any(subject in told for told in self.run.differences):
+            self.remains(sentence, is_accepted=accepting.note(subject, sentence))
+
+    def remains(self, sentence: str, *, is_accepted: bool) -> None:
+        """The same of what follows from other differences, and is accepted where they are."""
+        _add(self.run.accepted if is_accepted else self.run.differences, sentence)
+        self.run.save(update_fields=["accepted", "differences"])
 
     def explained(self, subject: str) -> None:
         """What was said of it before has turned out to be no difference."""
         self.run.differences = [told for told in self.run.differences if subject not in told]
-        self.run.save(update_fields=["differences"])
+        self.run.accepted = [told for told in self.run.accepted if subject not in told]
+        self.run.save(update_fields=["accepted", "differences"])
 
 
 def _add(sentences: list[str], sentence: str) -> None:

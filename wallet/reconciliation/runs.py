@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 RECENT = timedelta(days=3)
 LONG = timedelta(days=120)
 OVERLAP = timedelta(hours=1)
+# The long run is made when the last one ended so long ago.
+DAILY = timedelta(days=1)
 # A run that stopped longer ago begins anew.
 STALE = timedelta(days=1)
 # Without a good run for this long something is wrong.
@@ -65,6 +67,13 @@ def last() -> Reconciliation | None:
 def last_good() -> Reconciliation | None:
     """The newest run that left no difference."""
     return Reconciliation.objects.filter(finished_at__isnull=False, differences=[]).first()
+
+
+def is_long_due() -> bool:
+    """Whether no run that looked as far back as a long one was finished within a day. Told by the tables alone."""
+    begun, now = clearing.begin(), timezone.now()
+    finished = Reconciliation.objects.filter(finished_at__gt=now - DAILY).only("started_at", "since")
+    return begun is not None and not any(run.since <= max(run.started_at - LONG, begun) for run in finished)
 
 
 def problems(now: datetime | None = None) -> list[str]:
@@ -117,12 +126,15 @@ def _overlapping(back: timedelta) -> datetime:
 
 
 def _started(since: datetime) -> Reconciliation:
-    """A run that was stopped is continued if it reaches as far back."""
-    newest = Reconciliation.objects.first()
-    if newest and newest.finished_at is None and newest.since <= since:
-        is_young = timezone.now() - newest.started_at < STALE
-        if is_young:
-            return newest
+    """A run that was stopped is continued by one that looks as far back.
+
+    Not by one that need not look so far: whatever stops the long one, what is recent is compared.
+    """
+    stopped = Reconciliation.objects.filter(
+        finished_at=None, started_at__gt=timezone.now() - STALE, since__lte=since, since__gt=since - STALE
+    ).first()
+    if stopped is not None:
+        return stopped
     created = Reconciliation.objects.create(since=since)
     created.refresh_from_db()
     return created
@@ -168,9 +180,7 @@ def _keep(run: Reconciliation, kind: Kind, after: str | None, *, is_over: bool =
 def _finish(report: Report) -> None:
     run = report.run
     ending.try_again(report)
-    ending.look_at_transit(report)
-    ending.name_unexplained(report)
-    ending.compare_sums(report)
+    ending.compare_sums(report, accepted_cents=ending.name_unexplained(report))
     try:
         run.warnings = subscription.warnings()
     except (StripeRefused, StripeFailed) as error:

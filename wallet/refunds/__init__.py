@@ -14,12 +14,11 @@ from datetime import timedelta
 from uuid import UUID, uuid4, uuid5
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import F, Sum
 from django.utils import timezone
 
-from wallet import ledger
+from wallet import corrections, ledger, wallets
 from wallet.models import Code, Funds, Refund, TopUp, Wallet
 from wallet.refunds import mail as refund_mail
 from wallet.refunds import payments as refund_payments
@@ -36,7 +35,9 @@ State = Refund.State
 FORMS = UUID("0a1dd5a4-6d0b-4b43-8f0e-4f7f6d2f0c55")
 LIMIT_HOLDS_FOR = timedelta(hours=24)
 # Not when Stripe was asked, which is written while no lock is held.
-WRITTEN = ["state", "problem", "refund_id", "checked_at", "settled_at", "decided_by", "decided_at"]
+WRITTEN = [
+    "state", "problem", "refund_id", "transaction_id", "checked_at", "settled_at", "decided_by", "decided_at",
+]  # fmt: skip
 UNKNOWN_PAYMENT = "is of no payment that is known here"
 
 
@@ -46,6 +47,10 @@ class TooMuch(Exception):
     def __init__(self, found: Refundable) -> None:
         super().__init__(f"{found.cents} cents can be given back")
         self.refundable = found
+
+
+class TooManyRefunds(Exception):
+    """This wallet asked for as many refunds within an hour as it may."""
 
 
 class OtherAmount(Exception):
@@ -65,21 +70,21 @@ def start(wallet: Wallet, amount_cents: int, form_id: str = "") -> UUID:
     """Take `amount_cents` out of the wallet, to be given back; returns the id that the rows of this request share.
 
     The same form sent again leads to the same request, unless nothing came of that: then to the next one, however often
-    it is sent. Raises TooMuch, and OtherAmount where something came of this form with another amount; nothing is taken.
+    it is sent. Raises TooMuch, TooManyRefunds, and OtherAmount where something came of this form with another amount;
+    nothing is taken.
     The rows wait for staff where the operator's settings say so, or the wallet is suspended.
     """
     key = uuid5(FORMS, f"{wallet.pk} {form_id}") if form_id else uuid4()
 
     def work() -> UUID:
-        locked = lock(wallet.pk)
-        if not locked.owner.is_active:
-            raise PermissionDenied("The account was closed, or its owner locked out, in this moment.")
+        locked = wallets.require_owner(lock(wallet.pk))
         request_id = key
         while before := _of_request(request_id):
             if _came_to_something(before):
                 _same_amount(before, amount_cents)
                 return request_id
             request_id = uuid5(request_id, "next")
+        _check_rate(locked)
         _take(locked, amount_cents, request_id)
         return request_id
 
@@ -114,8 +119,11 @@ def apply(told: StripeRefund) -> Refund:
     state = state_of(told)
     top_up = payment_of(told)
     lock(top_up.wallet_id)
-    row = _row_of(told) or _made_at_stripe(told, top_up)
-    row.refund_id, row.checked_at = told.id, timezone.now()
+    row = _row_of(told, top_up) or _made_at_stripe(told, top_up, state)
+    row.checked_at = timezone.now()
+    row.transaction_id = told.transaction_id or row.transaction_id
+    if row.refund_id is None or row.refund_id == row.transaction_id:
+        row.refund_id = told.id
     if is_news(state, row):
         if state in Refund.RETURNED:
             end(row, state, _sentence(told, state))
@@ -162,15 +170,10 @@ def end(row: Refund, state: Refund.State, problem: str) -> None:
     """Put it back into the wallet. The wallet's row must be locked, and the row read after that."""
     was_told = row.is_settled
     row.state, row.problem, row.settled_at = state, problem, timezone.now()
-    if _is_undone(row):
-        row.state = State.PARKED
-        row.problem = f"{problem} Staff corrected its transfer before, so nothing was moved for this."
-        logger.error("Refund %s is parked: %s", row.pk, row.problem)
-    else:
-        _move(row.wallet, [row], is_back=True)
-        if row.wallet.owner.closed_at is not None:
-            row.problem = f"{problem} Its owner has closed the account, so staff pay it back in another way."
-            logger.error("Refund %s came back into the wallet of a closed account: %s", row.pk, problem)
+    _move(row.wallet, [row], is_back=True)
+    if row.wallet.owner.closed_at is not None:
+        row.problem = f"{problem} Its owner has closed the account, so staff pay it back in another way."
+        logger.error("Refund %s came back into the wallet of a closed account: %s", row.pk, problem)
     row.save(update_fields=WRITTEN)
     _tell(row, alone=was_told)
 
@@ -184,7 +187,7 @@ def waits_for_staff(wallet: Wallet) -> bool:
 
 def lock(wallet_id: int) -> Wallet:
     """Hold the wallet's row until the transaction ends, as everybody does who changes its refunds; then the ledger's."""
-    locked = Wallet.objects.select_for_update(no_key=True).get(pk=wallet_id)
+    locked = wallets.lock(wallet_id)
     ledger.lock([wallet_id])
     return locked
 
@@ -210,6 +213,14 @@ def _refundable(wallet: Wallet, funds: Funds) -> Refundable:
         held_nanousd=funds.held_nanousd,
         payments=refund_payments.of_wallet(wallet),
     )
+
+
+def _check_rate(wallet: Wallet) -> None:
+    """Whatever became of them: each is some questions to Stripe, or a look of staff."""
+    an_hour_ago = timezone.now() - timedelta(hours=1)
+    lately = Refund.objects.filter(wallet=wallet, origin=Refund.Origin.OWNER, created_at__gt=an_hour_ago)
+    if lately.order_by().values("request_id").distinct().count() >= settings.REFUNDS_PER_HOUR:
+        raise TooManyRefunds
 
 
 def _take(wallet: Wallet, amount_cents: int, request_id: UUID) -> None:
@@ -252,19 +263,27 @@ def _needs_staff(wallet: Wallet, amount_cents: int) -> bool:
     return asked_cents + amount_cents > limit
 
 
-def _row_of(told: StripeRefund) -> Refund | None:
+def _row_of(told: StripeRefund, top_up: TopUp) -> Refund | None:
     """The row that stands for this refund; the wallet is locked.
 
-    A row that Stripe answered for is known by Stripe's id. One that it did not answer for is known by our metadata, as
-    long as all else fits, and nothing else came of the row: else the refund is one that was made at Stripe.
+    A row that Stripe answered for is known by Stripe's id, or by the movement of its money. One that it did not answer for
+    is known by our metadata, as long as all else fits, and nothing else came of the row: else the refund is one that was
+    made at Stripe.
     """
     rows = Refund.objects.select_related("top_up", "wallet")
     row = rows.filter(refund_id=told.id).first()
+    if row is None and told.transaction_id:
+        row = rows.filter(transaction_id=told.transaction_id).first()
     if row is not None:
         problem = difference(told, row)
         if problem:
             raise Parked(problem)
         return row
+    if not told.transaction_id:
+        # A debit that a bank took back was booked by its movement alone, which this refund does not name yet.
+        row = rows.filter(top_up=top_up, refund_id=F("transaction_id")).first()
+        if row is not None and not difference(told, row):
+            return row
     try:
         row = rows.filter(pk=UUID(told.row_id or ""), refund_id=None, state=State.CREATED).first()
     except ValueError:
@@ -272,17 +291,25 @@ def _row_of(told: StripeRefund) -> Refund | None:
     return row if row is not None and not difference(told, row) else None
 
 
-def _made_at_stripe(told: StripeRefund, top_up: TopUp) -> Refund:
-    """A row for a refund that nobody asked for here: the credit leaves the wallet now, below zero if need be."""
-    if refund_payments.is_corrected(top_up):
+def _made_at_stripe(told: StripeRefund, top_up: TopUp, state: Refund.State) -> Refund:
+    """A row for a refund that nobody asked for here: the credit leaves the wallet now, below zero if need be.
+
+    One of which nothing has come already is only written down.
+    """
+    has_left = state not in Refund.RETURNED
+    if has_left and corrections.is_undone(top_up):
         raise Parked(
             f"Refund {told.id} is of a payment that staff took back by a correction. Undo one of the two."
         )
     part = refundable.split(refund_payments.to_split(top_up, told.amount), told.amount)
     pk = uuid5(FORMS, told.id)
-    row = _row(top_up.wallet, part, id=pk, request_id=pk, origin=Refund.Origin.STRIPE, refund_id=told.id)
+    row = _row(top_up.wallet, part, id=pk, request_id=pk, origin=Refund.Origin.STRIPE, left_wallet=has_left)
+    if not has_left:
+        row.state, row.settled_at = state, row.created_at
+        row.problem = f"{_sentence(told, state)} Nothing had left the wallet for it."
     row.save(force_insert=True)
-    _move(top_up.wallet, [row])
+    if has_left:
+        _move(top_up.wallet, [row])
     return row
 
 
@@ -309,10 +336,6 @@ def _move(wallet: Wallet, rows: Iterable[Refund], *, is_back: bool = False) -> N
                     amount_nanousd=amount,
                     details=details,
                 )
-
-
-def _is_undone(row: Refund) -> bool:
-    return refund_payments.has_correction(f"{Code.REFUND.value}:{row.pk}")
 
 
 def _sentence(told: StripeRefund, state: Refund.State) -> str:

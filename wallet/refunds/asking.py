@@ -13,11 +13,10 @@ from uuid import UUID
 from django.db.models import F, Q
 from django.utils import timezone
 
-from wallet import refunds, stripe_api, topups
+from wallet import refunds, rounds, stripe_api, topups
 from wallet.models import Refund
 from wallet.refunds.verdicts import of_refusal
-from wallet.stripe_api import StripeFailed, StripeRefund, StripeRefused, StripeUnavailable
-from wallet.topups import KEY_LIFE
+from wallet.stripe_api import KEY_LIFE, StripeFailed, StripeRefund, StripeRefused, StripeUnavailable
 from wallet.topups.verdicts import Parked
 from wallet.transactions import again_if_lost, rows
 
@@ -32,7 +31,7 @@ FRESH = timedelta(seconds=5)
 FAILED_FOR_A_DAY = "Stripe answered with an error of its own for a day, and gave nothing back."
 
 
-def settle(refund_id: UUID, *, impatient: bool = False) -> Refund:
+def settle(refund_id: UUID) -> Refund:
     """Ask for a refund, or how it stands, and write that down. Any number of times, at once.
 
     Raises StripeUnavailable, after which the row waits, StripeRefused where Stripe does not tell, and Parked.
@@ -44,9 +43,9 @@ def settle(refund_id: UUID, *, impatient: bool = False) -> Refund:
     was_asked = row.asked_at is not None
     Refund.objects.filter(pk=row.pk).update(checked_at=timezone.now())
     if row.refund_id:
-        return refunds.record(stripe_api.refund(row.refund_id, impatient=impatient))
+        return refunds.record(stripe_api.refund(row.refund_id))
     Refund.objects.filter(pk=row.pk, asked_at=None).update(asked_at=timezone.now())
-    told = _ask(row, was_asked=was_asked, impatient=impatient)
+    told = _ask(row, was_asked=was_asked)
     if told is not None:
         return refunds.record(told)
     row.refresh_from_db()
@@ -58,28 +57,24 @@ def settle_request(request_id: UUID) -> bool:
     long_ago = timezone.now() - FRESH
     is_due = Q(state=State.CREATED) | Q(state=State.PENDING, checked_at__lt=long_ago)
     due = Refund.objects.filter(is_due, request_id=request_id).order_by(F("checked_at").asc(nulls_first=True))
-    for refund_id in list(due.values_list("pk", flat=True)[:AT_ONCE]):
-        try:
-            settle(refund_id, impatient=True)
-        except StripeUnavailable as error:
-            logger.warning("Stripe is away, a refund waits: %s", error)
-            return False
-        except (StripeRefused, Parked) as error:
-            logger.error("Refund %s could not be settled: %s", refund_id, error)
+    with stripe_api.in_a_hurry():
+        for refund_id in list(due.values_list("pk", flat=True)[:AT_ONCE]):
+            try:
+                settle(refund_id)
+            except StripeUnavailable as error:
+                logger.warning("Stripe is away, a refund waits: %s", error)
+                return False
+            except (StripeRefused, Parked) as error:
+                logger.error("Refund %s could not be settled: %s", refund_id, error)
     return True
 
 
 def settle_unfinished(limit: int = 200) -> int:
-    """One round of the periodic job; returns how many were asked about. Stops where Stripe can't be reached."""
+    """One round of the periodic job; returns how many were asked about."""
     earlier = timezone.now() - PENDING_CHECKED
     is_due = Q(state=State.CREATED) | Q(state=State.PENDING) & Q(checked_at__lt=earlier)
     due = Refund.objects.filter(is_due).order_by(F("checked_at").asc(nulls_first=True))
-    asked = 0
-    for refund_id in list(due.values_list("pk", flat=True)[:limit]):
-        if not _try(refund_id):
-            break
-        asked += 1
-    return asked
+    return rounds.go_round("refund", due.values_list("pk", flat=True)[:limit], _settle_or_note)
 
 
 def hear_again() -> int:
@@ -131,9 +126,9 @@ def _make_payment_known(told: StripeRefund) -> None:
         again_if_lost(follow)
 
 
-def _ask(row: Refund, *, was_asked: bool, impatient: bool) -> StripeRefund | None:
+def _ask(row: Refund, *, was_asked: bool) -> StripeRefund | None:
     """Stripe's refund for this row, made or found; None where nothing comes of it, and the credit returned."""
-    found = _find(row, impatient=impatient) if was_asked else None
+    found = _find(row) if was_asked else None
     if found is not None:
         return found
     try:
@@ -142,7 +137,6 @@ def _ask(row: Refund, *, was_asked: bool, impatient: bool) -> StripeRefund | Non
             row_id=str(row.pk),
             amount_cents=row.amount_cents + row.tax_cents,
             idempotency_key=f"refund-{row.pk}",
-            impatient=impatient,
         )
     except StripeRefused as error:
         refusal: StripeRefused | StripeFailed = error
@@ -150,7 +144,7 @@ def _ask(row: Refund, *, was_asked: bool, impatient: bool) -> StripeRefund | Non
     except StripeFailed as error:
         refusal, problem = error, FAILED_FOR_A_DAY
     # It may have been done all the same: under a key that Stripe forgot, or before its answer got lost.
-    found = _find(row, impatient=impatient)
+    found = _find(row)
     if found is not None:
         return found
     is_young = row.asked_at is None or timezone.now() - row.asked_at < KEY_LIFE
@@ -161,23 +155,14 @@ def _ask(row: Refund, *, was_asked: bool, impatient: bool) -> StripeRefund | Non
     return None
 
 
-def _find(row: Refund, *, impatient: bool) -> StripeRefund | None:
-    listed = stripe_api.refunds_of_payment(str(row.top_up.payment_intent_id), impatient=impatient)
+def _find(row: Refund) -> StripeRefund | None:
+    listed = stripe_api.refunds_of_payment(str(row.top_up.payment_intent_id))
     return next((each for each in listed if each.row_id == str(row.pk)), None)
 
 
-def _try(refund_id: UUID) -> bool:
-    """False where there is no sense in going on. One row that fails must not hold up the others."""
+def _settle_or_note(refund_id: UUID) -> None:
     try:
         settle(refund_id)
-    except StripeFailed as error:
-        logger.warning("Stripe fails to tell about refund %s: %s", refund_id, error)
-    except StripeUnavailable as error:
-        logger.warning("Stripe is away, refunds wait: %s", error)
-        return False
     except (StripeRefused, Parked) as error:
-        logger.error("Refund %s could not be settled: %s", refund_id, error)
         Refund.objects.filter(pk=refund_id, state__in=Refund.UNFINISHED).update(problem=str(error))
-    except Exception:
-        logger.exception("Refund %s could not be settled.", refund_id)
-    return True
+        raise

@@ -22,9 +22,13 @@ register(
     ),
     Invariant(
         "refund_transfers",
-        "A refund did not take from the wallet what it says, or did not put it back where nothing came of it.",
+        "A refund did not take from the wallet what it says, did not put it back where nothing came of it, or moved"
+        " something though nothing had come of it when it was first heard of.",
         by_sql(f"""
-        WITH refunds AS (SELECT * FROM wallet_refund WHERE {OF_WALLETS}),
+        WITH refunds AS (
+            SELECT id, wallet_id, state, CASE WHEN left_wallet THEN amount_cents ELSE 0 END AS amount_cents,
+                CASE WHEN left_wallet THEN tax_cents ELSE 0 END AS tax_cents
+            FROM wallet_refund WHERE {OF_WALLETS}),
         due AS (
             SELECT id, 'refund:' || id AS reference, amount_cents AS cents, wallet_id FROM refunds
             UNION ALL SELECT id, 'tax:refund:' || id, tax_cents, NULL FROM refunds

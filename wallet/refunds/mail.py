@@ -21,12 +21,12 @@ SUBJECTS = {
 def send(request_id: UUID, only: UUID | None = None) -> None:
     """What became of a request, or of `only` one row of it, which changed after the request was told of.
 
-    Nothing while a part is under way or looked at alone, or where the account is closed.
+    Nothing while a part is under way, or where the account is closed.
     """
     asked = refund_requests.find(request_id)
     if asked is not None and only is not None:
         asked = refund_requests.Request(request_id, [row for row in asked.rows if row.pk == only])
-    if asked is None or not asked.is_settled or not (subject := _subject(asked)):
+    if asked is None or not asked.is_settled:
         return
     owner = asked.rows[0].wallet.owner
     if owner.closed_at is not None:
@@ -39,7 +39,7 @@ def send(request_id: UUID, only: UUID | None = None) -> None:
         "page": settings.SITE_URL + refund_requests.path(request_id),
     }
     send_mail(
-        f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}{subject}",
+        f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}{_subject(asked)}",
         render_to_string("wallet/email/refund_message.txt", context),
         None,
         [owner.email],
@@ -47,8 +47,7 @@ def send(request_id: UUID, only: UUID | None = None) -> None:
 
 
 def _subject(asked: refund_requests.Request) -> str:
-    """Of what was told apart; nothing where there is only what staff look at."""
-    states = {State(row.state) for row in asked.rows} & set(SUBJECTS)
-    if len(states) < 2:
-        return next((SUBJECTS[state] for state in states), "")
+    states = {State(row.state) for row in asked.rows}
+    if len(states) == 1:
+        return SUBJECTS[states.pop()]
     return "Your refund was partly given back" if State.SUCCEEDED in states else "Nothing came of your refund"

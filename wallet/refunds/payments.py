@@ -4,8 +4,7 @@ from uuid import UUID
 
 from django.db.models import F, QuerySet, Sum
 
-from wallet import corrections
-from wallet.models import Code, Dispute, Refund, TopUp, Transfer, Wallet
+from wallet.models import Dispute, Refund, TopUp, Wallet
 from wallet.refunds.refundable import Payment
 from wallet.transactions import report_rows
 
@@ -33,9 +32,12 @@ FROM wallet_topup t
 WHERE t.wallet_id = %(wallet)s AND t.state = 'paid' AND t.payment_intent_id IS NOT NULL
     AND t.received_cents > coalesce(r.amount, 0) + coalesce(d.amount, 0) AND NOT coalesce(d.is_blocked, false)
     AND NOT EXISTS (
-        SELECT FROM wallet_transfer x JOIN wallet_transfer c ON c.corrects_id = x.id
-        WHERE x.reference = 'top_up:' || t.payment_intent_id
-            AND NOT EXISTS (SELECT FROM wallet_transfer u WHERE u.corrects_id = c.id))
+        WITH RECURSIVE corrections AS (
+            SELECT id, reference, 0 AS depth FROM wallet_transfer
+            WHERE reference IN ('top_up:' || t.payment_intent_id, 'tax:' || t.payment_intent_id)
+            UNION ALL SELECT c.id, f.reference, f.depth + 1
+            FROM corrections f JOIN wallet_transfer c ON c.corrects_id = f.id)
+        SELECT FROM corrections GROUP BY reference HAVING max(depth) %% 2 = 1)
 ORDER BY t.paid_at DESC, t.id LIMIT %(most)s
 """
 
@@ -59,17 +61,6 @@ def to_split(top_up: TopUp, gross_cents: int) -> Payment:
     payment = _with(top_up, rows)
     has_room = gross_cents <= payment.left_cents + payment.left_tax_cents
     return payment if has_room else _with(top_up, rows.filter(refund_id__isnull=False))
-
-
-def is_corrected(top_up: TopUp) -> bool:
-    """Whether staff took the credit of this top-up back."""
-    return has_correction(f"{Code.TOP_UP.value}:{top_up.payment_intent_id}")
-
-
-def has_correction(reference: str) -> bool:
-    """Whether this transfer was undone, and that not undone in turn."""
-    found = Transfer.objects.filter(reference=reference).first()
-    return found is not None and corrections.undone_by(found) is not None
 
 
 def are_disputed(wallet: Wallet) -> bool:

@@ -17,15 +17,16 @@ State = Refund.State
 
 ENDED_SHOWN = datetime.timedelta(days=7)
 MOST_ROWS = 200
+# The payments of a request, in the order in which it takes from them.
+NEWEST = ["-top_up__paid_at", "top_up_id"]
 # What of several payments is said first.
-FIRST_TOLD = [State.PARKED, State.WAITING, State.CREATED, State.PENDING]
+FIRST_TOLD = [State.WAITING, State.CREATED, State.PENDING]
 
 
 # What is said of the parts in these states, in the order in which it is said.
 WORDS = [
     ([State.WAITING], "waiting for our approval"),
     ([State.CREATED, State.PENDING], "on its way"),
-    ([State.PARKED], "being looked at"),
     ([State.FAILED], "came to nothing and is in your wallet again"),
     ([State.CANCELED], "was canceled and is in your wallet again"),
     ([State.DECLINED], "was declined and is in your wallet again"),
@@ -79,8 +80,6 @@ class Request:
     def headline(self) -> str:
         """Of a request whose parts stand differently."""
         states = {row.state for row in self.rows}
-        if State.PARKED in states:
-            return "Partly being looked at"
         if not self.is_settled:
             return "Partly on its way"
         return "Partly given back" if State.SUCCEEDED in states else "Not given back"
@@ -143,7 +142,7 @@ class Request:
 
 def find(request_id: UUID, wallet: Wallet | None = None) -> Request | None:
     """The request, if it is this wallet's."""
-    rows = Refund.objects.filter(request_id=request_id).select_related("top_up").order_by("-top_up__paid_at")
+    rows = Refund.objects.filter(request_id=request_id).select_related("top_up").order_by(*NEWEST)
     if wallet is not None:
         rows = rows.filter(wallet=wallet)
     found = list(rows)
@@ -151,11 +150,11 @@ def find(request_id: UUID, wallet: Wallet | None = None) -> Request | None:
 
 
 def to_see(wallet: Wallet) -> list[Request]:
-    """What the wallet's page shows: those under way or looked at, and those of the last week that came to nothing."""
-    recent = Q(settled_at__gt=timezone.now() - ENDED_SHOWN, state__in=Refund.RETURNED)
-    shown = Q(state__in=[*Refund.UNFINISHED, State.PARKED]) | recent
+    """What the wallet's page shows: those under way, and those of the last week that came to nothing."""
+    recent = Q(settled_at__gt=timezone.now() - ENDED_SHOWN, state__in=Refund.RETURNED, left_wallet=True)
+    shown = Q(state__in=Refund.UNFINISHED) | recent
     ids = Refund.objects.filter(shown, wallet=wallet).order_by("-created_at").values("request_id")[:MOST_ROWS]
-    return _grouped(Refund.objects.filter(wallet=wallet, request_id__in=ids))
+    return _grouped(Refund.objects.filter(wallet=wallet, request_id__in=ids).order_by("request_id", *NEWEST))
 
 
 def path(request_id: UUID) -> str:
@@ -164,6 +163,6 @@ def path(request_id: UUID) -> str:
 
 
 def _grouped(rows: Iterable[Refund]) -> list[Request]:
-    ordered = sorted(rows, key=lambda row: str(row.request_id))
-    found = [Request(key, list(each)) for key, each in groupby(ordered, key=lambda row: row.request_id)]
+    """Of rows in the order of their requests."""
+    found = [Request(key, list(each)) for key, each in groupby(rows, key=lambda row: row.request_id)]
     return sorted(found, key=lambda each: each.created_at, reverse=True)

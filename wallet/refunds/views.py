@@ -34,6 +34,11 @@ def refund_create(request: HttpRequest) -> HttpResponse:
     except refunds.TooMuch as error:
         form.add_error("amount", refund_forms.too_much(error.refundable))
         return _refused(request, form)
+    except refunds.TooManyRefunds:
+        form.add_error(
+            None, "That were many refunds within an hour. Nothing was taken; wait a while, then try again."
+        )
+        return _refused(request, form, status=429)
     except refunds.OtherAmount as error:
         # With an id of its own the form can be sent again, by somebody who has read this.
         again = RefundForm({**request.POST.dict(), "form_id": str(uuid.uuid4())}, auto_id="refund_%s")

@@ -19,8 +19,23 @@ from wallet.stripe_api.cards import (
     set_default_card,
     setup_session,
 )
-from wallet.stripe_api.client import StripeBusy, StripeFailed, StripeRefused, StripeUnavailable
-from wallet.stripe_api.disputes import DisputeMovement, StripeDispute, dispute, dispute_from
+from wallet.stripe_api.client import (
+    KEY_LIFE,
+    PAGE_LIFE,
+    CustomerGone,
+    StripeBusy,
+    StripeFailed,
+    StripeRefused,
+    StripeUnavailable,
+    in_a_hurry,
+)
+from wallet.stripe_api.disputes import (
+    DisputeMovement,
+    StripeDispute,
+    dispute,
+    dispute_from,
+    disputes_of_payment,
+)
 from wallet.stripe_api.refunds import (
     StripeRefund,
     create_refund,
@@ -40,7 +55,10 @@ from wallet.stripe_api.sessions import (
 from wallet.stripe_api.webhooks import NotStripe, read_event, signature_of
 
 __all__ = [
+    "KEY_LIFE",
+    "PAGE_LIFE",
     "Card",
+    "CustomerGone",
     "DisputeMovement",
     "NotStripe",
     "Payment",
@@ -62,6 +80,8 @@ __all__ = [
     "default_card",
     "dispute",
     "dispute_from",
+    "disputes_of_payment",
+    "in_a_hurry",
     "payment",
     "payment_of_top_up",
     "proof_of_payment",

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import stripe
 
-from wallet.stripe_api.client import StripeRefused, asking, in_turn, optional
+from wallet.stripe_api.client import (
+    MISSING,
+    CustomerGone,
+    StripeRefused,
+    asking,
+    asking_customer,
+    in_turn,
+    optional,
+)
+from wallet.stripe_api.sessions import has_past
 
 if TYPE_CHECKING:
     from stripe.params import PaymentIntentCreateParams
@@ -15,7 +24,6 @@ if TYPE_CHECKING:
 
 # Payments of one customer that are looked through for one of ours, newest first.
 MOST_LOOKED_AT = 1000
-GONE = "resource_missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +56,10 @@ class SetupSession:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """A PaymentIntent as it is now. Amounts are in minor units of `currency`; `code` says why it was declined."""
+    """A PaymentIntent as it is now. Amounts are in minor units of `currency`; `code` says why it was declined.
+
+    `has_past` says that something of it was given back or is disputed.
+    """
 
     id: str
     status: str
@@ -62,6 +73,7 @@ class Payment:
     receipt_url: str | None
     code: str = ""
     message: str = ""
+    has_past: bool = False
 
 
 @in_turn
@@ -92,37 +104,34 @@ def create_setup_session(
         return _setup(client.v1.checkout.sessions.create(parameters, {"idempotency_key": idempotency_key}))
 
 
-def setup_session(session_id: str, *, impatient: bool = False) -> SetupSession:
+def setup_session(session_id: str) -> SetupSession:
     """Read it again, with the card that was saved."""
-    with asking(impatient) as client:
+    with asking() as client:
         return _setup(
             client.v1.checkout.sessions.retrieve(session_id, {"expand": ["setup_intent.payment_method"]})
         )
 
 
-def card(payment_method_id: str, *, impatient: bool = False) -> Card | None:
+def card(payment_method_id: str) -> Card | None:
     """The payment method as it is now, or None where Stripe has none of that id."""
-    with asking(impatient) as client:
+    with asking() as client:
         try:
             return _card(client.v1.payment_methods.retrieve(payment_method_id))
         except stripe.InvalidRequestError as error:
-            if error.code == GONE:
+            if error.code == MISSING:
                 return None
             raise
 
 
-def default_card(customer_id: str, *, impatient: bool = False) -> Card | None:
-    """What the customer charges by default, as their page at Stripe shows it; None without one, or without a customer."""
-    with asking(impatient) as client:
-        try:
-            customer = client.v1.customers.retrieve(
-                customer_id, {"expand": ["invoice_settings.default_payment_method"]}
-            )
-        except stripe.InvalidRequestError as error:
-            if error.code == GONE:
-                return None
-            raise
-        if optional(customer, "deleted") or not customer.invoice_settings:
+def default_card(customer_id: str) -> Card | None:
+    """What the customer charges by default, as their page at Stripe shows it; None without one. Raises CustomerGone."""
+    with asking_customer() as client:
+        customer = client.v1.customers.retrieve(
+            customer_id, {"expand": ["invoice_settings.default_payment_method"]}
+        )
+        if optional(customer, "deleted"):
+            raise CustomerGone(f"Customer {customer_id} is deleted.")
+        if not customer.invoice_settings:
             return None
         found = customer.invoice_settings.default_payment_method
         return _card(found) if found else None
@@ -130,8 +139,8 @@ def default_card(customer_id: str, *, impatient: bool = False) -> Card | None:
 
 @in_turn
 def set_default_card(*, customer_id: str, payment_method_id: str, idempotency_key: str) -> None:
-    """Have the customer's page at Stripe show this one as the card that is charged."""
-    with asking() as client:
+    """Have the customer's page at Stripe show this one as the card that is charged. Raises CustomerGone."""
+    with asking_customer() as client:
         client.v1.customers.update(
             customer_id,
             {"invoice_settings": {"default_payment_method": payment_method_id}},
@@ -171,9 +180,9 @@ def charge_card(
             return _payment(declined)
 
 
-def payment(payment_intent_id: str, *, impatient: bool = False) -> Payment:
+def payment(payment_intent_id: str) -> Payment:
     """Read a payment again."""
-    with asking(impatient) as client:
+    with asking() as client:
         return _payment(client.v1.payment_intents.retrieve(payment_intent_id, {"expand": ["latest_charge"]}))
 
 
@@ -185,7 +194,7 @@ def payment_of_top_up(customer_id: str, top_up_id: str) -> Payment | None:
                 {"customer": customer_id, "limit": 100, "expand": ["data.latest_charge"]}
             )
         except stripe.InvalidRequestError as error:
-            if error.code == GONE:
+            if error.code == MISSING:
                 return None
             raise
         for found in islice(listed.auto_paging_iter(), MOST_LOOKED_AT):
@@ -251,6 +260,7 @@ def _payment(found: Any) -> Payment:
         receipt_url=None if charge is None or isinstance(charge, str) else optional(charge, "receipt_url"),
         code=(error and optional(error, "code")) or "",
         message=(error and optional(error, "message")) or "",
+        has_past=has_past(charge),
     )
 
 

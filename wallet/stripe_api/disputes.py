@@ -46,6 +46,13 @@ def dispute(dispute_id: str) -> StripeDispute:
         return dispute_from(client.v1.disputes.retrieve(dispute_id), read_at)
 
 
+def disputes_of_payment(payment_intent_id: str) -> list[str]:
+    """Ids of every dispute of a payment."""
+    with asking() as client:
+        found = client.v1.disputes.list({"payment_intent": payment_intent_id, "limit": 100})
+        return [each.id for each in found.auto_paging_iter()]
+
+
 def dispute_from(found: Any, read_at: datetime.datetime) -> StripeDispute:
     """The plain values of the library's object."""
     evidence = found.evidence_details

@@ -20,7 +20,10 @@ MOST_LISTED = 1000
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A Checkout Session as it is now. Amounts are in minor units of `currency`."""
+    """A Checkout Session as it is now. Amounts are in minor units of `currency`.
+
+    `has_past` says that something of its payment was given back or is disputed.
+    """
 
     id: str
     status: str | None
@@ -43,6 +46,7 @@ class Session:
     charge_id: str | None = None
     receipt_url: str | None = None
     invoice_url: str | None = None
+    has_past: bool = False
 
 
 @in_turn
@@ -97,9 +101,9 @@ def create_session(
         )
 
 
-def session(session_id: str, *, impatient: bool = False) -> Session:
-    """Read a session again; `impatient` where a person waits for a page that can do without the answer."""
-    with asking(impatient) as client:
+def session(session_id: str) -> Session:
+    """Read a session again."""
+    with asking() as client:
         return read_session(client.v1.checkout.sessions.retrieve(session_id, {"expand": EXPAND}))
 
 
@@ -114,7 +118,7 @@ def session_of_payment(payment_intent_id: str) -> Session | None:
 
 def sessions_of_customer(customer_id: str, *, since: datetime.datetime) -> list[Session]:
     """Pages to pay on that a customer was given since then, newest first; no more than MOST_LISTED of them."""
-    with asking(impatient=True) as client:
+    with asking() as client:
         found = client.v1.checkout.sessions.list(
             {
                 "customer": customer_id,
@@ -155,6 +159,11 @@ def _charge(intent: Any) -> tuple[str | None, str | None]:
     return charge.id, charge.receipt_url
 
 
+def has_past(charge: Any) -> bool:
+    """Whether something of a charge, given with its values, was given back or is disputed."""
+    return bool(optional(charge, "amount_refunded") or optional(charge, "disputed"))
+
+
 def read_session(found: Any) -> Session:
     """The library's object in plain values; read with EXPAND it names the payment's state, charge and papers."""
     total = found.total_details
@@ -182,5 +191,6 @@ def read_session(found: Any) -> Session:
         url=found.url,
         charge_id=charge_id,
         receipt_url=receipt_url,
+        has_past=has_past(optional(intent, "latest_charge")),
         invoice_url=optional(optional(found, "invoice"), "hosted_invoice_url"),
     )

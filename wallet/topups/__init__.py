@@ -12,33 +12,23 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4, uuid5
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import F
 from django.urls import reverse
 from django.utils import timezone
 
-from wallet import auto_topups, cards, stripe_api
+from wallet import auto_topups, cards, rounds, stripe_api, wallets
 from wallet.models import TopUp, Wallet
-from wallet.stripe_api import Session, StripeRefused, StripeUnavailable
-from wallet.topups import crediting, proofs
+from wallet.stripe_api import KEY_LIFE, PAGE_LIFE, Session, StripeRefused
+from wallet.topups import crediting, customers, proofs
 from wallet.topups.crediting import FINAL
-from wallet.topups.customers import customer_of
 from wallet.topups.verdicts import Parked, Verdict, judge
 from wallet.transactions import again_if_lost
 
 logger = logging.getLogger(__name__)
 
-# Stripe takes 30 minutes to 24 hours. Short, so that a forgotten page closes soon.
-PAGE_LIFE = datetime.timedelta(hours=1)
-# Stripe forgets idempotency keys after a day at the earliest; past this age the same call could make a second session.
-KEY_LIFE = datetime.timedelta(hours=20)
 PAYABLE = {TopUp.State.CREATED, TopUp.State.OPEN}
 FORMS = UUID("6f0c1c4e-7d5f-4f0e-9a57-6c2d6f6b2f11")
-
-
-class Suspended(Exception):
-    """The wallet is suspended, so it takes no new top-up; what is paid already is credited all the same."""
 
 
 class TooManyTopUps(Exception):
@@ -64,7 +54,7 @@ def start(wallet: Wallet, amount_cents: int, form_id: str = "") -> Checkout:
     return checkout if checkout.page_url else _page(_row(wallet, amount_cents, ""))
 
 
-def settle(top_up_id: UUID, *, impatient: bool = False) -> Checkout:
+def settle(top_up_id: UUID) -> Checkout:
     """Ask Stripe how it stands and write that down, with the credit where it is paid. Any number of times, at once.
 
     Raises StripeUnavailable and StripeRefused. A row that Stripe was never reached for is tried again under the same
@@ -74,11 +64,11 @@ def settle(top_up_id: UUID, *, impatient: bool = False) -> Checkout:
     if top_up.is_settled:
         return Checkout(top_up)
     if top_up.is_automatic:
-        return Checkout(auto_topups.settle(top_up, impatient=impatient))
+        return Checkout(auto_topups.settle(top_up))
     if not top_up.session_id:
         return _resume(top_up)
     TopUp.objects.filter(pk=top_up_id).update(checked_at=timezone.now())
-    return record(top_up_id, stripe_api.session(top_up.session_id, impatient=impatient))
+    return record(top_up_id, stripe_api.session(top_up.session_id))
 
 
 def record(top_up_id: UUID, session: Session) -> Checkout:
@@ -102,6 +92,8 @@ def apply(top_up_id: UUID, session: Session) -> TopUp:
     if verdict.state == TopUp.State.PARKED:
         logger.error("Top-up %s is parked: %s", top_up.pk, verdict.problem)
     _write(top_up, session, verdict)
+    if top_up.state == TopUp.State.PAID and session.has_past and session.payment_intent_id:
+        crediting.take_up_past(session.payment_intent_id)
     return top_up
 
 
@@ -112,21 +104,8 @@ def unfinished(limit: int) -> Iterator[UUID]:
 
 
 def settle_unfinished(limit: int = 200) -> int:
-    """One round of the periodic job; returns how many were asked about. Stops where Stripe is away."""
-    asked = 0
-    for top_up_id in list(unfinished(limit)):
-        try:
-            settle(top_up_id)
-        except StripeUnavailable as error:
-            logger.warning("Stripe is away, top-ups wait: %s", error)
-            break
-        except StripeRefused as error:
-            logger.error("Stripe refused to tell about top-up %s: %s", top_up_id, error)
-        except Exception:
-            # One row that fails must not hold up the others.
-            logger.exception("Top-up %s could not be settled.", top_up_id)
-        asked += 1
-    return asked
+    """One round of the periodic job; returns how many were asked about."""
+    return rounds.go_round("top-up", unfinished(limit), settle)
 
 
 def heard_of_session(session_id: str) -> Callable[[], None]:
@@ -179,11 +158,7 @@ def _row(wallet: Wallet, amount_cents: int, form_id: str) -> TopUp:
     now = timezone.now()
     key = uuid5(FORMS, f"{wallet.pk} {form_id}") if form_id else uuid4()
     with transaction.atomic():
-        locked = Wallet.objects.select_for_update(no_key=True).get(pk=wallet.pk)
-        if not locked.owner.is_active:
-            raise PermissionDenied("The account was closed, or its owner locked out, in this moment.")
-        if locked.suspended_at is not None:
-            raise Suspended
+        wallets.lock_to_pay_in(wallet.pk)
         before = TopUp.objects.filter(pk=key).first()
         if before and before.amount_cents == amount_cents and before.state in PAYABLE:
             return before
@@ -201,16 +176,20 @@ def _open_page(top_up: TopUp) -> Checkout:
     """Ask Stripe for the page; asking again gives the same one, since all that is sent follows from the row."""
     TopUp.objects.filter(pk=top_up.pk).update(checked_at=timezone.now())
     back = settings.SITE_URL + path(top_up)
-    try:
-        session = stripe_api.create_session(
-            customer_id=customer_of(top_up.wallet),
+
+    def ask(customer_id: str) -> Session:
+        return stripe_api.create_session(
+            customer_id=customer_id,
             top_up_id=str(top_up.pk),
             amount_cents=top_up.amount_cents,
             expires_at=int((top_up.created_at + PAGE_LIFE).timestamp()),
             success_url=back,
             cancel_url=f"{back}?cancelled=1",
-            idempotency_key=f"top-up-{top_up.pk}",
+            idempotency_key=f"top-up-{top_up.pk}-{customer_id}",
         )
+
+    try:
+        session = customers.ask_as(top_up.wallet, ask)
     except StripeRefused as error:
         _give_up(top_up, str(error))
         raise

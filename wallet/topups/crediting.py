@@ -3,6 +3,8 @@
 One payment is one credit, because the reference of the transfer is the payment.
 """
 
+import functools
+
 from django.db import transaction
 
 from pricing.money import NANO_PER_CENT
@@ -30,6 +32,14 @@ def credit(top_up: TopUp, verdict: Verdict, payment_intent_id: str | None, sessi
     except ledger.ReferenceConflict as error:
         return Verdict(TopUp.State.PARKED, problem=str(error))
     return verdict
+
+
+def take_up_past(payment_intent_id: str) -> None:
+    """Once the credit is committed, book what happened to the payment before: it was given back, say, and then credited."""
+    # It is built upon top-ups, so it can't be imported before they are.
+    from wallet import aftermath
+
+    transaction.on_commit(functools.partial(aftermath.take_up, payment_intent_id), robust=True)
 
 
 def is_of_another(payment: str | None, top_up: TopUp) -> bool:

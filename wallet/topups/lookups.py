@@ -6,24 +6,25 @@ event would; so it works where no event comes. A paid page that no top-up of our
 
 import datetime
 import logging
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
-from django.core.cache import cache
 from django.utils import timezone
 
-from wallet import stripe_api, topups
-from wallet.models import StripeCustomer, TopUp, Wallet
+from wallet import counting, stripe_api, topups
+from wallet.models import TopUp, Wallet
 from wallet.stripe_api import Session, StripeRefused, StripeUnavailable
+from wallet.topups import customers
 
 logger = logging.getLogger(__name__)
 
 SPAN = datetime.timedelta(days=30)
 # Of those that the list of the customer's pages doesn't tell about, so many are asked about one by one.
 MOST_ASKED = 50
+# Of customers that were deleted, the last ones.
+MOST_CUSTOMERS = 5
 PATIENCE_S = 15.0
 PER_MINUTE = 6
 
@@ -70,57 +71,43 @@ class Finding:
 
 @dataclass(slots=True)
 class _Look:
-    """Sessions that Stripe listed, by the top-up that they belong to, and until when to go on asking."""
+    """Sessions that Stripe listed, by the top-up that they belong to, and whether it stopped answering."""
 
     wallet: Wallet
     told: dict[UUID, Session] = field(default_factory=dict)
     is_away: bool = False
-    over_at: float = field(default_factory=lambda: time.monotonic() + PATIENCE_S)
 
 
 def look(wallet: Wallet) -> list[Finding]:
     """Settle what can be settled, newest first. Raises TooManyLookups. Any number of times, at once: credits once."""
-    _count(wallet)
+    if counting.count(f"top-up-lookups-{wallet.pk}", seconds=60) > PER_MINUTE:
+        raise TooManyLookups
     since = timezone.now() - SPAN
     own = TopUp.objects.filter(wallet=wallet, created_at__gt=since)
     # Those that were credited meanwhile by somebody else are told of too.
     wanted = list(own.exclude(state=TopUp.State.PAID).values_list("pk", flat=True))
     seen = _Look(wallet)
-    try:
-        listed = _sessions(wallet, since)
-    except StripeUnavailable as error:
-        logger.warning("Stripe is away, a look at wallet %s waits: %s", wallet.pk, error)
-        listed, seen.is_away = [], True
-    kept = _sort(seen, listed)
-    found = own.filter(pk__in=[*wanted, *kept]).order_by("-created_at")
-    return [_finding(seen, top_up, number) for number, top_up in enumerate(found)]
-
-
-def _count(wallet: Wallet) -> None:
-    key = f"top-up-lookups-{wallet.pk}"
-    try:
-        cache.add(key, 0, timeout=60)
-        count = cache.incr(key)
-    except ValueError:
-        return  # The minute ended between the two.
-    except Exception as error:
-        # Who paid and sees nothing is not turned away because a counter is.
-        logger.warning("Looks at Stripe are not counted: %r", error)
-        return
-    if count > PER_MINUTE:
-        raise TooManyLookups
+    with stripe_api.in_a_hurry(PATIENCE_S):
+        try:
+            listed = _sessions(wallet, since)
+        except StripeUnavailable as error:
+            logger.warning("Stripe is away, a look at wallet %s waits: %s", wallet.pk, error)
+            listed, seen.is_away = [], True
+        kept = _sort(seen, listed)
+        found = own.filter(pk__in=[*wanted, *kept]).order_by("-created_at")
+        return [_finding(seen, top_up, number) for number, top_up in enumerate(found)]
 
 
 def _sessions(wallet: Wallet, since: datetime.datetime) -> list[Session]:
-    """The pages that this wallet's own customer was given. Raises StripeUnavailable."""
-    customer = StripeCustomer.objects.filter(wallet=wallet).first()
-    if customer is None:
-        return []
-    try:
-        return stripe_api.sessions_of_customer(customer.customer_id, since=since)
-    except StripeRefused as error:
-        logger.error("Stripe refused to list the pages of wallet %s: %s", wallet.pk, error)
-        return []
+    """The pages that this wallet's own customers were given. Raises StripeUnavailable."""
+    found: list[Session] = []
+    for customer_id in customers.ids_of(wallet.pk)[:MOST_CUSTOMERS]:
+        try:
+            found += stripe_api.sessions_of_customer(customer_id, since=since)
+        except StripeRefused as error:
+            # One that is deleted may have none to tell of any more.
+            logger.warning("Stripe refused to list the pages of %s: %s", customer_id, error)
+    return found
 
 
 def _sort(seen: _Look, listed: Iterable[Session]) -> list[UUID]:
@@ -178,11 +165,11 @@ def _ask(seen: _Look, top_up: TopUp, number: int) -> TopUp:
     session = seen.told.get(top_up.pk)
     if session is not None:
         return topups.record(top_up.pk, session).top_up
-    if seen.is_away or number >= MOST_ASKED or time.monotonic() > seen.over_at:
-        raise StripeUnavailable("It did not answer in the time that a person waits.")
+    if seen.is_away or number >= MOST_ASKED:
+        raise StripeUnavailable("It is not asked about any more while a person waits.")
     if top_up.session_id:
-        return topups.record(top_up.pk, stripe_api.session(top_up.session_id, impatient=True)).top_up
+        return topups.record(top_up.pk, stripe_api.session(top_up.session_id)).top_up
     if top_up.is_automatic:
-        return topups.settle(top_up.pk, impatient=True).top_up
+        return topups.settle(top_up.pk).top_up
     # Stripe lists no page for it, so nobody could pay.
     return top_up

@@ -5,7 +5,6 @@ leads to Stripe, whatever the row says.
 """
 
 import datetime
-import logging
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -14,11 +13,9 @@ from django.conf import settings
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from wallet import stripe_api
+from wallet import rounds, stripe_api
 from wallet.models import TopUp
-from wallet.stripe_api import Session, StripeRefused, StripeUnavailable
-
-logger = logging.getLogger(__name__)
+from wallet.stripe_api import Session
 
 # Stripe makes them within minutes; what is not there after days never comes.
 LOOKED_FOR = datetime.timedelta(days=3)
@@ -64,13 +61,13 @@ def is_incomplete(top_up: TopUp) -> bool:
     )
 
 
-def look_again(top_up_id: UUID, *, impatient: bool = False) -> TopUp:
+def look_again(top_up_id: UUID) -> TopUp:
     """Ask Stripe for what a paid row lacks. Raises StripeUnavailable and StripeRefused."""
     TopUp.objects.filter(pk=top_up_id).update(checked_at=timezone.now())
     top_up = TopUp.objects.get(pk=top_up_id)
     told: tuple[str | None, str | None, str | None]
     if top_up.session_id:
-        found = stripe_api.session(top_up.session_id, impatient=impatient)
+        found = stripe_api.session(top_up.session_id)
         told = (found.charge_id, found.receipt_url, found.invoice_url)
     else:
         told = (*stripe_api.proof_of_payment(str(top_up.payment_intent_id)), None)
@@ -80,21 +77,10 @@ def look_again(top_up_id: UUID, *, impatient: bool = False) -> TopUp:
 
 
 def fill_missing(limit: int = 100) -> int:
-    """One round of the periodic job; returns how many rows were asked about. Stops where Stripe is away."""
-    asked = 0
-    for top_up_id in list(_missing().values_list("pk", flat=True)[:limit]):
-        try:
-            look_again(top_up_id)
-        except StripeUnavailable as error:
-            logger.warning("Stripe is away, receipts wait: %s", error)
-            break
-        except StripeRefused as error:
-            logger.warning("Stripe refused to tell about the receipt of top-up %s: %s", top_up_id, error)
-        except Exception:
-            # One row that fails must not hold up the others.
-            logger.exception("The receipt of top-up %s could not be kept.", top_up_id)
-        asked += 1
-    return asked
+    """One round of the periodic job; returns how many rows were asked about."""
+    return rounds.go_round(
+        "the receipt of top-up", _missing().values_list("pk", flat=True)[:limit], look_again
+    )
 
 
 def links(top_up: TopUp) -> list[Link]:

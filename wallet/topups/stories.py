@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from pricing.money import usd
 from wallet import corrections
 from wallet.models import Code, Dispute, Refund, TopUp, Transfer, Wallet
 from wallet.topups import proofs
@@ -16,21 +17,27 @@ from wallet.topups.proofs import Link
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """`paid` is what the person paid in a currency of their own; `top_up_id` says which top-up explains it."""
+    """`paid` is what the person paid in a currency of their own; `top_up_id` says which top-up explains it, `payment` of
+    which one it is that went back or returned.
+    """
 
     paid: str = ""
+    discount: str = ""
     links: list[Link] = field(default_factory=list)
     is_undone: bool = False
     top_up_id: str | None = None
     is_automatic: bool = False
+    payment: TopUp | None = None
 
 
 NOTHING = Story()
+WENT_BACK = {Code.REFUND, Code.REFUND_REVERSAL, Code.DISPUTE, Code.DISPUTE_REVERSAL}
+TOLD = {Code.TOP_UP, Code.CORRECTION} | WENT_BACK
 
 
 def of(wallet: Wallet, movements: Iterable[tuple[int, str]]) -> dict[int, Story]:
-    """By the id of the transfer, for top-ups and corrections. Given are ids and codes."""
-    wanted = [key for key, code in movements if code in (Code.TOP_UP, Code.CORRECTION)]
+    """By the id of the transfer, for top-ups, what went back of them, and corrections. Given are ids and codes."""
+    wanted = [key for key, code in movements if code in TOLD]
     if not wanted:
         return {}
     transfers = Transfer.objects.in_bulk(wanted)
@@ -51,6 +58,19 @@ def undone_by(top_up: TopUp) -> Transfer | None:
         return None
     credit = Transfer.objects.filter(reference=f"{Code.TOP_UP.value}:{top_up.payment_intent_id}").first()
     return corrections.undone_by(credit) if credit else None
+
+
+def discount(top_up: TopUp) -> str:
+    """How what was added came about, where a promotion code covered a part of the price; empty otherwise."""
+    discount_nanousd = top_up.amount_nanousd - top_up.received_nanousd
+    if not top_up.received_nanousd or discount_nanousd <= 0:
+        return ""
+    paid = usd(top_up.received_nanousd + top_up.tax_nanousd)
+    tax = f" with {usd(top_up.tax_nanousd)} of tax" if top_up.tax_nanousd else ""
+    return (
+        f"{usd(top_up.amount_nanousd)} less {usd(discount_nanousd)} by a promotion code:"
+        f" {paid} paid{tax}, {usd(top_up.received_nanousd)} added."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +103,13 @@ def since(top_up: TopUp) -> Since:
 def _story(code: str, top_up: TopUp | None, is_undone: bool) -> Story:
     if top_up is None:
         return Story(is_undone=is_undone)
+    if code in WENT_BACK:
+        return Story(is_undone=is_undone, payment=top_up)
     if code != Code.TOP_UP:
         return Story(is_undone=is_undone, top_up_id=str(top_up.pk))
     return Story(
         paid=presented(top_up.presentment_amount, top_up.presentment_currency),
+        discount=discount(top_up),
         links=proofs.links(top_up),
         is_undone=is_undone,
         top_up_id=str(top_up.pk),
@@ -95,11 +118,11 @@ def _story(code: str, top_up: TopUp | None, is_undone: bool) -> Story:
 
 
 def _top_up_id(transfer: Transfer) -> UUID | None:
-    """The top-up that a transfer credited, or that the transfer which it corrects did."""
+    """The top-up that a transfer credited or took from, or that the transfer which it corrects did."""
     first = transfer
     while first.corrects is not None:
         first = first.corrects
     try:
-        return UUID(str(first.details.get("top_up"))) if first.code == Code.TOP_UP else None
+        return UUID(str(first.details.get("top_up")))
     except ValueError:
         return None

@@ -4,6 +4,7 @@ The rule: credit only what Stripe received, only for the order that we made, and
 we know. Whatever doesn't add up is parked with a sentence for staff, never guessed.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from wallet.models import TopUp
@@ -105,9 +106,12 @@ def _unknown(session: Session) -> Verdict:
     return Verdict(State.PARKED, problem=f"Its status is not one we know: {told}.")
 
 
-def judge_payment(payment: Payment, top_up: TopUp, *, customer_id: str, livemode: bool) -> Verdict:
-    """What a payment made without a page, as Stripe tells it now, means for our automatic top-up."""
-    problem = _payment_difference(payment, top_up, customer_id, livemode)
+def judge_payment(payment: Payment, top_up: TopUp, *, customers: Collection[str], livemode: bool) -> Verdict:
+    """What a payment made without a page, as Stripe tells it now, means for our automatic top-up.
+
+    `customers` are all that its wallet is and was at Stripe.
+    """
+    problem = _payment_difference(payment, top_up, customers, livemode)
     if problem:
         return Verdict(State.PARKED, problem=problem)
     match payment.status:
@@ -125,7 +129,7 @@ def judge_payment(payment: Payment, top_up: TopUp, *, customer_id: str, livemode
     return Verdict(State.PARKED, problem=f"Its status is not one we know: {payment.status}.")
 
 
-def _payment_difference(payment: Payment, top_up: TopUp, customer_id: str, livemode: bool) -> str:
+def _payment_difference(payment: Payment, top_up: TopUp, customers: Collection[str], livemode: bool) -> str:
     checks = [
         (
             top_up.payment_intent_id in (None, payment.id),
@@ -139,8 +143,8 @@ def _payment_difference(payment: Payment, top_up: TopUp, customer_id: str, livem
             f"It asks {payment.amount} cents; the order was {top_up.amount_cents}.",
         ),
         (
-            payment.customer_id == customer_id,
-            f"Its customer is {payment.customer_id}, not {customer_id}.",
+            payment.customer_id in customers,
+            f"Its customer is {payment.customer_id}, not {' or '.join(customers)}.",
         ),
     ]
     return next((sentence for holds, sentence in checks if not holds), "")

@@ -3,6 +3,10 @@
     python -m pytest tests/stripe_sandbox/conformance                            # against the stand-in
     STRIPE_TEST_KEY=sk_test_… python -m pytest tests/stripe_sandbox/conformance  # against Stripe's test mode
 
+**It has only ever been run against the stand-in**: Stripe itself could not be reached where it was written, and no key was
+at hand. So what it says of Stripe comes from Stripe's documentation, its OpenAPI description and its library; the first
+run with a key is expected to find mistakes, in the stand-in or in a test.
+
 With a key the tests talk to api.stripe.com, in the test mode of the account that the key belongs to; no money moves
 there either. They leave customers, sessions and payments of a few dollars behind (their metadata says
 `conformance`), and remove the webhook endpoints that they make. The account needs to take cards in US dollars and to

@@ -47,6 +47,14 @@ def pay(stand_in: Sandbox | None) -> Callable[[str], None]:
 
 
 @pytest.fixture
+def save(stand_in: Sandbox | None) -> Callable[[str], None]:
+    """Saves a card on the page of a session, which at Stripe a person does too."""
+    if stand_in is None:
+        pytest.skip("Saving a card on a page needs a person with a browser.")
+    return lambda session: stand_in.command(f"sessions/{session}/setup", card="visa")
+
+
+@pytest.fixture
 def customer(api: Any) -> str:
     found = api.customers.create({"email": "alice@example.com", "metadata": {"made_by": "conformance"}})
     return str(found.id)

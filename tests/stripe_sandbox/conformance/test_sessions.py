@@ -61,6 +61,27 @@ def test_one_key_is_one_session(api: Any, customer: str) -> None:
     assert caught.value.http_status == 400
 
 
+def test_a_page_offers_codes_and_other_currencies(api: Any, customer: str) -> None:
+    given = top_up(customer, allow_promotion_codes=True, adaptive_pricing={"enabled": True})
+    session = api.checkout.sessions.create(given)
+    assert (session.allow_promotion_codes, session.adaptive_pricing.enabled) == (True, True)
+    assert "presentment_details" not in session
+    assert (session.total_details.amount_discount, session.total_details.amount_tax) == (0, 0)
+
+
+def test_tax_waits_for_an_address(api: Any, customer: str) -> None:
+    """Of a customer without one, the shop says whether the one that is typed in is kept."""
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        api.checkout.sessions.create(top_up(customer, automatic_tax={"enabled": True}))
+    assert caught.value.http_status == 400
+    if caught.value.code != "customer_tax_location_invalid":
+        pytest.skip("Stripe Tax is not set up in this account.")
+    update = {"automatic_tax": {"enabled": True}, "customer_update": {"address": "auto"}}
+    session = api.checkout.sessions.create(top_up(customer, **update))
+    assert (session.automatic_tax.enabled, session.automatic_tax.status) == (True, "requires_location_inputs")
+    assert (session.amount_subtotal, session.amount_total) == (100, 100)
+
+
 def test_a_refused_request_leaves_its_key_free(api: Any, customer: str) -> None:
     key = {"idempotency_key": f"conformance-{uuid.uuid4()}"}
     with pytest.raises(stripe.InvalidRequestError):
@@ -94,6 +115,7 @@ def test_lists_are_walked_from_the_newest(api: Any, customer: str) -> None:
         ({"sucess_url": "http://127.0.0.1/"}, "sucess_url", "parameter_unknown"),
         ({"payment_method_types": ["card"]}, "payment_method_types", None),
         ({"expires_at": 1}, "expires_at", None),
+        ({"locale": "tlh"}, "locale", None),
     ],
 )
 def test_errors_name_the_parameter(

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection
 from django.utils import timezone
 
@@ -18,11 +19,13 @@ from tests.parallel import at_once
 from tests.stripe_sandbox.process import KEY, ROOT, Sandbox, until
 from tests.wallet.books import balance_cents
 from tests.wallet.reconciling.asking import good, many, run_where_nobody_does
+from tests.wallet.test_clearing import credited
 from tests.wallet.test_topups import pay, started
-from wallet import clearing, ledger, topups
+from wallet import clearing, ledger, tasks, topups
 from wallet.models import Reconciliation, Refund, StripeTransaction, TopUp, Transfer, Wallet
-from wallet.reconciliation import runs
-from wallet.stripe_api import StripeFailed, StripeUnavailable, listing
+from wallet.reconciliation import ending, runs
+from wallet.reconciliation.report import Report
+from wallet.stripe_api import StripeFailed, StripeRefused, StripeUnavailable, listing
 
 
 def test_250_objects_of_one_second(alices: Wallet, stripe: Sandbox) -> None:
@@ -268,3 +271,124 @@ def test_a_longer_run_does_not_continue_a_shorter_one(alices: Wallet, stripe: Sa
     long = runs.run(runs.LONG)
     assert long.pk != short.pk
     assert long.compared["sessions"] == 1
+
+
+def test_what_nothing_explains_is_asked_about_in_turn(
+    alices: Wallet, stripe: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are that nothing will explain, each gets its turn."""
+    monkeypatch.setattr(ending, "MOST_ASKED", 2)
+    started(alices)
+    for number in range(5):
+        StripeTransaction.objects.create(
+            id=f"txn_{number}",
+            type="odd",
+            currency="usd",
+            amount_cents=1,
+            fee_cents=0,
+            made_at=timezone.now() - timedelta(days=5 - number),
+        )
+    asked: list[str] = []
+
+    def fails(transaction_id: str) -> Any:
+        asked.append(transaction_id)
+        raise StripeRefused("There is none.")
+
+    monkeypatch.setattr(listing, "balance_transaction", fails)
+    for _ in range(3):
+        assert len([told for told in runs.run().differences if "txn_" in told]) == 5
+    assert asked[:5] == [f"txn_{number}" for number in range(5)]
+    assert asked[5] == "txn_0"
+
+
+def test_every_credit_on_its_way_is_looked_up(
+    alices: Wallet, stripe: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "PAGE", 2)
+    for number in range(5):
+        credited(alices, 100, payment=f"pi_invented_{number}")
+    run = runs.run()
+    assert run.compared["credits on their way"] == 5
+    for number in range(5):
+        assert any(f"Stripe knows no payment pi_invented_{number}." in told for told in run.differences)
+
+
+def test_a_debit_that_came_back_before_its_credit_is_booked_whenever_that_is(
+    alices: Wallet, stripe: Sandbox
+) -> None:
+    """Its transaction lies outside of the window by then."""
+    top_up = started(alices, 1000)
+    pay(stripe, top_up, "bank")
+    TopUp.objects.update(amount_cents=1)
+    stripe.command(f"sessions/{top_up.session_id}/settle", outcome="succeeds")
+    stripe.command(f"charges/{top_up.session_id}/return")
+    assert any("is parked" in told for told in runs.run().differences)
+    TopUp.objects.update(amount_cents=1000, state="open")
+    topups.settle(top_up.pk)
+    assert balance_cents(alices) == 1000
+    good(runs.run(since=timezone.now()))
+    assert balance_cents(alices) == 0
+
+
+def test_the_long_run_is_made_when_none_ended_for_a_day(
+    alices: Wallet, stripe: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody's clock has to strike: it follows from the table."""
+    assert not runs.is_long_due()
+    started(alices)
+    TopUp.objects.update(created_at=timezone.now() - timedelta(days=200))
+    assert runs.is_long_due()
+    tasks.reconcile()
+    assert Reconciliation.objects.count() == 1  # The first reaches back to the beginning.
+    Reconciliation.objects.update(finished_at=timezone.now() - timedelta(days=1, minutes=1))
+    tasks.reconcile()
+    tasks.reconcile()
+    reached = [run.started_at - run.since for run in Reconciliation.objects.order_by("pk")]
+    assert [each > timedelta(days=100) for each in reached] == [True, False, True, False]
+    assert not runs.is_long_due()
+
+
+def test_a_long_run_that_was_stopped_goes_on_and_holds_up_no_short_one(
+    alices: Wallet, stripe: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started(alices)
+    TopUp.objects.update(created_at=timezone.now() - timedelta(days=200))
+    runs.run()
+    Reconciliation.objects.update(finished_at=timezone.now() - timedelta(days=2))
+    real = runs._finish
+
+    def time_is_up(report: Report) -> None:
+        if report.run.started_at - report.run.since > timedelta(days=100):
+            raise SoftTimeLimitExceeded
+        real(report)
+
+    with monkeypatch.context() as short_of_time:
+        short_of_time.setattr(runs, "_finish", time_is_up)
+        for _ in range(2):
+            tasks.reconcile()
+    # The first, a short one, the long one, another short one; the long one went on in vain.
+    found = Reconciliation.objects.order_by("pk")
+    assert [run.finished_at is None for run in found] == [False, False, True, False]
+    tasks.reconcile()
+    assert Reconciliation.objects.filter(finished_at=None).count() == 0
+    assert Reconciliation.objects.count() == 5
+
+
+def test_the_end_of_its_time_ends_a_run_wherever_it_comes(
+    alices: Wallet, stripe: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library that asks Stripe would take it for a fault of the network, and the run would wait and go on."""
+    pay(stripe, started(alices))
+
+    def over(*_: Any, **__: Any) -> Any:
+        raise SoftTimeLimitExceeded
+
+    with monkeypatch.context() as late:
+        late.setattr("requests.Session.request", over)
+        with pytest.raises(SoftTimeLimitExceeded):
+            runs.run()
+        tasks.reconcile()
+    [stopped] = Reconciliation.objects.all()
+    assert stopped.finished_at is None
+    assert good(runs.run()).pk == stopped.pk
+    assert balance_cents(alices) == 100

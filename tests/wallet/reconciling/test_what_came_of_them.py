@@ -38,6 +38,7 @@ def _left_stripe() -> int:
 def test_a_dispute_that_no_event_told(alices: Wallet, stripe: Sandbox) -> None:
     top_up = started(alices, 1000)
     pay(stripe, top_up)
+    good(runs.run())
     opened = stripe.command(f"charges/{top_up.session_id}/dispute")["dispute"]
     run = good(runs.run())
     assert f"Dispute {opened['id']} is needs_response now, with $10.00 withdrawn" in " ".join(run.repaired)

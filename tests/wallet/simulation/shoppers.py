@@ -1,30 +1,38 @@
-"""What people, banks and staff do with their payments: one story after the other, all of it by a seed."""
+"""What people do with their payments: one story after the other, all of it by a seed."""
 
 import random
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import stripe
 
 from tests.stripe_sandbox.process import Sandbox
-from wallet import auto_topups, events, refunds, topups
-from wallet.models import Dispute, Refund, SavedCard, TopUp, Wallet
-from wallet.refunds import asking as refund_asking
+from tests.wallet.simulation.afterwards import Afterwards, one_of
+from wallet import auto_topups, events, topups
+from wallet.models import AutoTopUp, SavedCard, TopUp, Wallet
 from wallet.stripe_api import StripeRefused, StripeUnavailable
 from wallet.topups.customers import customer_of
 
 # How people pay, and how often; each that bears money may be followed by what happens later.
 WAYS = {
     "card": 50, "declined_first": 8, "bank": 10, "bank_fails": 4, "abandoned": 6, "closed": 3, "refund_pends": 6,
-    "refund_fails_later": 5, "disputed": 4, "disputed_early": 2, "inquired": 2,
+    "refund_fails_later": 5, "refund_waits": 2, "refund_needs_action": 2, "disputed": 4, "disputed_early": 2,
+    "disputed_twice": 2, "inquired": 2,
 }  # fmt: skip
-LATER = {
-    "nothing": 50, "refund": 22, "refund_in_dashboard": 10, "dispute": 6, "dispute_won": 4, "dispute_lost": 3,
-    "debit_returned": 3, "payout": 1, "stripe_fee": 1,
+# What they choose on the page: where they live, which decides the tax, a code, and a currency of their own.
+COUNTRIES = {"": 40, "US": 20, "DE": 15, "FR": 5, "GB": 5, "CH": 10, "JP": 5}
+CODES = {"": 76, "SAVE25": 12, "DOLLAR1": 8, "FREE100": 4}
+CURRENCIES = {"": 76, "eur": 10, "gbp": 7, "jpy": 7}
+FREE = "FREE100"
+# Codes leave less of a smaller amount than Stripe takes.
+LEAST_CENTS = 150
+
+CARDS = ("pm_card_visa", "pm_card_mastercard", "pm_card_chargeCustomerFail", "pm_card_authenticationRequired")
+# What a saved card does from some day on.
+MOODS = {
+    "succeeds": 40, "declined": 10, "insufficient_funds": 10, "expired": 5, "authentication": 15, "processing": 10,
+    "processing_fails": 10,
 }  # fmt: skip
-CARDS = ("pm_card_visa", "pm_card_mastercard", "pm_card_chargeCustomerFail")
 WISH = auto_topups.Wish(below_cents=2_000_00, add_cents=50_00, monthly_cents=100_000_00)
 PEOPLE_TRIES = 8
 
@@ -37,7 +45,7 @@ class Shoppers:
         self.wallets = wallets
         self.done: Counter[str] = Counter()
         self._dice = random.Random(seed)
-        self._paid: list[str] = []
+        self._afterwards = Afterwards(sandbox, wallets, self._dice)
 
     def save_cards(self) -> None:
         """Every third wallet charges a card by itself while it holds less than $2,000; some of the cards decline."""
@@ -50,8 +58,8 @@ class Shoppers:
 
     def buy(self) -> None:
         """One payment from the click on, whatever becomes of it; then something that concerns an earlier one."""
-        way, later = self._one_of(WAYS), self._one_of(LATER)
-        wallet, cents = self._dice.choice(self.wallets), self._dice.randint(100, 20_000)
+        way = one_of(WAYS, self._dice)
+        wallet, cents = self._dice.choice(self.wallets), self._dice.randint(LEAST_CENTS, 20_000)
         top_up = self._start(wallet, cents)
         if top_up is not None:
             self.done[way] += 1
@@ -60,12 +68,9 @@ class Shoppers:
         if self._dice.random() < 0.2:
             events.handle_due(limit=50)
         if self._dice.random() < 0.1:
+            self._change_a_card()
             self.done["automatic"] += auto_topups.charge_due()
-        if later != "nothing":
-            self._later(later)
-
-    def _one_of(self, weights: dict[str, int]) -> str:
-        return self._dice.choices(list(weights), list(weights.values()))[0]
+        self.done[self._afterwards.happen()] += 1
 
     def _start(self, wallet: Wallet, cents: int) -> TopUp | None:
         """A person tries again where Stripe did not answer, by the same form."""
@@ -88,64 +93,42 @@ class Shoppers:
             with suppress(stripe.StripeError):
                 self.sandbox.client().v1.checkout.sessions.expire(str(top_up.session_id))
             return
+        choices = self._choices()
         if way == "declined_first":
-            self.sandbox.command(f"{address}/pay", method="declined")
+            # Nothing declines what costs nothing.
+            if choices.get("coupon") == FREE:
+                del choices["coupon"]
+            self.sandbox.command(f"{address}/pay", method="declined", **choices)
+            # Who comes back may have thought better of it.
+            choices = self._choices() if self._dice.random() < 0.3 else {}
             way = "card"
-        self.sandbox.command(f"{address}/pay", method=way)
-        self._paid.append(str(top_up.session_id))
-        if way.startswith("bank") and self._dice.random() < 0.7:
+        self.sandbox.command(f"{address}/pay", method=way, **choices)
+        self._afterwards.paid.append(str(top_up.session_id))
+        if way.startswith("bank") and choices.get("coupon") != FREE and self._dice.random() < 0.7:
             self.sandbox.command(f"{address}/settle")
         elif self._dice.random() < 0.3:
-            _patiently(lambda: topups.settle(top_up.pk))  # the person comes back to the wallet's page
+            # The person comes back to the wallet's page, which does without Stripe's answer.
+            with suppress(StripeUnavailable, StripeRefused):
+                topups.settle(top_up.pk)
 
-    def _later(self, what: str) -> None:
-        steps: dict[str, Callable[[], Any]] = {
-            "refund": self._refund,
-            "refund_in_dashboard": lambda: self._of_a_charge("refund", amount=self._dice.randint(1, 300)),
-            "dispute": lambda: self._of_a_charge("dispute"),
-            "dispute_won": lambda: self._end_dispute("win"),
-            "dispute_lost": lambda: self._end_dispute("lose"),
-            "debit_returned": lambda: self._of_a_charge("return"),
-            "payout": lambda: self._try("payouts", amount=self._dice.randint(1, 500)),
-            "stripe_fee": lambda: self._try("balance_transactions", amount=-self._dice.randint(1, 500)),
+    def _choices(self) -> dict[str, str]:
+        drawn = {
+            "country": one_of(COUNTRIES, self._dice),
+            "coupon": one_of(CODES, self._dice),
+            "currency": one_of(CURRENCIES, self._dice),
         }
-        if steps[what]():
-            self.done[what] += 1
+        for name, value in drawn.items():
+            if value:
+                self.done[name] += 1
+        return {name: value for name, value in drawn.items() if value}
 
-    def _refund(self) -> bool:
-        """Somebody asks for some of the rest, on the wallet's page."""
-        wallet = self._dice.choice(self.wallets)
-        share = self._dice.random()
-        most = refunds.overview(wallet).cents
-        if most < 1:
-            return False
-        refunds.start(wallet, max(1, int(most * share)))
-        _patiently(refund_asking.settle_unfinished)
-        return True
-
-    def _of_a_charge(self, step: str, **more: Any) -> bool:
-        """In Stripe's dashboard, or by a bank: whether or not the wallet has heard of the payment yet."""
-        return bool(self._paid) and self._try(f"charges/{self._dice.choice(self._paid)}/{step}", **more)
-
-    def _end_dispute(self, step: str) -> bool:
-        known = list(Dispute.objects.order_by("pk").values_list("pk", flat=True))
-        return bool(known) and self._try(f"disputes/{self._dice.choice(known)}/{step}")
-
-    def _try(self, path: str, **fields: Any) -> bool:
-        """What the stand-in refuses, as a refund of what is gone already, is a story that did not happen."""
-        return self.sandbox.request("POST", f"/_sandbox/{path}", fields).status == 200
-
-
-def _patiently(act: Callable[[], Any]) -> None:
-    try:
-        act()
-    except (StripeUnavailable, StripeRefused):
-        return
-
-
-def unfinished() -> dict[str, int]:
-    """What is still under way here."""
-    return {
-        "top-ups": TopUp.objects.filter(state__in=TopUp.UNFINISHED).count(),
-        "refunds": Refund.objects.filter(state__in=Refund.UNFINISHED).count(),
-    }
+    def _change_a_card(self) -> None:
+        """A bank thinks otherwise of a card from now on; and who was told that it stopped switches it on again."""
+        saved = list(SavedCard.objects.order_by("pk"))
+        if not saved:
+            return
+        card, mood = self._dice.choice(saved), one_of(MOODS, self._dice)
+        self.sandbox.command(f"payment_methods/{card.payment_method_id}/behave", outcome=mood)
+        self.done[f"card {mood}"] += 1
+        if AutoTopUp.objects.filter(wallet=card.wallet_id).exists():
+            auto_topups.switch_on(card.wallet, WISH)

@@ -30,7 +30,9 @@ class Command(BaseCommand):
         except runs.AlreadyRunning as error:
             raise CommandError(str(error)) from None
         except (StripeUnavailable, StripeRefused) as error:
-            raise CommandError(f"Stripe does not answer: {error} The next run goes on from here.") from None
+            raise CommandError(
+                f"Stripe does not answer: {error} The same command goes on from here."
+            ) from None
         self._tell(run)
         if run.differences:
             sys.exit(1)
@@ -48,7 +50,8 @@ class Command(BaseCommand):
         )
         for kind, number in run.compared.items():
             say(f"  {number:>9,} {kind}")
-        for title, sentences in (("Repaired", run.repaired), ("Warnings", run.warnings)):
+        told = (("Repaired", run.repaired), ("Warnings", run.warnings), ("Accepted by staff", run.accepted))
+        for title, sentences in told:
             if sentences:
                 say(f"{title}:")
             for sentence in sentences:
@@ -60,7 +63,8 @@ class Command(BaseCommand):
         for sentence in run.differences:
             self.stderr.write(f"DIFFERENCE {sentence}")
         if not run.differences:
-            say("Everything at Stripe is in the books, to the cent.")
+            but = ", but for what staff accepted" if run.accepted else ""
+            say(f"Everything at Stripe is in the books, to the cent{but}.")
 
 
 def _time(text: str | None) -> datetime.datetime | None:
