@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -21,7 +22,7 @@ from wallet.models import Hold
 pytestmark = pytest.mark.django_db
 
 # A call of this size is expected to cost $0.006, and to take 1,500 tokens.
-SIZE = {"input_tokens": 1200, "max_output_tokens": 300}
+SIZE: dict[str, Any] = {"input_tokens": 1200, "max_output_tokens": 300}
 COST = 6_000_000
 
 

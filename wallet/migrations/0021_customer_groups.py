@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("pricing", "0002_customer_groups"),
-        ("wallet", "0016_expected_tokens"),
+        ("wallet", "0020_expected_tokens"),
     ]
 
     operations = [

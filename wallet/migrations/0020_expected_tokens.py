@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("wallet", "0012_parked_events"),
+        ("wallet", "0017_differences"),
     ]
 
     operations = [
