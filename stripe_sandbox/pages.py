@@ -61,21 +61,18 @@ def answer(ctx: Context, request: Request) -> Answer:
         return message(
             "Page not found", "There is no checkout session and no other page at this address.", 404
         )
-    if record.body["mode"] == "setup" and request.method in ("POST", "GET", "HEAD"):
-        return setup_page.answer(ctx, record, request)
-    if request.method == "POST":
-        return _pay(ctx, record, request)
-    if request.method in ("GET", "HEAD"):
-        return _show(ctx, record)
-    return message("Not possible", "This page is read with GET and paid with POST.", 405)
+    if request.method not in ("POST", "GET", "HEAD"):
+        return message("Not possible", "This page is read with GET and paid with POST.", 405)
+    if request.method == "POST" and record.body["status"] == "complete":
+        # A second click, or the form sent again after going back: on to where it leads.
+        return see_other(success_url(record.body))
+    act, show = (setup_page.act, setup_page.show) if record.body["mode"] == "setup" else (_pay, _show)
+    if request.method == "POST" and record.body["status"] == "open":
+        return act(ctx, record, request)
+    return show(ctx, record)
 
 
 def _pay(ctx: Context, record: Record, request: Request) -> Answer:
-    if record.body["status"] == "complete":
-        # A second click, or the form sent again after going back: on to where the payment leads.
-        return see_other(success_url(record.body))
-    if record.body["status"] == "expired":
-        return _show(ctx, record)
     try:
         fields = dict(params.pairs(request.body.decode(errors="replace")))
         with ctx.store.savepoint():

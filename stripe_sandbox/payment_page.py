@@ -121,12 +121,23 @@ def _show(ctx: Context, intent: Record, error: ApiError | None = None) -> Answer
         facts=_facts(intent, charge),
         error=error_box(error.message if error else ""),
         forms=_forms(intent, charge),
-        refunds=joined([_refund(intent, one) for one in given_back]) or fill("none.html", what="refunds"),
-        disputes=joined([_dispute(intent, one) for one in disputed]) or fill("none.html", what="disputes"),
+        refunds=_table("Refund", [_refund(intent, one) for one in given_back]),
+        disputes=_table("Dispute", [_dispute(intent, one) for one in disputed]),
         entries=joined([_entry(one) for one in _entries(ctx, about)]) or fill("none.html", what="entries"),
     )
     return page(
         f"Payment of {dollars(intent.body['amount'])}", content, status=error.status if error else 200
+    )
+
+
+def _table(what: str, rows: list[Markup]) -> Markup:
+    key = f"{what.lower()}s"
+    return fill(
+        "given_back_table.html",
+        key=key,
+        title=f"{what}s",
+        what=what,
+        rows=joined(rows) or fill("none.html", what=key),
     )
 
 

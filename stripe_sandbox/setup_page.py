@@ -20,29 +20,19 @@ CHOICES = (
 )
 
 
-def answer(ctx: Context, record: Record, request: Request) -> Answer:
-    if request.method == "POST":
-        return _act(ctx, record, request)
-    return _show(ctx, record)
-
-
-def _act(ctx: Context, record: Record, request: Request) -> Answer:
-    if record.body["status"] == "complete":
-        # A second click, or the form sent again after going back: on to where it leads.
-        return see_other(success_url(record.body))
-    if record.body["status"] == "expired":
-        return _show(ctx, record)
+def act(ctx: Context, record: Record, request: Request) -> Answer:
+    """A try in a session that is open."""
     try:
         fields = dict(params.pairs(request.body.decode(errors="replace")))
         with ctx.store.savepoint():
             intent = _done(ctx, record, fields)
     except ApiError as error:
-        return _show(ctx, record, error=error.message, status=error.status)
+        return show(ctx, record, error=error.message, status=error.status)
     if record.body["status"] == "complete":
         return see_other(success_url(record.body))
     failure = intent.body["last_setup_error"]
     text = f"{failure['message']} No card was saved. You can choose another one." if failure else ""
-    return _show(ctx, record, error=text)
+    return show(ctx, record, error=text)
 
 
 def _done(ctx: Context, record: Record, fields: dict[str, str]) -> Record:
@@ -51,7 +41,7 @@ def _done(ctx: Context, record: Record, fields: dict[str, str]) -> Record:
     return setup_sessions.save_card(ctx, record, fields.get("card", ""))
 
 
-def _show(ctx: Context, record: Record, *, error: str = "", status: int = 200) -> Answer:
+def show(ctx: Context, record: Record, *, error: str = "", status: int = 200) -> Answer:
     session = record.body
     if session["status"] == "expired":
         return over(session, "This checkout has expired", "No card was saved. Go back and start again.")

@@ -135,17 +135,26 @@ def test_line_items_and_what_is_expanded(contract: Contract, lived_in: Sandbox) 
             contract.check_object(item)
 
 
-def test_what_is_expanded_of_saved_cards(contract: Contract, lived_in: Sandbox) -> None:
-    for kind, names in (
-        ("checkout/sessions", "setup_intent.payment_method payment_intent.payment_method"),
-        ("customers", "invoice_settings.default_payment_method"),
-        ("payment_intents", "payment_method.customer latest_charge"),
-        ("payment_methods", "customer"),
-        ("setup_intents", "customer payment_method"),
-    ):
+def check_expanded(contract: Contract, sandbox: Sandbox, expanded: dict[str, str]) -> None:
+    """Every object of these kinds, with the properties of these names expanded."""
+    for kind, names in expanded.items():
         query = "&".join(f"expand[]=data.{name}" for name in names.split())
-        for one in lived_in.request("GET", f"/v1/{kind}?limit=100&{query}").json["data"]:
+        for one in sandbox.request("GET", f"/v1/{kind}?limit=100&{query}").json["data"]:
             contract.check_object(one)
+
+
+def test_what_is_expanded_of_saved_cards(contract: Contract, lived_in: Sandbox) -> None:
+    check_expanded(
+        contract,
+        lived_in,
+        {
+            "checkout/sessions": "setup_intent.payment_method payment_intent.payment_method",
+            "customers": "invoice_settings.default_payment_method",
+            "payment_intents": "payment_method.customer latest_charge",
+            "payment_methods": "customer",
+            "setup_intents": "customer payment_method",
+        },
+    )
     contract.check_object(lived_in.request("GET", "/v1/account").json)
     customer = lived_in.client().v1.customers.list({"email": "charlie@example.com"}).data[0].id
     saved = lived_in.request("GET", f"/v1/customers/{customer}/payment_methods").json
@@ -340,12 +349,13 @@ def test_the_library_pins_the_version_that_the_stand_in_speaks(lived_in: Sandbox
 
 def test_the_balance_and_what_is_expanded_of_money_given_back(contract: Contract, lived_in: Sandbox) -> None:
     contract.check_object(lived_in.request("GET", "/v1/balance").json)
-    for kind, names in (
-        ("refunds", "balance_transaction charge.refunds failure_balance_transaction payment_intent"),
-        ("disputes", "charge payment_intent"),
-        ("payouts", "balance_transaction failure_balance_transaction"),
-        ("balance_transactions", "source"),
-    ):
-        query = "&".join(f"expand[]=data.{name}" for name in names.split())
-        for one in lived_in.request("GET", f"/v1/{kind}?limit=100&{query}").json["data"]:
-            contract.check_object(one)
+    check_expanded(
+        contract,
+        lived_in,
+        {
+            "refunds": "balance_transaction charge.refunds failure_balance_transaction payment_intent",
+            "disputes": "charge payment_intent",
+            "payouts": "balance_transaction failure_balance_transaction",
+            "balance_transactions": "source",
+        },
+    )
