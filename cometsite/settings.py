@@ -146,6 +146,10 @@ TOP_UPS_PER_HOUR = env.integer("TOP_UPS_PER_HOUR", 10_000 if LOCAL else 20, mini
 REFUNDS_PER_HOUR = env.integer("REFUNDS_PER_HOUR", 10_000 if LOCAL else 20, minimum=1)
 HOLD_SECONDS = env.integer("HOLD_SECONDS", 900, minimum=10, maximum=86_400)
 KEYS_PER_WALLET = env.integer("KEYS_PER_WALLET", 100, minimum=1, maximum=10_000)
+# Of the balance and account APIs, for each key.
+API_QUESTIONS_PER_MINUTE = env.integer("API_QUESTIONS_PER_MINUTE", 240, minimum=1)
+# Whether `/user/quota?key=` answers: its clients put the key into the address.
+BALANCE_BY_ADDRESS = env.flag("BALANCE_BY_ADDRESS", default=True)
 STAFF_LIMIT_CENTS = env.integer("STAFF_LIMIT_CENTS", 100_00)
 # Off where they are not set: then a refund goes to Stripe at once.
 REFUND_APPROVAL_ABOVE_CENTS = env.optional_integer("REFUND_APPROVAL_ABOVE_CENTS")

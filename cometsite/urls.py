@@ -17,6 +17,7 @@ urlpatterns = [
     path("wallet/", include("wallet.urls")),
     path("tokens/", include("tokens.urls")),
     path("logs/", include("logs.urls")),
+    path("", include("tokens.balance_urls")),
     path("metering/v1/", include("logs.metering_urls")),
     path("pricing/", include("pricing.urls")),
     path("admin/", admin.site.urls),

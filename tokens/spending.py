@@ -75,6 +75,45 @@ def of_keys(keys: Iterable[ApiKey]) -> dict[int, Spend]:
     return {key_id: found.get(key_id, Spend()) for key_id in wanted}
 
 
+def of_wallet(wallet_id: int) -> Spend:
+    """What all keys of a wallet together have used."""
+    spent, calls, last = (
+        DailyUsage.objects.filter(wallet=wallet_id)
+        .aggregate(
+            spent=Sum("charged_nanousd", default=0), calls=Sum("calls", default=0), last=Max("last_used_at")
+        )
+        .values()
+    )
+    return Spend(int(spent), int(calls), last)
+
+
+def since(key: ApiKey, day: date) -> int:
+    """Nano-dollars that a key was charged for calls let in from this UTC day on."""
+    found = DailyUsage.objects.filter(key=key, day__gte=day)
+    return int(found.aggregate(total=Sum("charged_nanousd", default=0))["total"])
+
+
+@dataclass(frozen=True, slots=True)
+class KeyDay:
+    """What one key of a wallet used on one UTC day."""
+
+    day: date
+    key_id: int
+    spent_nanousd: int
+    calls: int
+
+
+def by_key_and_day(wallet_id: int, first: date, last: date) -> list[KeyDay]:
+    """Each day from the first to the last on which a key of the wallet was used, in order."""
+    found = (
+        DailyUsage.objects.filter(wallet=wallet_id, day__range=(first, last))
+        .values_list("day", "key_id")
+        .annotate(Sum("charged_nanousd"), Sum("calls"))
+        .order_by("day", "key_id")
+    )
+    return [KeyDay(day, key_id, int(spent), int(calls)) for day, key_id, spent, calls in found]
+
+
 def show(keys: Iterable[ApiKey]) -> None:
     """Put what they have used beside these keys, as `spend`, for a page that lists them."""
     listed = list(keys)

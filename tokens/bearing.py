@@ -1,0 +1,110 @@
+"""Who asks an API by a key of their own: `Authorization: Bearer`, in the form of errors that its clients know.
+
+Only unknown, revoked and expired keys are refused: an exhausted or disabled key, and that of a suspended account, may still
+ask for its balance. A program in a browser may ask from anywhere, since it brings its key and nothing else counts.
+"""
+
+import functools
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, Concatenate
+
+from django.conf import settings
+from django.core.cache import cache
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+
+from tokens import keys
+from tokens.models import ApiKey
+
+Kind = ApiKey.Kind
+MINUTE_S = 60
+LONGEST_KEY = 200
+# A preflight is asked again after a day.
+PREFLIGHT_S = "86400"
+
+type ErrorForm = Callable[[int, str, str], dict[str, Any]]
+type View[**P] = Callable[Concatenate[HttpRequest, ApiKey, P], HttpResponseBase]
+
+
+def openai_error(status: int, code: str, message: str) -> dict[str, Any]:
+    kind = "invalid_request_error" if status < 500 else "api_error"
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+def plain_error(status: int, code: str, message: str) -> dict[str, Any]:
+    return {"success": False, "message": message}
+
+
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """Decorator: the view gets the key of whoever asks. `kinds` are those of the keys that may."""
+
+    kinds: Collection[str]
+    error: ErrorForm
+
+    def __call__[**P](self, view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
+        @csrf_exempt
+        @functools.wraps(view)
+        def checked(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+            if request.method == "OPTIONS":
+                return open_to_browsers(HttpResponse(status=204))
+            return open_to_browsers(self._answer(view, request, *args, **kwargs))
+
+        return checked
+
+    def _answer[**P](
+        self, view: View[P], request: HttpRequest, *args: P.args, **kwargs: P.kwargs
+    ) -> HttpResponseBase:
+        if request.method not in {"GET", "HEAD"}:
+            response = self.failure(405, "method_not_allowed", "Use GET.")
+            response["Allow"] = "GET, HEAD, OPTIONS"
+            return response
+        key = known(bearer(request))
+        if key is None:
+            return self.failure(401, "invalid_api_key", "The API key is unknown, revoked or expired.")
+        if key.kind not in self.kinds:
+            return self.failure(403, "wrong_kind_of_key", f"A key of kind {key.kind} may not ask for this.")
+        if asks_too_often(key):
+            response = self.failure(429, "rate_limited", "Too many questions in this minute. Ask later.")
+            response["Retry-After"] = str(MINUTE_S)
+            return response
+        return view(request, key, *args, **kwargs)
+
+    def failure(self, status: int, code: str, message: str) -> JsonResponse:
+        return JsonResponse(self.error(status, code, message), status=status)
+
+
+def bearer(request: HttpRequest) -> str:
+    scheme, _, text = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    return text.strip() if scheme.lower() == "bearer" else ""
+
+
+def known(text: str) -> ApiKey | None:
+    """The key of this text, unless it was revoked or has expired."""
+    key = keys.find(text) if 0 < len(text) <= LONGEST_KEY else None
+    if key is None or key.is_revoked or (key.expires_at and key.expires_at <= timezone.now()):
+        return None
+    return key
+
+
+def asks_too_often(key: ApiKey) -> bool:
+    """Counts the question. Where the count can't be kept nobody is refused: these questions cost little."""
+    minute = int(timezone.now().timestamp()) // MINUTE_S
+    name = f"asked:{key.pk}:{minute}"
+    try:
+        cache.add(name, 0, 2 * MINUTE_S)
+        return cache.incr(name) > settings.API_QUESTIONS_PER_MINUTE
+    except Exception:  # The cache's own errors and those of its connection have nothing else in common.
+        return False
+
+
+def open_to_browsers(response: HttpResponseBase) -> HttpResponseBase:
+    """For programs on any site. No cookie is let through, so a page can ask only with a key that it was given."""
+    response["Access-Control-Allow-Origin"] = "*"
+    response["Access-Control-Allow-Methods"] = "GET, OPTIONS"
+    response["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
+    response["Access-Control-Max-Age"] = PREFLIGHT_S
+    response["Cache-Control"] = "private, no-store"
+    return response
