@@ -7,7 +7,7 @@ ask for its balance. A program in a browser may ask from anywhere, since it brin
 import functools
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, Concatenate
+from typing import Any
 
 from django.conf import settings
 from django.core.cache import cache
@@ -25,7 +25,7 @@ LONGEST_KEY = 200
 PREFLIGHT_S = "86400"
 
 type ErrorForm = Callable[[int, str, str], dict[str, Any]]
-type View[**P] = Callable[Concatenate[HttpRequest, ApiKey, P], HttpResponseBase]
+type View = Callable[[HttpRequest, ApiKey], HttpResponseBase]
 
 
 def openai_error(status: int, code: str, message: str) -> dict[str, Any]:
@@ -44,19 +44,17 @@ class Asks:
     kinds: Collection[str]
     error: ErrorForm
 
-    def __call__[**P](self, view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
+    def __call__(self, view: View) -> Callable[[HttpRequest], HttpResponseBase]:
         @csrf_exempt
         @functools.wraps(view)
-        def checked(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        def checked(request: HttpRequest) -> HttpResponseBase:
             if request.method == "OPTIONS":
                 return open_to_browsers(HttpResponse(status=204))
-            return open_to_browsers(self._answer(view, request, *args, **kwargs))
+            return open_to_browsers(self._answer(view, request))
 
         return checked
 
-    def _answer[**P](
-        self, view: View[P], request: HttpRequest, *args: P.args, **kwargs: P.kwargs
-    ) -> HttpResponseBase:
+    def _answer(self, view: View, request: HttpRequest) -> HttpResponseBase:
         if request.method not in {"GET", "HEAD"}:
             response = self.failure(405, "method_not_allowed", "Use GET.")
             response["Allow"] = "GET, HEAD, OPTIONS"
@@ -70,7 +68,7 @@ class Asks:
             response = self.failure(429, "rate_limited", "Too many questions in this minute. Ask later.")
             response["Retry-After"] = str(MINUTE_S)
             return response
-        return view(request, key, *args, **kwargs)
+        return view(request, key)
 
     def failure(self, status: int, code: str, message: str) -> JsonResponse:
         return JsonResponse(self.error(status, code, message), status=status)

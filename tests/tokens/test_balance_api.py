@@ -240,6 +240,6 @@ def test_who_asks_too_often_is_told_to_wait(issued: IssuedKey, settings: Any) ->
 
 
 def test_days_without_use_are_left_out(issued: IssuedKey) -> None:
-    before = datetime.now(UTC).date() - timedelta(days=1)
+    before = str(datetime.now(UTC).date() - timedelta(days=1))
     told = Client().get("/user/quota", {"key": issued.text, "start_date": before, "end_date": before})
     assert told.json()["daily_quota"] == {}
