@@ -205,7 +205,7 @@ register(
     Invariant(
         "disputes",
         "What a dispute took from a wallet is not what Stripe withdrew for it less what it reinstated: a balance transaction"
-        " was booked twice or not at all. Ask Stripe again on the dispute's page, then correct what is too much.",
+        " was booked twice or not at all. Ask Stripe again on the dispute's page, then grant what is too much.",
         by_sql(f"""
         SELECT format('dispute %%s: its wallet lacks %%s nano-dollars and tax %%s, Stripe withdrew %%s cents and reinstated'
             ' %%s, of it tax %%s', d.id, coalesce(m.moved, 0), coalesce(m.tax, 0), d.withdrawn_cents, d.reinstated_cents,

@@ -14,6 +14,7 @@ from tests.admin.browsing import PHONE, shoot, staff_page
 from tests.admin.conftest import World
 from tests.journey.browser import needs_chromium
 from wallet.models import CheckRun, Reconciliation, Refund, StripeEvent, StripeTransaction, TopUp
+from wallet.reconciliation import accepting
 
 pytestmark = [pytest.mark.browser, needs_chromium, pytest.mark.django_db(transaction=True)]
 
@@ -24,6 +25,7 @@ LISTS = {
     "wallet/dispute": ("status_label", "due", "amount"),
     "wallet/stripeevent": ("received_at", "state_label"),
     "wallet/reconciliation": ("started_at", "result"),
+    "wallet/difference": ("seen_at", "state_label"),
     "wallet/stripetransaction": ("made_at", "amount", "state_label"),
     "wallet/proposal": ("asked_at", "amount", "state_label"),
     "wallet/checkrun": ("started_at", "result"),
@@ -61,6 +63,7 @@ def crowded(world: World) -> None:
         made_at=now,
         problem=LONG,
     )
+    accepting.note("pi_3Qx8vT2eZvKYlo2C0abcdefg", LONG)
     Reconciliation.objects.create(since=now, finished_at=now, repaired=[LONG] * 12)
     CheckRun.objects.update(is_full=False)
 

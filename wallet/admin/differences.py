@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 from django.http import HttpRequest
 
 from accounts import audit
@@ -12,7 +12,7 @@ from accounts.audit import Instruction
 from accounts.models import User
 from staff.admin import ReadOnlyAdmin, column, lines, list_link
 from wallet.acts import PERMISSION
-from wallet.models import Difference, Reconciliation
+from wallet.models import Difference
 from wallet.reconciliation import accepting, runs
 
 
@@ -70,15 +70,10 @@ class Standing(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Difference]) -> QuerySet[Difference]:
         match self.value():
             case "open":
-                return queryset.filter(accepted_at=None, seen_at__gte=_since())
+                return queryset.filter(accepted_at=None, seen_at__gte=runs.last_began_at())
             case "accepted":
                 return queryset.filter(accepted_at__isnull=False)
         return queryset
-
-
-def _since() -> Any:
-    newest: Reconciliation | None = runs.last()
-    return newest.started_at if newest else None
 
 
 @admin.register(Difference)
@@ -86,7 +81,7 @@ class DifferenceAdmin(ActingAdmin, ReadOnlyAdmin):
     actions_detail = ("accept", "reopen")
     accept = button(ACCEPT)
     reopen = button(REOPEN)
-    list_display = ("name", "state_label", "sentence", "first_seen_at", "seen_at", "accepted_by")
+    list_display = ("seen_at", "state_label", "sentence", "accepted_by", "first_seen_at")
     list_filter = (Standing,)
     list_select_related = ("accepted_by",)
     search_fields = ("name",)
@@ -102,8 +97,16 @@ class DifferenceAdmin(ActingAdmin, ReadOnlyAdmin):
     def matching(self, term: str) -> Q:
         return Q(name=term)
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Difference]:
+        found: QuerySet[Difference] = super().get_queryset(request)
+        is_there = Q(seen_at__gte=runs.last_began_at())
+        return found.annotate(is_there=ExpressionWrapper(is_there, output_field=BooleanField()))
+
     @column("State", labels={"accepted": "info", "open": "danger"})
     def state_label(self, difference: Difference) -> str:
+        """One that the last run did not tell of any more is gone."""
+        if not getattr(difference, "is_there", True):
+            return "gone"
         return "open" if difference.accepted_at is None else "accepted"
 
     @column("Audit trail")

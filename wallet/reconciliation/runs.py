@@ -8,7 +8,7 @@ skipped.
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.db import DatabaseError, connection
 from django.utils import timezone
@@ -62,6 +62,12 @@ def run(
 def last() -> Reconciliation | None:
     """The newest run that was finished."""
     return Reconciliation.objects.filter(finished_at__isnull=False).first()
+
+
+def last_began_at() -> datetime:
+    """When the newest finished run began; long ago where there is none."""
+    newest = last()
+    return newest.started_at if newest else datetime.min.replace(tzinfo=UTC)
 
 
 def last_good() -> Reconciliation | None:

@@ -1,6 +1,7 @@
 """What staff accept as it stands: listed apart, no alarm and no exit code, no money moved; and only just that."""
 
 import uuid
+from datetime import timedelta
 from io import StringIO
 
 import pytest
@@ -199,6 +200,9 @@ def test_staff_accept_on_a_page(alices: Wallet, staff: User, client: Client, str
     run = good(runs.run())
     page = client.get(f"/admin/wallet/reconciliation/{run.pk}/change/").content.decode()
     assert "is in no wallet: no top-up has it" in page
+    Difference.objects.update(seen_at=timezone.now() - timedelta(days=1))
+    listed = client.get("/admin/wallet/difference/").content.decode()
+    assert ">gone<" in "".join(listed.split())
     staff_index.forget()
     found = {number.title: number for number in staff_index.numbers().waiting}["Stripe"]
     assert (found.value, found.is_alarming) == ("Equal", False)

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from django.utils import timezone
 
 from tests.stripe_sandbox.process import Sandbox
@@ -9,8 +10,12 @@ from tests.wallet.books import balance_cents
 from tests.wallet.reconciling.asking import good
 from tests.wallet.test_clearing import lies
 from tests.wallet.test_topups import pay, started
-from wallet.models import StripeTransaction, Wallet
+from wallet import stripe_api
+from wallet.models import Refund, StripeTransaction, Wallet
 from wallet.reconciliation import runs
+from wallet.refunds import asking as refund_asking
+from wallet.stripe_api import StripeRefund
+from wallet.transactions import again_if_lost
 
 
 def test_a_refund_and_its_failure_that_no_event_told(alices: Wallet, stripe: Sandbox) -> None:
@@ -86,3 +91,36 @@ def test_a_payout_and_a_fee(alices: Wallet, stripe: Sandbox) -> None:
     stripe.command(f"payouts/{sent['id']}/fail")
     good(runs.run())
     assert (lies("bank"), lies("stripe_clearing")) == (0, 916)
+
+
+@pytest.mark.parametrize("is_told_first", [True, False])
+def test_a_debit_that_comes_back_with_a_refund_of_stripes_own(
+    alices: Wallet, stripe: Sandbox, monkeypatch: pytest.MonkeyPatch, is_told_first: bool
+) -> None:
+    """Whether Stripe tells of the refund before its books or after them, it is one."""
+    top_up = started(alices, 1000)
+    pay(stripe, top_up, "bank")
+    stripe.command(f"sessions/{top_up.session_id}/settle", outcome="succeeds")
+    good(runs.run())
+    stripe.command(f"charges/{top_up.session_id}/return")
+    [moved] = stripe.request("GET", "/v1/balance_transactions?type=payment_failure_refund").json["data"]
+    top_up.refresh_from_db()
+    made = StripeRefund(
+        "pyr_1",
+        "succeeded",
+        1000,
+        "usd",
+        moved["source"],
+        top_up.payment_intent_id,
+        transaction_id=moved["id"],
+    )
+    if not is_told_first:
+        good(runs.run())
+    monkeypatch.setattr(stripe_api, "refund", lambda refund_id: made)
+    monkeypatch.setattr(stripe_api, "refunds_of_charge", lambda charge_id: [made])
+    if not is_told_first:
+        again_if_lost(refund_asking.heard_of_refund("pyr_1"))
+    good(runs.run())
+    row = Refund.objects.get()
+    assert (row.refund_id, row.transaction_id) == ("pyr_1", moved["id"])
+    assert (balance_cents(alices), lies("stripe_clearing"), lies("refunds_pending")) == (0, -59, 0)
