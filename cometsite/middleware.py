@@ -3,12 +3,15 @@
 import re
 from collections.abc import Callable
 from typing import ClassVar
+from urllib.parse import parse_qsl, unquote_plus, urlencode
 
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import resolve
 from django.utils.cache import patch_vary_headers
+
+from tokens import masking
 
 Handler = Callable[[HttpRequest], HttpResponse]
 # NUL cannot be stored by PostgreSQL, and has no business in an address or a query.
@@ -71,3 +74,40 @@ class HostileInput:
         if isinstance(exception, RequestDataTooBig):
             return render(request, "400.html", status=413)
         return None
+
+
+class KeysOutOfSight:
+    """A full key that comes in an address or a form goes no further: into no answer, no link, no way to log in.
+
+    An address is given back without it, cut down to what can be searched by. Only the address that takes a key as its
+    query, for clients that know no other, may have one.
+    """
+
+    TAKES_A_KEY: ClassVar[set[str]] = {"/user/quota", "/user/quota/"}
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if masking.holds_key(request.path):
+            return render(request, "404.html", status=404)
+        query = request.META.get("QUERY_STRING", "")
+        if masking.holds_key(unquote_plus(query)) and request.path not in self.TAKES_A_KEY:
+            if request.method not in {"GET", "HEAD"}:
+                return render(request, "400.html", status=400)
+            pairs = parse_qsl(query, keep_blank_values=True)
+            shortened = [(masking.shortened(name), masking.shortened(value)) for name, value in pairs]
+            return redirect(f"{request.path}?{urlencode(shortened)}")
+        return _unrepeated(request, self.get_response(request))
+
+
+def _unrepeated(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """The answer without the keys that its form brought; a form that nobody read is not read for this."""
+    if "_post" not in vars(request) or response.streaming:
+        return response
+    sent = (value for name in request.POST for value in request.POST.getlist(name))
+    for text in {found[0] for value in sent for found in masking.KEY.finditer(value)}:
+        response.content = response.content.replace(text.encode(), masking.masked(text).encode())
+        if response.has_header("Location"):
+            response["Location"] = response["Location"].replace(text, masking.shortened(text))
+    return response

@@ -4,13 +4,12 @@ What may identify a person is not kept with them: of a call's fields only those 
 """
 
 import json
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from logs.models import RejectedCall
 from logs.reports import LARGEST_BIGINT, UNSTORABLE
-from tokens import keys
+from tokens import keys, masking
 
 if TYPE_CHECKING:
     from logs.recording import Result
@@ -21,7 +20,6 @@ KEPT = (
     "call_id", "model", "started_at", "token_id", "status", "usage", "latency_ms", "first_token_ms", "stream",
     "endpoint", "upstream_id", "upstream_cost_nanousd",
 )  # fmt: skip
-KEY = re.compile(r"sk-[0-9A-Za-z]{20,}")
 
 
 def keep(calls: Sequence[object], results: "Sequence[Result]") -> None:
@@ -76,4 +74,4 @@ def _is_json(text: str) -> bool:
 
 
 def _clean(text: str | None) -> str:
-    return KEY.sub("sk-…", UNSTORABLE.sub("\ufffd", text or ""))
+    return masking.masked(UNSTORABLE.sub("\ufffd", text or ""))

@@ -15,6 +15,7 @@ from typing import Any
 
 from logs import call_ids
 from pricing import rating
+from tokens import masking
 
 OLDEST_ID_MS = 35 * 86_400_000
 AHEAD_MS = 10 * 60_000
@@ -232,11 +233,12 @@ def _stream(value: object) -> bool | None:
 
 
 def _text(raw: Mapping[str, Any], name: str) -> str:
-    """Free text from outside: cut, and cleaned of what can't be stored; a finished call isn't refused for it."""
+    """Free text from outside: cut, and cleaned of keys and what can't be stored; a finished call isn't refused for it."""
     value = raw.get(name)
     if value is None:
         return ""
     if type(value) is not str:
         raise BadCall("invalid_field", f"{name} must be text.")
-    value = value[: LONGEST_TEXT[name]]
+    # Before it is cut, which could leave half a key.
+    value = masking.masked(value)[: LONGEST_TEXT[name]] if "-" in value else value[: LONGEST_TEXT[name]]
     return value if value.isascii() and "\x00" not in value else UNSTORABLE.sub("\ufffd", value)
