@@ -44,6 +44,7 @@ app.conf.update(
             },
             "reconcile": {"task": "wallet.tasks.reconcile", "schedule": 600.0},
             "closed-accounts": {"task": "accounts.tasks.forget_late", "schedule": 3600.0},
+            "notices-of-keys": {"task": "tokens.tasks.tell_owners", "schedule": 30.0},
             "partitions": {"task": "logs.tasks.make_partitions", "schedule": 3600.0},
         },
     }

@@ -64,6 +64,7 @@ MIDDLEWARE = [
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "cometsite.middleware.PrivatePages",
     "cometsite.middleware.HostileInput",
+    "cometsite.middleware.KeysOutOfSight",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -150,6 +151,12 @@ KEYS_PER_WALLET = env.integer("KEYS_PER_WALLET", 100, minimum=1, maximum=10_000)
 API_QUESTIONS_PER_MINUTE = env.integer("API_QUESTIONS_PER_MINUTE", 240, minimum=1)
 # Whether `/user/quota?key=` answers: its clients put the key into the address.
 BALANCE_BY_ADDRESS = env.flag("BALANCE_BY_ADDRESS", default=True)
+# Where the finder of leaked keys has its public keys; reports are not taken where it is not set.
+LEAK_REPORT_KEYS_URL = env.text("LEAK_REPORT_KEYS_URL")
+if LEAK_REPORT_KEYS_URL and not LOCAL and urlsplit(LEAK_REPORT_KEYS_URL).scheme != "https":
+    raise ImproperlyConfigured(
+        "LEAK_REPORT_KEYS_URL must be an https address: whoever answers it may revoke keys."
+    )
 STAFF_LIMIT_CENTS = env.integer("STAFF_LIMIT_CENTS", 100_00)
 # Off where they are not set: then a refund goes to Stripe at once.
 REFUND_APPROVAL_ABOVE_CENTS = env.optional_integer("REFUND_APPROVAL_ABOVE_CENTS")
@@ -256,7 +263,12 @@ MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {
+        "line": {
+            "()": "tokens.masking.MaskingFormatter",
+            "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s",
+        }
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
     "loggers": {"django.request": {"level": "ERROR"}},

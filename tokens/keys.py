@@ -45,6 +45,10 @@ class KeyRevoked(Exception):
     """The key was revoked, which is for good."""
 
 
+class KeyChanged(Exception):
+    """The key has another text than whoever asks has seen."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What a key may do. None does not bind; units and meaning are those of `ApiKey`."""
@@ -102,15 +106,18 @@ def change(key: ApiKey, name: str, rules: Rules) -> None:
     key.save(update_fields=["name", *RULES])
 
 
-def rotate(key: ApiKey, overlap: timedelta) -> IssuedKey:
+def rotate(key: ApiKey, overlap: timedelta, *, seen: str | None = None) -> IssuedKey:
     """Give a key another text. The text before is good for `overlap` more, up to 30 days; one before that no more.
 
-    The key stays the same, with its limits, what it has spent and its calls. Raises KeyRevoked.
+    The key stays the same, with its limits, what it has spent and its calls. Raises KeyRevoked, and KeyChanged where its
+    text is not the one with the hint `seen`: of several that ask at once, one rotates it.
     """
     with transaction.atomic():
         locked = ApiKey.objects.select_for_update(no_key=True).get(pk=key.pk)
         if locked.is_revoked:
             raise KeyRevoked
+        if seen is not None and seen != locked.hint:
+            raise KeyChanged
         previous, hint = locked.digest, locked.hint
         issued = IssuedKey(locked, _give_text(locked))
         locked.previous_digest, locked.previous_hint = previous, hint
@@ -128,10 +135,10 @@ def rotate(key: ApiKey, overlap: timedelta) -> IssuedKey:
     return issued
 
 
-def end_overlap(key: ApiKey) -> None:
-    """The text before the last rotation is refused from now on. Twice is fine."""
+def end_overlap(key: ApiKey) -> bool:
+    """The text before the last rotation is refused from now on. False where it was before."""
     now = timezone.now()
-    ApiKey.objects.filter(pk=key.pk, previous_until__gt=now).update(previous_until=now)
+    return bool(ApiKey.objects.filter(pk=key.pk, previous_until__gt=now).update(previous_until=now))
 
 
 def disable(key: ApiKey) -> None:

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models.functions import MD5, Now
 
 from pricing.models import Model
 from wallet.models import Wallet
 
 if TYPE_CHECKING:
     from tokens.spending import Spend
+    from tokens.states import Standing
 
 
 class ApiKey(models.Model):
@@ -63,10 +64,12 @@ class ApiKey(models.Model):
         help_text="Ranges of addresses that calls may come from; null: everywhere.",
     )
     spend: "Spend"  # Where tokens/spending.py put it.
+    standing: "Standing"  # Where tokens/states.py put it.
 
     class Meta:
         ordering = ["-id"]
         verbose_name = "API key"
+        permissions = [("revoke_apikey", "Can revoke people's API keys")]
         constraints = [
             models.CheckConstraint(
                 name="key_period_with_its_limit",
@@ -90,6 +93,46 @@ class ApiKey(models.Model):
     @property
     def is_revoked(self) -> bool:
         return self.revoked_at is not None
+
+
+class Notice(models.Model):
+    """What was done to a key by somebody else than its owner, who is told by mail, once. Owned by tokens/notices.py."""
+
+    class Cause(models.TextChoices):
+        LEAK = "leak", "Found in public"
+        STAFF = "staff", "Revoked by staff"
+
+    class Ended(models.TextChoices):
+        KEY = "key", "The key"
+        PREVIOUS = "previous", "The text from before its rotation"
+        NOTHING = "nothing", "Nothing; it was over before"
+
+    key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, related_name="notices")
+    at = models.DateTimeField(db_default=Now(), editable=False)
+    cause = models.CharField(max_length=5, choices=Cause)
+    ended = models.CharField(max_length=8, choices=Ended)
+    hint = models.CharField(max_length=32, help_text="What the text is recognised by.")
+    url = models.CharField(max_length=2000, blank=True, help_text="Where it was found.")
+    source = models.CharField(
+        max_length=40, blank=True, help_text="What was found there, in the finder's word."
+    )
+    reason = models.CharField(max_length=500, blank=True, help_text="As staff wrote it; its owner reads it.")
+    told_at = models.DateTimeField(
+        null=True, help_text="When its owner was written to; null while that is due."
+    )
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            # The same finding again is no news.
+            models.UniqueConstraint(
+                "key", "hint", MD5("url"), name="notice_of_leak_once", condition=Q(cause="leak")
+            )
+        ]
+        indexes = [models.Index(fields=["id"], name="notice_due", condition=Q(told_at=None))]
+
+    def __str__(self) -> str:
+        return f"{self.get_cause_display()}: {self.hint}"
 
 
 class DailyUsage(models.Model):

@@ -6,7 +6,7 @@ from django.db.models.functions import Coalesce, Now
 
 from accounts.models import User
 from accounts.signals import account_closed
-from tokens.models import ApiKey
+from tokens.models import ApiKey, Notice
 
 # In place of the name that its owner gave it, which may tell who that was.
 NAME = "of a closed account"
@@ -18,5 +18,7 @@ def connect() -> None:
 
 def _on_closed(sender: object, person: User, **_: Any) -> None:
     ApiKey.objects.filter(wallet__owner=person).exclude(name=NAME, revoked_at__isnull=False).update(
-        name=NAME, revoked_at=Coalesce("revoked_at", Now())
+        name=NAME, notes="", revoked_at=Coalesce("revoked_at", Now())
     )
+    # The address of a public repository names whose it is.
+    Notice.objects.filter(key__wallet__owner=person).exclude(url="", reason="").update(url="", reason="")

@@ -6,7 +6,7 @@ invariant proves it (logs/invariants.py).
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from django.db.models import Max, Sum
 
@@ -91,6 +91,37 @@ def since(key: ApiKey, day: date) -> int:
     """Nano-dollars that a key was charged for calls let in from this UTC day on."""
     found = DailyUsage.objects.filter(key=key, day__gte=day)
     return int(found.aggregate(total=Sum("charged_nanousd", default=0))["total"])
+
+
+def since_days(starts: Mapping[int, date]) -> dict[int, int]:
+    """The same of several keys, by their ids, each from a day of its own."""
+    spent = dict.fromkeys(starts, 0)
+    found = DailyUsage.objects.filter(key__in=starts, day__gte=min(starts.values()))
+    for key_id, day, amount in found.values_list("key_id", "day").annotate(Sum("charged_nanousd")):
+        if day >= starts[key_id]:
+            spent[key_id] += int(amount)
+    return spent
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What a key used on one UTC day."""
+
+    day: date
+    spent_nanousd: int = 0
+    calls: int = 0
+
+
+def by_day(key: ApiKey, first: date, last: date) -> list[Day]:
+    """Every day from the first to the last, in order, those without a call too."""
+    found = {
+        day: Day(day, int(spent), int(calls))
+        for day, spent, calls in DailyUsage.objects.filter(key=key, day__range=(first, last))
+        .values_list("day")
+        .annotate(Sum("charged_nanousd"), Sum("calls"))
+    }
+    days = (first + timedelta(days=number) for number in range((last - first).days + 1))
+    return [found.get(day, Day(day)) for day in days]
 
 
 @dataclass(frozen=True, slots=True)

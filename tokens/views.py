@@ -1,30 +1,37 @@
 """The pages of a wallet's keys. A key's text is in one answer only: the one to the form that made it."""
 
 import uuid
+from datetime import timedelta
 from typing import cast
 
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render, resolve_url
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import User
 from pricing import catalogue, examples
 from pricing.models import Kind
-from tokens import keys, spending
-from tokens.forms import NameForm
-from tokens.models import ApiKey
+from tokens import charts, keys, spending, states, words
+from tokens.forms import KINDS, KeyForm
+from tokens.models import ApiKey, Notice
+from tokens.states import State
 from wallet.models import Wallet
+from wallet.views import SeeOther
 from wallet.wallets import wallet_of
 
 REVOKED_SHOWN = 100
+CALLS_SHOWN = 20
+MODELS_SHOWN = 12
+DAYS_SHOWN = 30
 # In the session: the forms that made a key.
 SENT_FORMS = "sent_token_forms"
 # Cheap and known to everybody; where it isn't for sale, the first text model is the example.
 EXAMPLE_MODEL = "gpt-4o-mini"
+LARGEST_ID = 2**63 - 1
 
 
 @login_required
@@ -32,47 +39,48 @@ EXAMPLE_MODEL = "gpt-4o-mini"
 def tokens(request: HttpRequest) -> HttpResponse:
     """The wallet's keys; a POST with `name` makes one and shows it this once."""
     wallet = _wallet(request)
-    form = NameForm(request.POST if request.method == "POST" else None)
+    form = KeyForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
-        if _was_sent_before(request):
+        if was_sent_before(request):
             messages.info(request, "That token was made already. A key is shown once; lost it? Make another.")
-            return redirect("tokens")
+            return SeeOther(resolve_url("tokens"))
         try:
-            return _show_new(request, keys.issue(wallet, form.cleaned_data["name"]))
+            issued = keys.issue(wallet, form.cleaned_data["name"], form.chosen_kind, form.rules)
         except keys.KeyLimitReached as error:
             form.add_error("name", str(error))
+        else:
+            return show_new(request, issued, status=201)
     return _list(request, wallet, form, status=422 if form.is_bound else 200)
 
 
 @login_required
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 def token(request: HttpRequest, key_id: int) -> HttpResponse:
-    """One key: what it did, a form to rename it, and one to revoke it, which says what that means."""
-    key = _own(request, key_id)
-    return render(request, "tokens/token.html", {"key": key, "form": NameForm(initial={"name": key.name})})
+    """One key: what it may do and did, and every form there is about it. A POST changes its name and rules."""
+    key = own(request, key_id)
+    form = KeyForm(request.POST if request.method == "POST" else None, key=key)
+    if request.method == "POST" and key.is_revoked:
+        messages.warning(request, f"“{key.name}” is revoked, so nothing of it can be changed.")
+        return SeeOther(resolve_url("token", key_id))
+    if form.is_valid():
+        keys.change(key, form.cleaned_data["name"], form.rules)
+        messages.success(request, "Saved. It holds from now on.")
+        return SeeOther(resolve_url("token", key_id))
+    return _page(request, key, form, status=422 if form.is_bound else 200)
 
 
 @login_required
-@require_POST
-def rename(request: HttpRequest, key_id: int) -> HttpResponse:
-    key, form = _own(request, key_id), NameForm(request.POST)
-    if not form.is_valid():
-        return render(request, "tokens/token.html", {"key": key, "form": form}, status=422)
-    keys.change(key, form.cleaned_data["name"], keys.rules_of(key))
-    messages.success(request, "The name is changed.")
-    return redirect("token", key_id=key.pk)
+@require_safe
+def models(request: HttpRequest) -> HttpResponse:
+    """Models for sale whose names hold every word of `q`, for the form to choose from as one types."""
+    wanted = request.GET.get("q", "")[:100].casefold().split()
+    names = [model.name for model in catalogue.sellable()]
+    found = [name for name in names if all(word in name.casefold() for word in wanted)] if wanted else []
+    context = {"q": " ".join(wanted), "names": found[:MODELS_SHOWN], "more": len(found) - MODELS_SHOWN}
+    return render(request, "tokens/fields.html#found", context)
 
 
-@login_required
-@require_POST
-def revoke(request: HttpRequest, key_id: int) -> HttpResponse:
-    key = _own(request, key_id)
-    keys.revoke(key)
-    messages.success(request, f"“{key.name}” is revoked. No call is let in with it any more.")
-    return redirect("tokens")
-
-
-def _was_sent_before(request: HttpRequest) -> bool:
+def was_sent_before(request: HttpRequest) -> bool:
     """Whether this very form made a key already: a reload of the page that shows it sends the form again."""
     form_id = request.POST.get("form_id", "")[:36]
     sent = request.session.get(SENT_FORMS, [])
@@ -82,42 +90,81 @@ def _was_sent_before(request: HttpRequest) -> bool:
     return False
 
 
+def own(request: HttpRequest, key_id: int) -> ApiKey:
+    """A key of this person's wallet; anybody else's is not found."""
+    return get_object_or_404(ApiKey, pk=min(key_id, LARGEST_ID), wallet__owner=cast("User", request.user))
+
+
+def show_new(request: HttpRequest, issued: keys.IssuedKey, *, status: int) -> HttpResponse:
+    """The one page that has a key's text."""
+    is_for_calls = issued.key.kind == ApiKey.Kind.INFERENCE
+    context = {
+        "issued": issued,
+        "key": issued.key,
+        "is_rotated": issued.key.previous_until is not None,
+        "example": _example(issued.text) if is_for_calls else "",
+        **_addresses(),
+    }
+    response = render(request, "tokens/new.html", context, status=status)
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
 def _wallet(request: HttpRequest) -> Wallet:
     return wallet_of(cast("User", request.user))
 
 
-def _own(request: HttpRequest, key_id: int) -> ApiKey:
-    """A key of this person's wallet; anybody else's is not found."""
-    key = get_object_or_404(ApiKey, pk=key_id, wallet__owner=cast("User", request.user))
-    spending.show([key])
-    return key
-
-
-def _list(request: HttpRequest, wallet: Wallet, form: NameForm, *, status: int) -> HttpResponse:
-    own = ApiKey.objects.filter(wallet=wallet)
-    active = list(own.filter(revoked_at=None).order_by("-id"))
-    revoked = list(own.exclude(revoked_at=None).order_by("-revoked_at", "-id")[: REVOKED_SHOWN + 1])
-    spending.show([*active, *revoked])
+def _list(request: HttpRequest, wallet: Wallet, form: KeyForm, *, status: int) -> HttpResponse:
+    mine = ApiKey.objects.filter(wallet=wallet)
+    active = list(mine.filter(revoked_at=None).order_by("-id"))
+    revoked = list(mine.exclude(revoked_at=None).order_by("-revoked_at", "-id")[: REVOKED_SHOWN + 1])
+    states.put([*active, *revoked])
     context = {
         "is_suspended": wallet.suspended_at is not None,
         "form": form,
+        "kinds": _kinds(form),
         "form_id": uuid.uuid4(),
         "active": active,
+        "in_use": sum(key.standing.state == State.IN_USE for key in active),
         "revoked": revoked[:REVOKED_SHOWN],
         "more_revoked": len(revoked) > REVOKED_SHOWN,
     }
     return render(request, "tokens/tokens.html", context, status=status)
 
 
-def _show_new(request: HttpRequest, issued: keys.IssuedKey) -> HttpResponse:
+def _page(request: HttpRequest, key: ApiKey, form: KeyForm, *, status: int) -> HttpResponse:
+    now = timezone.now()
+    states.put([key], now)
+    days = spending.by_day(key, now.date() - timedelta(days=DAYS_SHOWN - 1), now.date())
+    has_overlap = key.previous_until is not None and key.previous_until > now and not key.is_revoked
     context = {
-        "issued": issued,
-        "example": _example(issued.text),
-        "base_url": settings.GATEWAY_BASE_URL,
+        "key": key,
+        "form": form,
+        "is_for_calls": key.kind == ApiKey.Kind.INFERENCE,
+        "words": words.of(key),
+        "open_calls": states.open_calls(key, CALLS_SHOWN, now),
+        "chart": charts.of_days(days),
+        "has_overlap": has_overlap,
+        "notices": Notice.objects.filter(key=key),
+        "form_id": uuid.uuid4(),
+        **_addresses(),
     }
-    response = render(request, "tokens/new.html", context, status=201)
-    response["Cache-Control"] = "private, no-store"
-    return response
+    return render(request, "tokens/token.html", context, status=status)
+
+
+def _kinds(form: KeyForm) -> list[tuple[str, str, str, bool]]:
+    """Value, label, sentence, and whether it is chosen."""
+    chosen = form["kind"].value() or ApiKey.Kind.INFERENCE
+    choices = cast("list[tuple[str, str]]", list(form.fields["kind"].choices))  # type: ignore[attr-defined]
+    return [(value, label, KINDS[ApiKey.Kind(value)], value == chosen) for value, label in choices]
+
+
+def _addresses() -> dict[str, object]:
+    return {
+        "base_url": settings.GATEWAY_BASE_URL,
+        "site_url": settings.SITE_URL,
+        "by_address": settings.BALANCE_BY_ADDRESS,
+    }
 
 
 def _example(text: str) -> str:

@@ -25,6 +25,7 @@ NAMES = (
     "HOLD_SECONDS",
     "IDENTITY_KEY",
     "KEYS_PER_WALLET",
+    "LEAK_REPORT_KEYS_URL",
     "LOG_LEVEL",
     "PORT",
     "REFUNDS_PER_HOUR",

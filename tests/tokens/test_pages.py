@@ -1,4 +1,4 @@
-"""The pages of keys: making one, seeing it once, renaming, revoking."""
+"""The pages of keys with a name alone: making one, seeing it once, renaming, revoking."""
 
 import re
 
@@ -12,12 +12,14 @@ from pricing.listings import UNDATED_FROM, Listing
 from pricing.models import Kind
 from pricing.publishing import DatedRates
 from tokens import keys
+from tokens.keys import Rules
 from tokens.models import ApiKey
 from wallet.wallets import wallet_of
 
 pytestmark = pytest.mark.django_db
 
 NEW_KEY = re.compile(r'<code id="new-key">(sk-[0-9A-Za-z]{54})</code>')
+ACTS = ("disable", "enable", "rotate", "end-overlap", "revoke")
 HOSTILE = '"><script>alert(1)</script>%_%'
 
 
@@ -45,7 +47,7 @@ def of_somebody_else() -> ApiKey:
 def test_an_empty_list_says_how_to_begin(signed_in: Client) -> None:
     page = signed_in.get("/tokens/").text
     assert "No token in use" in page
-    assert '<form class="form-row" method="post" action="/tokens/">' in page
+    assert '<form method="post" action="/tokens/"' in page
 
 
 def test_a_name_makes_a_key_that_is_shown_this_once(signed_in: Client, owner: User) -> None:
@@ -128,11 +130,11 @@ def test_names_are_shown_harmlessly(signed_in: Client) -> None:
 
 
 def test_rename(signed_in: Client, key: ApiKey) -> None:
-    response = signed_in.post(f"/tokens/{key.pk}/rename/", {"name": "Server"}, follow=True)
-    assert "The name is changed." in response.text
+    response = signed_in.post(f"/tokens/{key.pk}/", {"name": "Server"}, follow=True)
+    assert "Saved. It holds from now on." in response.text
     key.refresh_from_db()
     assert key.name == "Server"
-    refused = signed_in.post(f"/tokens/{key.pk}/rename/", {"name": ""})
+    refused = signed_in.post(f"/tokens/{key.pk}/", {"name": ""})
     assert refused.status_code == 422
     assert "Give the key a name" in refused.text
     key.refresh_from_db()
@@ -143,11 +145,12 @@ def test_revoke_says_what_it_means_and_is_final(signed_in: Client, key: ApiKey) 
     assert "cannot be undone" in " ".join(signed_in.get(f"/tokens/{key.pk}/").text.split())
     page = signed_in.post(f"/tokens/{key.pk}/revoke/", follow=True).text
     assert "is revoked" in page
-    assert "Show 1 revoked token<" in page
+    assert "Show 1 revoked token<" in signed_in.get("/tokens/").text
     key.refresh_from_db()
     revoked_at = key.revoked_at
     assert revoked_at is not None
-    assert signed_in.post(f"/tokens/{key.pk}/revoke/").status_code == 302
+    again = signed_in.post(f"/tokens/{key.pk}/revoke/")
+    assert (again.status_code, again["Location"]) == (303, f"/tokens/{key.pk}/")
     key.refresh_from_db()
     assert key.revoked_at == revoked_at
     assert "cannot be undone" not in signed_in.get(f"/tokens/{key.pk}/").text
@@ -157,10 +160,13 @@ def test_keys_of_others_are_not_found(signed_in: Client) -> None:
     other = of_somebody_else()
     assert "Not yours" not in signed_in.get("/tokens/").text
     assert signed_in.get(f"/tokens/{other.pk}/").status_code == 404
-    assert signed_in.post(f"/tokens/{other.pk}/rename/", {"name": "Mine"}).status_code == 404
-    assert signed_in.post(f"/tokens/{other.pk}/revoke/").status_code == 404
+    assert signed_in.post(f"/tokens/{other.pk}/", {"name": "Mine"}).status_code == 404
+    for act in ACTS:
+        assert signed_in.post(f"/tokens/{other.pk}/{act}/").status_code == 404
+    before = other.digest
     other.refresh_from_db()
-    assert (other.name, other.revoked_at) == ("Not yours", None)
+    assert (other.name, other.revoked_at, other.disabled_at) == ("Not yours", None, None)
+    assert bytes(other.digest) == before
 
 
 @pytest.mark.parametrize("key_id", ["0", "9" * 30, "9" * 5_000, "-1", "1e9", "%00", "abc", "１"])
@@ -179,13 +185,10 @@ def test_nobody_sees_keys_without_signing_in(client: Client, path: str) -> None:
 def test_changes_need_a_form_of_this_site(owner: User, key: ApiKey) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(owner)
-    for path in ("/tokens/", f"/tokens/{key.pk}/rename/", f"/tokens/{key.pk}/revoke/"):
+    for path in ("/tokens/", f"/tokens/{key.pk}/", *(f"/tokens/{key.pk}/{act}/" for act in ACTS)):
         assert client.post(path, {"name": "x"}).status_code == 403
-    assert signed_in_get_only(client, key) == [405, 405]
-
-
-def signed_in_get_only(client: Client, key: ApiKey) -> list[int]:
-    return [client.get(f"/tokens/{key.pk}/{what}/").status_code for what in ("rename", "revoke")]
+    for act in ACTS:
+        assert client.get(f"/tokens/{key.pk}/{act}/").status_code == 405
 
 
 def test_more_keys_need_no_more_queries(
@@ -193,7 +196,8 @@ def test_more_keys_need_no_more_queries(
 ) -> None:
     for number in range(12):
         keys.issue(wallet_of(owner), f"Key {number}")
-    with django_assert_max_num_queries(8):
+        keys.issue(wallet_of(owner), "Limited", rules=Rules(period="day", period_limit_nanousd=10**9))
+    with django_assert_max_num_queries(9):
         signed_in.get("/tokens/")
 
 
@@ -204,6 +208,6 @@ def test_reloading_the_page_that_shows_a_key_makes_no_other(signed_in: Client, o
     form = {"name": "once", "form_id": found[1]}
     assert signed_in.post("/tokens/", form).status_code == 201
     again = signed_in.post("/tokens/", form)
-    assert (again.status_code, again["Location"]) == (302, "/tokens/")
+    assert (again.status_code, again["Location"]) == (303, "/tokens/")
     assert ApiKey.objects.filter(name="once").count() == 1
     assert signed_in.post("/tokens/", {"name": "once"}).status_code == 201
