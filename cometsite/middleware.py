@@ -79,11 +79,11 @@ class HostileInput:
 class KeysOutOfSight:
     """A full key that comes in an address or a form goes no further: into no answer, no link, no way to log in.
 
-    An address is given back without it, cut down to what can be searched by. Only the address that takes a key as its
-    query, for clients that know no other, may have one.
+    An address is given back without it, cut down to what can be searched by. Only addresses that take a key as their
+    query, for clients that know no other way, may have one.
     """
 
-    TAKES_A_KEY: ClassVar[set[str]] = {"/user/quota", "/user/quota/"}
+    TAKES_A_KEY: ClassVar[set[str]] = {"/user/quota", "/user/quota/", "/api/token/search"}
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
