@@ -18,6 +18,8 @@ urlpatterns = [
     path("tokens/", include("tokens.urls")),
     path("logs/", include("logs.urls")),
     path("", include("tokens.balance_urls")),
+    path("", include("logs.account_api.urls")),
+    path("", include("pricing.api_urls")),
     path("metering/v1/", include("logs.metering_urls")),
     path("pricing/", include("pricing.urls")),
     path("admin/", admin.site.urls),

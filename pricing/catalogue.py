@@ -131,6 +131,12 @@ def revision() -> tuple[Any, ...]:
     return _current().revision
 
 
+def next_change(after: datetime) -> datetime | None:
+    """When a price that is known by now takes effect next; None where none is to come."""
+    versions = (version for model in _models().values() for version in model.versions)
+    return min((each.effective_from for each in versions if each.effective_from > after), default=None)
+
+
 def forget() -> None:
     """Drop what this process keeps, so that the next reader loads it anew."""
     global _snapshot

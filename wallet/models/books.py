@@ -147,7 +147,16 @@ class Transfer(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["wallet", "id"], name="transfer_wallet_history")]
+        # Movements other than usage are few among many, and are listed by their time: a wallet's, and everybody's.
+        indexes = [
+            models.Index(fields=["wallet", "id"], name="transfer_wallet_history"),
+            models.Index(
+                fields=["wallet", "created_at", "id"],
+                name="transfer_wallet_movements",
+                condition=~Q(code="usage"),
+            ),
+            models.Index(fields=["created_at", "id"], name="transfer_movements", condition=~Q(code="usage")),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["reference"], name="transfer_reference_once"),
             models.CheckConstraint(name="transfer_amount_positive", condition=Q(amount_nanousd__gt=0)),

@@ -1,0 +1,137 @@
+"""A person's own log. See `looking` for what a filter finds, and `rows` for what a row says."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.utils import timezone
+
+from logs.account_api import asking, looking, rows, sums
+from logs.account_api.asking import Unclear
+from logs.account_api.looking import Type, Wanted
+from logs.account_api.sums import Span
+from pricing import quota
+from tokens.models import ApiKey
+
+MINUTE = timedelta(seconds=60)
+# The provider's id has no index; it is looked for among the calls of so many days, as in the admin panel.
+RESPONSE_DAYS = 7
+BATCH = 500
+COLUMNS = [
+    "time",
+    "type",
+    "request_id",
+    "response_id",
+    "model_name",
+    "token_name",
+    "group",
+    "prompt_tokens",
+    "completion_tokens",
+    "quota",
+    "cost_usd",
+    "use_time",
+    "is_stream",
+    "ip",
+    "content",
+]
+# What a spreadsheet takes for the start of a formula.
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+
+
+@asking.own
+def mine(request: HttpRequest, token: ApiKey) -> HttpResponse:
+    return list_of(request, wanted_of(request, [token.wallet_id]))
+
+
+@asking.own
+def my_search(request: HttpRequest, token: ApiKey) -> HttpResponse:
+    """Rows in which `keyword` stands, as it is written: no character of it stands for others."""
+    word = asking.text(request, "keyword")
+    if not word:
+        raise Unclear("keyword is empty.")
+    return list_of(request, looking.with_word(word, token.wallet_id))
+
+
+@asking.own
+def my_stat(request: HttpRequest, token: ApiKey) -> HttpResponse:
+    return stat_of(wanted_of(request, [token.wallet_id]))
+
+
+@asking.own
+def my_export(request: HttpRequest, token: ApiKey) -> HttpResponseBase:
+    """All rows as CSV, however many."""
+    wanted = wanted_of(request, [token.wallet_id])
+    return StreamingHttpResponse(
+        _csv(wanted),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="log.csv"'},
+    )
+
+
+def wanted_of(request: HttpRequest, wallets: Sequence[int] | None) -> Wanted:
+    """What the parameters ask for, of these wallets. Raises Unclear."""
+    told = {
+        name: asking.text(request, name)
+        for name in ("model_name", "token_name", "group", "request_id", "response_id")
+    }
+    kind = asking.integer(request, "type", least=min(Type), most=max(Type)) or Type.ANY
+    usage, call = Q(), Q()
+    if told["model_name"]:
+        usage &= looking.of_models(told["model_name"])
+    if told["token_name"]:
+        usage &= looking.of_keys(told["token_name"], wallets)
+    if told["group"]:
+        call &= looking.of_group(told["group"])
+    if told["request_id"]:
+        call &= looking.of_request(told["request_id"])
+    if told["response_id"]:
+        call &= looking.of_response(told["response_id"], RESPONSE_DAYS)
+    span = Span(*asking.moments(request, "start_timestamp", "end_timestamp"))
+    found = Wanted(wallets, span, Type(kind), usage, call or None)
+    return replace(found, codes=frozenset()) if any(told.values()) else found
+
+
+def list_of(request: HttpRequest, wanted: Wanted) -> HttpResponse:
+    page = asking.page(request)
+    places = wanted.page(page.offset, page.size)
+    return page.answer(list(rows.of(places)), wanted.total())
+
+
+def stat_of(wanted: Wanted) -> HttpResponse:
+    """What was spent; and of the last minute how many calls there were, and how many tokens they used."""
+    now = timezone.now()
+    minute = sums.of_calls(wanted.calls.filter(Span(now - MINUTE).of_ids))
+    spent = 0 if wanted.type is Type.ERROR else wanted.sums().charged_nanousd
+    return asking.answer({"quota": quota.used_units(spent), "rpm": minute.calls, "tpm": minute.tokens})
+
+
+class _Line:
+    """What csv.writer writes to: gives each line back."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def _csv(wanted: Wanted) -> Iterator[str]:
+    write = csv.writer(_Line()).writerow
+    yield write(COLUMNS)
+    for row in rows.in_batches(wanted.places(BATCH), BATCH):
+        told = {
+            **row,
+            "time": datetime.fromtimestamp(row["created_at"], UTC).isoformat().replace("+00:00", "Z"),
+            "type": Type(row["type"]).name.lower().replace("_", ""),
+            "cost_usd": Decimal(row["quota"]) / quota.UNITS_PER_USD,
+        }
+        yield write([_cell(told[name]) for name in COLUMNS])
+
+
+def _cell(value: Any) -> Any:
+    """Numbers as they are; text that a spreadsheet would run begins with an apostrophe, which it shows as text."""
+    if isinstance(value, str) and value.lstrip().startswith(FORMULA):
+        return f"'{value}"
+    return value

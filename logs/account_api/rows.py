@@ -1,0 +1,116 @@
+"""Rows of the log as clients read them."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from logs import call_ids, listing
+from logs.account_api import ratios
+from logs.account_api.looking import DEFAULT_GROUP, TYPES, Place, Type
+from logs.models import Call, CallDetails
+from pricing import quota
+from pricing.money import usd
+from wallet.models import Code, Transfer, Wallet
+
+
+def of(places: Sequence[Place]) -> Iterator[dict[str, Any]]:
+    """The rows at these places, in their order."""
+    ids = [UUID(int=place.key) for place in places if place.is_call]
+    calls = Call.objects.select_related("model", "key", "wallet__owner", "group_rate__group").in_bulk(ids)
+    details = CallDetails.objects.in_bulk(ids)
+    moved = Transfer.objects.select_related("debit_account", "wallet__owner").in_bulk(
+        [place.key for place in places if not place.is_call]
+    )
+    for place in places:
+        if place.is_call:
+            call = calls[UUID(int=place.key)]
+            yield _of_call(call, details.get(call.pk))
+        else:
+            yield _of_movement(moved[place.key])
+
+
+def username(owner_id: int) -> str:
+    """People sign in with an address and have no other name; this one is for clients that show or ask for one."""
+    return f"user-{owner_id}"
+
+
+def seconds(at: datetime) -> int:
+    return int(at.timestamp())
+
+
+def _of_call(call: Call, details: CallDetails | None) -> dict[str, Any]:
+    counts = ratios.counts(call.usage)
+    is_failed = call.status == Call.Status.FAILED
+    error = details.error if details else ""
+    return {
+        "id": str(call.pk),
+        "request_id": str(call.pk),
+        "response_id": call.upstream_id,
+        "created_at": call_ids.milliseconds(call.pk) // 1000,
+        "type": Type.ERROR if is_failed else Type.CONSUME,
+        "model_name": call.model.name,
+        "token_name": call.key.name,
+        **_whose(call.wallet),
+        "group": call.group_rate.group.name if call.group_rate else DEFAULT_GROUP,
+        "quota": quota.used_units(call.charged_nanousd),
+        "prompt_tokens": counts.prompt,
+        "completion_tokens": counts.completion,
+        "use_time": round((call.latency_ms or 0) / 1000),
+        "is_stream": bool(call.stream),
+        "ip": (details and details.client_ip) or "",
+        "content": error if is_failed else listing.quantity(call.usage),
+        "other": json.dumps(
+            {
+                "cache_tokens": counts.cached,
+                **ratios.of(call),
+                "total_ms": call.latency_ms,
+                "frt": call.first_token_ms,
+                "request_path": call.endpoint,
+            }
+        ),
+    }
+
+
+def _of_movement(transfer: Transfer) -> dict[str, Any]:
+    """`quota` counts as the type says: into the wallet, but of a refund out of it. One the other way round is negative."""
+    assert transfer.wallet is not None
+    code = Code(transfer.code)
+    is_out = transfer.debit_account.wallet_id is not None
+    is_counted_out = TYPES[code] is Type.REFUND
+    units = quota.units(transfer.amount_nanousd)
+    return {
+        "id": f"transfer-{transfer.pk}",
+        "request_id": "",
+        "response_id": "",
+        "created_at": seconds(transfer.created_at),
+        "type": TYPES[code],
+        "model_name": "",
+        "token_name": "",
+        **_whose(transfer.wallet),
+        "group": "",
+        "quota": units if is_out == is_counted_out else -units,
+        "prompt_tokens": 0,
+        "completion_tokens": 0,
+        "use_time": 0,
+        "is_stream": False,
+        "ip": "",
+        "content": f"{code.label}: {usd(-transfer.amount_nanousd if is_out else transfer.amount_nanousd)}",
+        "other": "{}",
+    }
+
+
+def _whose(wallet: Wallet) -> dict[str, Any]:
+    return {"username": username(wallet.owner_id), "user_id": wallet.owner_id}
+
+
+def in_batches(places: Iterable[Place], size: int) -> Iterator[dict[str, Any]]:
+    """The rows at all of these places, `size` of them read at a time."""
+    batch: list[Place] = []
+    for place in places:
+        batch.append(place)
+        if len(batch) == size:
+            yield from of(batch)
+            batch = []
+    yield from of(batch)

@@ -1,0 +1,127 @@
+"""How many calls there were and what they cost, exact to the second and without reading each of them.
+
+Whole days are read from the roll-up of usage (tokens/spending.py); calls are read only at the edges of the time asked for.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import reduce
+from operator import add
+from typing import Any
+
+from django.db.models import BigIntegerField, Count, F, Q, QuerySet, Sum
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast, Coalesce
+
+from logs import call_ids
+from logs.models import Call
+from pricing.units import INPUT_UNITS
+from tokens.models import DailyUsage
+
+# The tokens of a call that the roll-up counts too.
+COUNTED = [*sorted(INPUT_UNITS), "output_tokens", "reasoning_tokens"]
+TOKENS = reduce(add, (Coalesce(Cast(KT(f"usage__{unit}"), BigIntegerField()), 0) for unit in COUNTED))
+RESOLUTION = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Of some calls. Tokens are those of calls that succeeded."""
+
+    calls: int = 0
+    failed: int = 0
+    charged_nanousd: int = 0
+    tokens: int = 0
+
+    def __add__(self, other: "Sums") -> "Sums":
+        return Sums(
+            self.calls + other.calls,
+            self.failed + other.failed,
+            self.charged_nanousd + other.charged_nanousd,
+            self.tokens + other.tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A time: from `start` on and before `end`; None is open."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+    @property
+    def of_ids(self) -> Q:
+        """As bounds of ids of calls."""
+        after = Q(id__gte=call_ids.floor(self.start)) if self.start else Q()
+        return after & Q(id__lt=call_ids.floor(self.end)) if self.end else after
+
+    @property
+    def days(self) -> tuple[date | None, date | None]:
+        """The first whole UTC day in it, and the day after the last one."""
+        first = None if self.start is None else (self.start + timedelta(days=1) - RESOLUTION).date()
+        return first, self.end and self.end.date()
+
+    def parts(self) -> "tuple[Q | None, list[Span]]":
+        """The whole days, as a condition on the roll-up, and what of the time lies before and after them."""
+        first, last = self.days
+        if first and last and first > last:
+            return None, [self]
+        whole = (Q(day__gte=first) if first else Q()) & (Q(day__lt=last) if last else Q())
+        edges = [Span(self.start, _midnight(first))] if first else []
+        edges += [Span(_midnight(last), self.end)] if last else []
+        return whole, [edge for edge in edges if edge.start != edge.end]
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time.min, UTC)
+
+
+def of(usage: QuerySet[DailyUsage], calls: QuerySet[Call], span: Span) -> Sums:
+    """The sums of a time. `usage` and `calls` are the same calls, of whatever time."""
+    whole, edges = span.parts()
+    found = Sums() if whole is None else _sums(usage.filter(whole).aggregate(**_of_usage()))
+    return sum((of_calls(calls.filter(edge.of_ids)) for edge in edges), found)
+
+
+def of_calls(calls: QuerySet[Call]) -> Sums:
+    """Reads each of these calls."""
+    return _sums(calls.aggregate(**_of_calls()))
+
+
+def by_day_and_model(
+    usage: QuerySet[DailyUsage], calls: QuerySet[Call], span: Span
+) -> Iterator[tuple[date, int, Sums]]:
+    """The same of each day and model, by the model's id, in no order."""
+    whole, edges = span.parts()
+    if whole is not None:
+        for used in usage.filter(whole).order_by().values("day", "model_id").annotate(**_of_usage()):
+            yield used["day"], used["model_id"], _sums(used)
+    for edge in edges:
+        assert edge.start is not None  # An open side of a time has no edge.
+        for row in calls.filter(edge.of_ids).order_by().values("model_id").annotate(**_of_calls()):
+            yield edge.start.date(), row["model_id"], _sums(row)
+
+
+def _sums(row: Mapping[str, Any]) -> Sums:
+    return Sums(*(int(row[name]) for name in ("counted", "failures", "charged", "tokens")))
+
+
+# What an aggregate is called must not be a column's name.
+def _of_calls() -> dict[str, Any]:
+    failed = Q(status=Call.Status.FAILED)
+    return {
+        "counted": Count("id"),
+        "failures": Count("id", filter=failed),
+        "tokens": Sum(TOKENS, filter=~failed, default=0),
+        "charged": Sum("charged_nanousd", default=0),
+    }
+
+
+def _of_usage() -> dict[str, Any]:
+    return {
+        "counted": Sum("calls", default=0),
+        "failures": Sum("failed", default=0),
+        "tokens": Sum(F("input_tokens") + F("output_tokens"), default=0),
+        "charged": Sum("charged_nanousd", default=0),
+    }
