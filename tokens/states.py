@@ -5,13 +5,15 @@ For people to look at: a key is let in or not by the statement in logs/authorizi
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from django.db import models
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from tokens import limits, spending
-from tokens.models import ApiKey
+from tokens.models import ApiKey, DailyUsage
 from wallet.models import Hold
 
 
@@ -59,6 +61,37 @@ def put(keys: Iterable[ApiKey], now: datetime | None = None) -> None:
     since = _spent_in_period(listed, now)
     for key in listed:
         key.standing = _standing(key, since.get(key.pk, 0), now)
+
+
+def only(keys: QuerySet[ApiKey], state: State, now: datetime | None = None) -> QuerySet[ApiKey]:
+    """Those of this state."""
+    now = now or timezone.now()
+    if state == State.REVOKED:
+        return keys.filter(revoked_at__isnull=False)
+    keys, is_over = keys.filter(revoked_at=None), Q(expires_at__lte=now)
+    if state == State.EXPIRED:
+        return keys.filter(is_over)
+    keys = keys.exclude(is_over)
+    if state == State.DISABLED:
+        return keys.filter(disabled_at__isnull=False)
+    # Few keys have such limits, and each is looked up in the roll-up by itself.
+    exhausted = _is_exhausted(now)
+    keys = keys.filter(disabled_at=None)
+    return keys.filter(exhausted) if state == State.EXHAUSTED else keys.exclude(exhausted)
+
+
+def _is_exhausted(now: datetime) -> Q:
+    full = Q(limit_nanousd__isnull=False, limit_nanousd__lte=_spent_since(None))
+    for period in ApiKey.Period:
+        start = limits.period_start(period, now).date()
+        full |= Q(period=period, period_limit_nanousd__lte=_spent_since(start))
+    return full
+
+
+def _spent_since(day: date | None) -> Coalesce:
+    used = DailyUsage.objects.filter(key=OuterRef("pk"), **({"day__gte": day} if day else {}))
+    total = used.order_by().values("key").annotate(total=models.Sum("charged_nanousd")).values("total")
+    return Coalesce(Subquery(total, output_field=models.BigIntegerField()), 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,20 @@ def of(key: ApiKey) -> list[tuple[str, str]]:
         *told,
         ("Models", _models(key)),
         ("Calls from", ", ".join(key.networks) if key.networks is not None else "everywhere"),
-        ("Spends at most", _spending(key)),
-        ("At a time", _pace(key)),
+        ("Spends at most", ", ".join(_limits(key)) or "what is in the wallet"),
+        ("At a time", ", ".join(_paces(key)) or "as much as it likes"),
     ]
+
+
+def in_short(key: ApiKey) -> list[str]:
+    """Only what binds, without names, for a list of many keys."""
+    counted = [
+        (key.model_ids, "model"),
+        (key.networks, "address range"),
+    ]
+    rules = [*_limits(key), *_paces(key)]
+    rules += [f"{len(found)} {what}{pluralize(len(found))}" for found, what in counted if found is not None]
+    return [*rules, f"until {_until(key.expires_at)}"] if key.expires_at else rules
 
 
 def _until(at: datetime | None) -> str:
@@ -43,20 +54,19 @@ def _models(key: ApiKey) -> str:
     return ", ".join(names) or "none that exists"
 
 
-def _spending(key: ApiKey) -> str:
+def _limits(key: ApiKey) -> list[str]:
     limits = []
     if key.limit_nanousd is not None:
         limits.append(f"{usd(key.limit_nanousd)} over its whole life")
     if key.period_limit_nanousd is not None:
         limits.append(f"{usd(key.period_limit_nanousd)} {Period(key.period).label}")
-    return ", ".join(limits) or "what is in the wallet"
+    return limits
 
 
-def _pace(key: ApiKey) -> str:
+def _paces(key: ApiKey) -> list[str]:
     paces = [
         (key.requests_per_minute, "call{s} a minute"),
         (key.tokens_per_minute, "LLM token{s} a minute"),
         (key.calls_in_flight, "call{s} at once"),
     ]
-    told = [f"{number:,} {what.format(s=pluralize(number))}" for number, what in paces if number is not None]
-    return ", ".join(told) or "as fast as it can"
+    return [f"{number:,} {what.format(s=pluralize(number))}" for number, what in paces if number is not None]

@@ -9,7 +9,7 @@ from wallet.models import Hold
 
 
 def found(desk: Client, model: str, term: object) -> list[str]:
-    answer = desk.get(f"/admin/{model}/", {"q": str(term)})
+    answer = desk.get(f"/admin/{model}/", {"q": str(term)}, follow=True)
     assert answer.status_code == 200
     return [str(row.pk) for row in answer.context["cl"].result_list]
 
