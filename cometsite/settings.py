@@ -157,6 +157,11 @@ if LEAK_REPORT_KEYS_URL and not LOCAL and urlsplit(LEAK_REPORT_KEYS_URL).scheme 
     raise ImproperlyConfigured(
         "LEAK_REPORT_KEYS_URL must be an https address: whoever answers it may revoke keys."
     )
+# People are told before a price rises, so long before; a price that changes by more than a factor is imported by force only.
+PRICE_RISE_NOTICE_DAYS = env.integer("PRICE_RISE_NOTICE_DAYS", 7, maximum=365)
+PRICE_IMPORT_FACTOR = env.integer("PRICE_IMPORT_FACTOR", 3, minimum=1, maximum=1000)
+# Whether prices are imported every night, by Celery beat.
+PRICE_IMPORT_DAILY = env.flag("PRICE_IMPORT_DAILY", default=False)
 STAFF_LIMIT_CENTS = env.integer("STAFF_LIMIT_CENTS", 100_00)
 # Off where they are not set: then a refund goes to Stripe at once.
 REFUND_APPROVAL_ABOVE_CENTS = env.optional_integer("REFUND_APPROVAL_ABOVE_CENTS")

@@ -1,8 +1,8 @@
-"""Models, their price versions and unit prices, and the rates of customer groups.
+"""Models, their price versions and unit prices, markups, and the rates of customer groups.
 
-A price version, its unit prices and a group's rate are written once, by `pricing.publishing` and `pricing.groups`, and
-never change: triggers refuse UPDATE, DELETE and TRUNCATE on their tables, and unit prices added to a version later.
-A receipt that names them can therefore be computed again years later, with the same result.
+A price version, its unit prices, a markup and a group's rate are written once, by `pricing.publishing`, `pricing.markups`
+and `pricing.groups`, and never change: triggers refuse UPDATE, DELETE and TRUNCATE on their tables, and unit prices added
+to a version later. A receipt that names them can therefore be computed again years later, with the same result.
 """
 
 from django.contrib.postgres.functions import TransactionNow
@@ -125,6 +125,42 @@ class UnitPrice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.unit} at {self.price_picousd_per_unit} pico-dollars"
+
+
+class Markup(models.Model):
+    """What the listed prices of a provider, or of one model, are multiplied by from a moment on. Immutable.
+
+    It acts when versions are published: each carries the multiplier of its provider times that of its model.
+    """
+
+    provider_code = models.SlugField(max_length=40, blank=True)
+    model = models.ForeignKey(Model, null=True, blank=True, on_delete=models.PROTECT, related_name="markups")
+    effective_from = models.DateTimeField(db_comment="In force from this moment until the next one of it.")
+    multiplier_bp = models.PositiveIntegerField(db_comment="Basis points; 10,000 is times 1.")
+    created_at = models.DateTimeField(db_default=TransactionNow(), editable=False)
+
+    class Meta:
+        ordering = ["-id"]
+        permissions = [("act_on_prices", "Can change markups, and customer groups and their rates")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["provider_code", "model", "effective_from"],
+                name="pricing_markup_once_a_moment",
+                nulls_distinct=False,
+            ),
+            models.CheckConstraint(
+                condition=Q(provider_code="", model__isnull=False) | ~Q(provider_code="") & Q(model=None),
+                name="pricing_markup_of_provider_or_model",
+            ),
+            models.CheckConstraint(
+                condition=Q(multiplier_bp__gte=1, multiplier_bp__lte=MAX_MULTIPLIER_BP),
+                name="pricing_markup_in_bounds",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        of = self.provider_code or f"model {self.model_id}"
+        return f"{of} × {self.multiplier_bp} from {self.effective_from:%Y-%m-%d %H:%M}"
 
 
 class CustomerGroup(models.Model):

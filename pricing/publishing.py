@@ -2,19 +2,23 @@
 
 A version is written whole and never changed; a new price is a new version. The price of a model that already
 has one changes at the earliest CHANGE_NOTICE after it is written, because every process keeps the price list
-in memory for some seconds (pricing.catalogue), and a call must never be rated from an outdated one. The first
-prices of a new model may lie in the past: nobody can have called it yet.
+in memory for some seconds (pricing.catalogue), and a call must never be rated from an outdated one; it rises at the
+earliest PRICE_RISE_NOTICE_DAYS after, because people are told before. The first prices of a new model may lie in the past:
+nobody can have called it yet. A version's multiplier is that of the markups in force when it begins.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from pricing.models import MAX_MULTIPLIER_BP, MAX_PRICE_PICOUSD, Model, Origin, PriceVersion, UnitPrice
-from pricing.rating import BASIS_POINTS, Rates, resolve
+from pricing.multipliers import Multipliers
+from pricing.rating import BASIS_POINTS, PriceTable, Rates, resolve
+from pricing.rises import is_dearer
 from pricing.units import UNITS
 
 CHANGE_NOTICE = timedelta(seconds=60)
@@ -40,61 +44,123 @@ class DatedRates:
     rates: Rates
 
 
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A price version, stored or to be written."""
+
+    effective_from: datetime
+    rates: Rates
+    multiplier_bp: int = BASIS_POINTS
+
+    @classmethod
+    def of(cls, version: PriceVersion) -> "Price":
+        """Reads `unit_prices`; prefetch them for many versions."""
+        return cls(version.effective_from, rates_of(version), version.multiplier_bp)
+
+    def is_dearer_than(self, other: "Price") -> bool:
+        """Whether any unit costs more, in any context size."""
+        return is_dearer(
+            PriceTable(0, other.multiplier_bp, other.rates), PriceTable(0, self.multiplier_bp, self.rates)
+        )
+
+
 def publish(
-    model: Model,
-    rates: Rates,
-    *,
-    effective_from: datetime,
-    source: str,
-    multiplier_bp: int = BASIS_POINTS,
-    origin: Origin = Origin.STAFF,
+    model: Model, rates: Rates, *, effective_from: datetime, source: str, origin: Origin = Origin.STAFF
 ) -> PriceVersion:
     """Write the version of `model` that is in force from `effective_from` on, and return it.
 
     Where the version in force at that moment has the same prices and multiplier, that one is returned and
-    nothing is written. Locks the model's row, so that two writers can't both write the same change; keep the
-    surrounding transaction short, the notice counts from here. Raises PublishingError for bad rates, for a
-    change on short notice, and for a second version at the same moment.
+    nothing is written. A version that was announced for later stays announced. Locks the model's row, so that two writers
+    can't both write the same change; keep the surrounding transaction short, the notice counts from here. Raises
+    PublishingError for bad rates, for a change on short notice, and for a second version at the same moment.
     """
+    check_zone(effective_from)
     rates = complete(rates)
-    check(rates, multiplier_bp=multiplier_bp)
     with transaction.atomic():
         locked = Model.objects.select_for_update().get(pk=model.pk)
         versions = list(locked.price_versions.order_by("effective_from").prefetch_related("unit_prices"))
+        multipliers = multiplier_of(locked)
+        wanted = Price(effective_from, rates, multipliers.at(effective_from))
+        check(wanted)
         current = in_force(versions, effective_from)
-        if current and current.multiplier_bp == multiplier_bp and rates_of(current) == rates:
+        if current and Price.of(current) == Price(current.effective_from, rates, wanted.multiplier_bp):
             return current
-        _check_moment(versions, effective_from)
-        version = PriceVersion(
-            model=locked,
-            effective_from=effective_from,
-            multiplier_bp=multiplier_bp,
-            origin=origin,
-            source=source[:300],
-        )
-        _write([(version, rates)])
-    return version
+        prices = [Price.of(version) for version in versions]
+        check_moment(prices, wanted)
+        later = followers([*prices, wanted], multipliers, after=effective_from)
+        written = write_all([(locked, price, origin, source) for price in [wanted, *later]])
+    return written[0]
 
 
-def publish_new(models: Sequence[tuple[Model, Sequence[DatedRates]]], *, source: str, origin: Origin) -> None:
-    """Write models that don't exist yet, each with its price history (maybe none), in one transaction.
+def publish_new(models: Sequence[tuple[Model, Sequence[Price]]], *, source: str, origin: Origin) -> None:
+    """Write models that don't exist yet, each with its price history (maybe none; complete), in one transaction.
 
     For the import of hundreds at once. Raises PublishingError for bad rates, IntegrityError for a known name.
     """
-    written: list[tuple[PriceVersion, Rates]] = []
-    for model, history in models:
-        for dated in history:
-            rates = complete(dated.rates)
-            check(rates, multiplier_bp=BASIS_POINTS)
-            version = PriceVersion(
-                model=model, effective_from=dated.effective_from, origin=origin, source=source[:300]
-            )
-            written.append((version, rates))
+    for _, history in models:
+        for price in history:
+            check(price)
     with transaction.atomic():
         Model.objects.bulk_create([model for model, _ in models])
-        for version, _ in written:
-            version.model_id = version.model.pk
-        _write(written)
+        write_all([(model, price, origin, source) for model, history in models for price in history])
+
+
+@dataclass(frozen=True, slots=True)
+class MultiplierOf:
+    """The multiplier of one model's versions. What began before now has the one of now: nobody was charged by it yet."""
+
+    multipliers: Multipliers
+    provider_code: str
+    model_id: int | None
+    now: datetime
+
+    def at(self, moment: datetime) -> int:
+        at = max(moment, self.now)
+        return self.multipliers.at(at, provider_code=self.provider_code, model_id=self.model_id)
+
+    def moments(self, *, after: datetime) -> list[datetime]:
+        """When it changes from now on, and after that."""
+        at = max(after, self.now)
+        return self.multipliers.moments(after=at, provider_code=self.provider_code, model_id=self.model_id)
+
+
+def multiplier_of(model: Model, multipliers: Multipliers | None = None) -> MultiplierOf:
+    return MultiplierOf(multipliers or Multipliers.load(), model.provider_code, model.pk, timezone.now())
+
+
+def followers(prices: Sequence[Price], multiplier: MultiplierOf, *, after: datetime) -> list[Price]:
+    """What has to follow these prices, so that each moment after that one has the multiplier of the markups."""
+    known, found = list(prices), list[Price]()
+    changes = {price.effective_from for price in known if price.effective_from > after}
+    for moment in sorted(changes | set(multiplier.moments(after=after))):
+        current = price_at(known, moment)
+        if current and current.multiplier_bp != multiplier.at(moment):
+            price = Price(free_moment(known, moment), current.rates, multiplier.at(moment))
+            known.append(price)
+            found.append(price)
+    return found
+
+
+def free_moment(prices: Iterable[Price], moment: datetime) -> datetime:
+    """That moment, or the next second at which no version begins.
+
+    Versions never change, so one that is wrong by now is followed by the right one a second later.
+    """
+    taken = {price.effective_from for price in prices}
+    while moment in taken:
+        moment += timedelta(seconds=1)
+    return moment
+
+
+def price_at(prices: Iterable[Price], moment: datetime) -> Price | None:
+    """The price in force at `moment`, if any."""
+    begun = (price for price in prices if price.effective_from <= moment)
+    return max(begun, key=lambda price: price.effective_from, default=None)
+
+
+def rise_notice() -> timedelta:
+    """How long before it takes effect a rise is published at the latest."""
+    return max(CHANGE_NOTICE, timedelta(days=settings.PRICE_RISE_NOTICE_DAYS))
 
 
 def complete(rates: Rates) -> Rates:
@@ -113,19 +179,20 @@ def complete(rates: Rates) -> Rates:
     )
 
 
-def check(rates: Rates, *, multiplier_bp: int) -> None:
-    """Raise PublishingError for rates that no version may have."""
+def check(price: Price) -> None:
+    """Raise PublishingError for what no version may have."""
+    rates = price.rates
     if not rates or rates[0][0] != 0 or not rates[0][1]:
         raise PublishingError("A price version needs at least one base price.")
-    if not 1 <= multiplier_bp <= MAX_MULTIPLIER_BP:
+    if not 1 <= price.multiplier_bp <= MAX_MULTIPLIER_BP:
         raise PublishingError(f"The multiplier must be from 1 to {MAX_MULTIPLIER_BP:,} basis points.")
     for above, prices in rates:
         if prices.keys() != rates[0][1].keys():
             raise PublishingError(f"A unit is priced above {above:,} input tokens that has no base price.")
-        for unit, price in prices.items():
+        for unit, picousd in prices.items():
             if unit not in UNITS:
                 raise PublishingError(f"{unit!r} is not a unit.")
-            if type(price) is not int or not 0 <= price <= MAX_PRICE_PICOUSD:
+            if type(picousd) is not int or not 0 <= picousd <= MAX_PRICE_PICOUSD:
                 raise PublishingError(
                     f"The price of {unit} must be from 0 to {MAX_PRICE_PICOUSD:,} pico-dollars."
                 )
@@ -145,26 +212,55 @@ def in_force(versions: Sequence[PriceVersion], moment: datetime) -> PriceVersion
     return max(begun, key=lambda version: version.effective_from, default=None)
 
 
-def _check_moment(versions: Sequence[PriceVersion], effective_from: datetime) -> None:
+def check_zone(effective_from: datetime) -> None:
     if timezone.is_naive(effective_from):
         raise PublishingError("The time from which a price holds needs its time zone.")
-    if any(version.effective_from == effective_from for version in versions):
+
+
+def check_moment(prices: Sequence[Price], wanted: Price) -> None:
+    """Raise PublishingError where `wanted` may not begin then, beside the other prices of its model."""
+    if any(price.effective_from == wanted.effective_from for price in prices):
         raise PublishingError("This model already has a price version from that very moment; choose another.")
-    if versions and effective_from < timezone.now() + CHANGE_NOTICE:
+    if not prices:
+        return
+    now = timezone.now()
+    if wanted.effective_from < now + CHANGE_NOTICE:
         raise PublishingError("A price changes at the earliest 60 seconds after it is published.")
+    before = price_at(prices, wanted.effective_from)
+    if before and wanted.is_dearer_than(before) and wanted.effective_from < now + rise_notice():
+        raise PublishingError(
+            f"A price rises at the earliest {notice_in_words()} after it is published, so that people can be told."
+        )
 
 
-def _write(versions: Sequence[tuple[PriceVersion, Rates]]) -> None:
-    PriceVersion.objects.bulk_create([version for version, _ in versions])
+def notice_in_words() -> str:
+    days = settings.PRICE_RISE_NOTICE_DAYS
+    return f"{days} day{'' if days == 1 else 's'}" if days else "60 seconds"
+
+
+def write_all(versions: Sequence[tuple[Model, Price, str, str]]) -> list[PriceVersion]:
+    """Write versions: each with its model, origin and source. Only for what was checked, with its model's row locked."""
+    made = [
+        PriceVersion(
+            model_id=model.pk,
+            effective_from=price.effective_from,
+            multiplier_bp=price.multiplier_bp,
+            origin=origin,
+            source=source[:300],
+        )
+        for model, price, origin, source in versions
+    ]
+    PriceVersion.objects.bulk_create(made)
     UnitPrice.objects.bulk_create(
         [
             UnitPrice(
-                version_id=version.pk, unit=unit, above_input_tokens=above, price_picousd_per_unit=price
+                version_id=version.pk, unit=unit, above_input_tokens=above, price_picousd_per_unit=picousd
             )
-            for version, rates in versions
-            for above, unit, price in _rows(rates)
+            for version, (_, price, _, _) in zip(made, versions, strict=True)
+            for above, unit, picousd in _rows(price.rates)
         ]
     )
+    return made
 
 
 def _rows(rates: Rates) -> list[tuple[int, str, int]]:

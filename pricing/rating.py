@@ -80,8 +80,8 @@ class PriceTable:
 
     def with_rate(self, group_multiplier_bp: int) -> "PriceTable":
         """These prices for the members of a group: both multipliers as one, in whole basis points, halves to the even."""
-        both = _half_even(self.multiplier_bp * group_multiplier_bp, BASIS_POINTS)
-        return PriceTable(self.version_id, max(both, 1), self.rates)
+        both = multiplied(self.multiplier_bp, group_multiplier_bp)
+        return PriceTable(self.version_id, both, self.rates)
 
     def tier_of(self, usage: Mapping[str, int]) -> Tier:
         """The tier that a call with this usage is rated by."""
@@ -199,6 +199,11 @@ def is_complete(rates: Rates, *, is_embedding: bool = False) -> bool:
     if any(UNITS[unit].is_per_use for unit in base):
         return True
     return "input_tokens" in base and (is_embedding or "output_tokens" in base)
+
+
+def multiplied(first_bp: int, second_bp: int) -> int:
+    """Two multipliers as one, in whole basis points, halves to the even one, and never less than one."""
+    return max(_half_even(first_bp * second_bp, BASIS_POINTS), 1)
 
 
 def _total(usage: Mapping[str, int], prices: Mapping[str, int], multiplier_bp: int) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from accounts.audit import Instruction
 from accounts.models import User
 from logs.models import Call
 from pricing.models import Model, Origin
-from pricing.publishing import DatedRates, publish_new
+from pricing.publishing import Price, publish_new
 from tests.books import assert_books
 from tests.ledger.model import Books, Movement, Purse
 from tests.metering.gateway import Gateway
@@ -41,7 +41,7 @@ def sell_all() -> None:
     history = [
         (
             Model(name=name, provider_code="openai", provider="OpenAI", kind="text"),
-            [DatedRates(since, ((0, rates),)) for since, rates in versions],
+            [Price(since, ((0, rates),)) for since, rates in versions],
         )
         for name, versions in PRICES.items()
     ]

@@ -10,7 +10,7 @@ from accounts.models import User
 from logs import call_ids
 from logs.models import Call
 from pricing.listings import UNDATED_FROM
-from pricing.models import Kind, Model, PriceVersion
+from pricing.models import Kind, Markup, Model, PriceVersion
 from pricing.publishing import publish, rates_of
 from pricing.rating import PriceTable, Rates, rate, total_input_tokens
 from tokens import keys
@@ -35,7 +35,8 @@ def model(
 ) -> PriceVersion:
     """A model for sale; returns its price version."""
     made = Model.objects.create(name=name, provider_code="openai", provider="OpenAI", kind=kind)
-    return publish(made, rates, effective_from=UNDATED_FROM, source="test", multiplier_bp=multiplier_bp)
+    Markup.objects.create(model=made, effective_from=UNDATED_FROM, multiplier_bp=multiplier_bp)
+    return publish(made, rates, effective_from=UNDATED_FROM, source="test")
 
 
 @transaction.atomic

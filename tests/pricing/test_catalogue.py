@@ -10,7 +10,7 @@ from pytest_django.fixtures import DjangoAssertNumQueries
 
 from pricing import catalogue, importing
 from pricing.models import Kind, Model, Origin
-from pricing.publishing import DatedRates, publish, publish_new
+from pricing.publishing import Price, publish, publish_new
 from tests.pricing.lists import listing, rates
 
 pytestmark = pytest.mark.django_db
@@ -39,7 +39,7 @@ def test_find_matches_exactly() -> None:
 
 def test_the_price_at_a_moment() -> None:
     march = datetime(2026, 3, 13, tzinfo=UTC)
-    history = (DatedRates(LONG_AGO, rates()), DatedRates(march, rates(prompt=3_000_000)))
+    history = (Price(LONG_AGO, rates()), Price(march, rates(prompt=3_000_000)))
     importing.run([listing(history=history)])
     found = catalogue.find("gpt-test")
     assert found
@@ -57,7 +57,7 @@ def test_the_price_at_a_moment() -> None:
 def test_only_complete_prices_can_be_sold() -> None:
     for name, kind in (("text", Kind.TEXT), ("vectors", Kind.EMBEDDING)):
         model = Model(name=name, provider_code="p", provider="P", kind=kind)
-        history = [DatedRates(LONG_AGO, ((0, {"input_tokens": 1}),))]
+        history = [Price(LONG_AGO, ((0, {"input_tokens": 1}),))]
         publish_new([(model, history)], source="test", origin=Origin.STAFF)
     Model.objects.create(name="bare", provider_code="p", provider="P")
     assert catalogue.find("text") is None

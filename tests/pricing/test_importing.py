@@ -8,7 +8,7 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 from django.db import connection
-from pytest_django.fixtures import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from pricing import catalogue, importing
 from pricing.importing import Outcome
@@ -20,7 +20,9 @@ from tests.pricing.lists import TODAY, listing, rates
 pytestmark = pytest.mark.django_db
 
 DEARER = rates(prompt=3_000_000)
+CHEAPER = rates(prompt=2_000_000)
 SOON = TODAY + timedelta(seconds=90)
+IN_A_WEEK = TODAY + timedelta(days=7, seconds=30)
 NEW_YEAR = datetime(2027, 1, 1, tzinfo=UTC)
 
 
@@ -51,17 +53,112 @@ def test_a_new_model_with_its_history() -> None:
 def test_again_changes_nothing_and_asks_little(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     history = (DatedRates(UNDATED_FROM, rates()), DatedRates(NEW_YEAR, DEARER))
     run(listing(history=history), listing("other"))
-    with django_assert_num_queries(7):  # lock, three tables, an empty transaction for new ones, unlock
+    with django_assert_num_queries(8):  # lock, four tables, an empty transaction for new ones, unlock
         assert set(run(listing(history=history), listing("other")).values()) == {Outcome.UNCHANGED}
     assert PriceVersion.objects.count() == 3
 
 
 def test_a_changed_price_is_a_new_version_soon() -> None:
     run(listing())
+    changed = listing(history=(DatedRates(UNDATED_FROM, CHEAPER),))
+    assert run(changed) == {"gpt-test": Outcome.CHANGED}
+    assert versions() == [(UNDATED_FROM, 2_500_000), (SOON, 2_000_000)]
+    assert importing.run([changed], now=SOON + timedelta(days=1)).outcomes == {"gpt-test": Outcome.UNCHANGED}
+
+
+def test_a_price_that_rises_does_so_after_the_notice() -> None:
+    run(listing())
     changed = listing(history=(DatedRates(UNDATED_FROM, DEARER),))
     assert run(changed) == {"gpt-test": Outcome.CHANGED}
-    assert versions() == [(UNDATED_FROM, 2_500_000), (SOON, 3_000_000)]
-    assert importing.run([changed], now=SOON + timedelta(days=1)).outcomes == {"gpt-test": Outcome.UNCHANGED}
+    assert versions() == [(UNDATED_FROM, 2_500_000), (IN_A_WEEK, 3_000_000)]
+    for day in range(9):
+        found = importing.run([changed], now=TODAY + timedelta(days=day)).outcomes
+        assert found == {"gpt-test": Outcome.UNCHANGED}, day
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        (7_500_001, "Prompt would cost 3 times as much, and 3 is the most"),
+        (833_333, "0.333 times"),
+        (0, "Prompt would cost nothing"),
+    ],
+)
+def test_a_price_that_jumps_is_left_until_staff_force_it(prompt: int, words: str) -> None:
+    run(listing())
+    jumped = [listing(history=(DatedRates(UNDATED_FROM, rates(prompt=prompt)),), title="New title")]
+    summary = importing.run(jumped, now=TODAY)
+    assert words in summary.refused["gpt-test"]
+    assert versions() == [(UNDATED_FROM, 2_500_000)]
+    assert (Model.objects.get().title, summary.changes) == ("New title", [])
+    assert importing.run(jumped, now=TODAY, forced=["other"]).refused.keys() == {"gpt-test"}
+    forced = importing.run(jumped, now=TODAY, forced=["gpt-test"])
+    assert (forced.refused, [change.name for change in forced.changes]) == ({}, ["gpt-test"])
+    assert versions()[1][1] == prompt
+
+
+def test_the_price_of_long_input_may_not_jump_either() -> None:
+    run(listing())
+    tiered = ((0, rates()[0][1]), (100_000, {"output_tokens": 31_000_000}))
+    summary = importing.run([listing(history=(DatedRates(UNDATED_FROM, tiered),))], now=TODAY)
+    assert "Completion would cost 3.1 times" in summary.refused["gpt-test"]
+    assert versions() == [(UNDATED_FROM, 2_500_000)]
+
+
+def test_the_factor_is_the_operators(settings: Settings) -> None:
+    settings.PRICE_IMPORT_FACTOR = 1
+    run(listing())
+    changed = [listing(history=(DatedRates(UNDATED_FROM, rates(prompt=2_500_001)),))]
+    assert importing.run(changed, now=TODAY).refused.keys() == {"gpt-test"}
+    settings.PRICE_IMPORT_FACTOR = 2
+    assert importing.run(changed, now=TODAY).refused == {}
+
+
+def test_a_price_that_is_not_complete_is_left_even_where_it_is_forced() -> None:
+    run(listing())
+    half = listing(history=(DatedRates(UNDATED_FROM, ((0, {"input_tokens": 2_000_000}),)),))
+    summary = importing.run([half], now=TODAY, forced=["gpt-test"])
+    assert "no price for input and output" in summary.refused["gpt-test"]
+    assert versions() == [(UNDATED_FROM, 2_500_000)]
+
+
+def test_a_dry_run_tells_and_writes_nothing() -> None:
+    run(listing(), listing("leaves"))
+    lists = [listing(history=(DatedRates(UNDATED_FROM, DEARER),), title="New"), listing("comes")]
+    summary = importing.run(lists, now=TODAY, dry_run=True)
+    assert summary.outcomes == {
+        "comes": Outcome.NEW,
+        "gpt-test": Outcome.CHANGED,
+        "leaves": Outcome.CHANGED,
+    }
+    assert [(change.name, change.after.effective_from) for change in summary.changes] == [
+        ("gpt-test", IN_A_WEEK)
+    ]
+    assert versions() == [(UNDATED_FROM, 2_500_000)] * 2
+    assert set(Model.objects.values_list("name", "title", "unsold_reason")) == {
+        ("gpt-test", "GPT-TEST", ""),
+        ("leaves", "LEAVES", ""),
+    }
+    done = importing.run(lists, now=TODAY)
+    assert (done.outcomes, done.changes) == (summary.outcomes, summary.changes)
+
+
+def test_a_rise_that_is_listed_for_tomorrow_waits_and_a_fall_after_it_does_not() -> None:
+    run(listing())
+    tomorrow, in_three_days = TODAY + timedelta(days=1), TODAY + timedelta(days=3)
+    history = (
+        DatedRates(UNDATED_FROM, rates()),
+        DatedRates(tomorrow, DEARER),
+        DatedRates(in_three_days, CHEAPER),
+    )
+    run(listing(history=history))
+    assert versions() == [(UNDATED_FROM, 2_500_000), (in_three_days, 2_000_000)]
+    run(listing(history=history[:2]))
+    assert versions() == [
+        (UNDATED_FROM, 2_500_000),
+        (in_three_days, 2_000_000),
+        (IN_A_WEEK, 3_000_000),
+    ]
 
 
 def test_an_announced_price_is_added() -> None:
@@ -86,14 +183,6 @@ def test_a_past_that_is_told_differently_changes_nothing_that_was_charged() -> N
     earlier = datetime(2026, 1, 1, tzinfo=UTC)
     run(listing(history=(DatedRates(UNDATED_FROM, DEARER), DatedRates(earlier, rates()))))
     assert versions() == [(UNDATED_FROM, 2_500_000)]
-
-
-def test_the_multiplier_of_the_price_in_force_is_kept() -> None:
-    run(listing())
-    model = Model.objects.get()
-    publish(model, rates(), effective_from=SOON, source="", multiplier_bp=12_000, origin=Origin.IMPORT)
-    importing.run([listing(history=(DatedRates(UNDATED_FROM, DEARER),))], now=SOON)
-    assert PriceVersion.objects.latest("effective_from").multiplier_bp == 12_000
 
 
 def test_a_model_that_was_not_sold_gets_the_price_of_today() -> None:
@@ -126,7 +215,7 @@ def test_a_model_that_left_the_list_is_kept_from_sale_and_comes_back() -> None:
 
 def test_what_staff_did_is_left_alone() -> None:
     run(listing("priced"), listing("refused"))
-    publish(Model.objects.get(name="priced"), DEARER, effective_from=SOON, source="staff")
+    publish(Model.objects.get(name="priced"), CHEAPER, effective_from=SOON, source="staff")
     Model.objects.filter(name="refused").update(unsold_reason="We don't sell this.")
     Model.objects.create(name="ours", provider_code="us", provider="Us")
     outcomes = run(listing("priced"), listing("refused"))

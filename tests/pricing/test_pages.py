@@ -10,7 +10,7 @@ from pytest_django.fixtures import DjangoAssertNumQueries
 
 from pricing import catalogue, importing
 from pricing.listings import UNDATED_FROM
-from pricing.models import Kind, Model
+from pricing.models import Kind, Markup, Model
 from pricing.publishing import DatedRates, publish
 from tests.pricing.lists import listing, rates
 
@@ -156,7 +156,8 @@ def test_tiers_history_and_what_is_to_come(client: Client) -> None:
 
 def test_a_multiplier_is_in_the_price_that_is_shown(client: Client) -> None:
     model = Model.objects.create(name="gpt-test", provider_code="openai", provider="OpenAI")
-    publish(model, rates(), effective_from=UNDATED_FROM, source="test", multiplier_bp=12_000)
+    Markup.objects.create(model=model, effective_from=UNDATED_FROM, multiplier_bp=12_000)
+    publish(model, rates(), effective_from=UNDATED_FROM, source="test")
     assert "$3.00" in client.get("/pricing/").text
     page = client.get("/pricing/gpt-test/").text
     assert "$3.00" in page

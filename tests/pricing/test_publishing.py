@@ -6,15 +6,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
+from pytest_django import Settings
 
 from pricing.models import Model, PriceVersion, UnitPrice
 from pricing.publishing import PublishingError, complete, publish, rates_of
+from pricing.rating import Rates
 
 pytestmark = pytest.mark.django_db
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 RATES = ((0, {"input_tokens": 2_500_000, "output_tokens": 10_000_000}),)
+CHEAPER = ((0, {"input_tokens": 2_000_000, "output_tokens": 10_000_000}),)
 DEARER = ((0, {"input_tokens": 3_000_000, "output_tokens": 10_000_000}),)
+MIXED = ((0, {"input_tokens": 1_000_000, "output_tokens": 10_000_001}),)
 
 
 @pytest.fixture
@@ -24,6 +28,10 @@ def model() -> Model:
 
 def soon() -> datetime:
     return timezone.now() + timedelta(seconds=90)
+
+
+def in_a_week() -> datetime:
+    return timezone.now() + timedelta(days=7, seconds=30)
 
 
 def test_the_first_version_may_lie_in_the_past(model: Model) -> None:
@@ -60,24 +68,42 @@ def test_the_same_content_is_no_new_version(model: Model) -> None:
     assert PriceVersion.objects.count() == 1
 
 
-def test_another_multiplier_is_a_new_version(model: Model) -> None:
-    publish(model, RATES, effective_from=LONG_AGO, source="test")
-    publish(model, RATES, effective_from=soon(), source="test", multiplier_bp=12_000)
-    assert PriceVersion.objects.count() == 2
-
-
 @pytest.mark.parametrize("seconds", [-1, 0, 59])
 def test_a_change_needs_sixty_seconds_of_notice(model: Model, seconds: int) -> None:
     publish(model, RATES, effective_from=LONG_AGO, source="test")
     with pytest.raises(PublishingError, match="60 seconds"):
-        publish(model, DEARER, effective_from=timezone.now() + timedelta(seconds=seconds), source="test")
+        publish(model, CHEAPER, effective_from=timezone.now() + timedelta(seconds=seconds), source="test")
     assert PriceVersion.objects.count() == 1
+
+
+@pytest.mark.parametrize("rates", [DEARER, MIXED])
+def test_a_rise_needs_days_of_notice(model: Model, rates: Rates, settings: Settings) -> None:
+    publish(model, RATES, effective_from=LONG_AGO, source="test")
+    with pytest.raises(PublishingError, match="rises at the earliest 7 days"):
+        publish(model, rates, effective_from=timezone.now() + timedelta(days=7, seconds=-1), source="test")
+    publish(model, rates, effective_from=in_a_week(), source="test")
+    settings.PRICE_RISE_NOTICE_DAYS = 0
+    publish(model, DEARER, effective_from=soon(), source="test")
+    assert PriceVersion.objects.count() == 3
+
+
+def test_a_price_of_long_input_that_rises_is_a_rise(model: Model) -> None:
+    tiered = ((0, RATES[0][1]), (1_000, {"output_tokens": 10_000_001}))
+    publish(model, RATES, effective_from=LONG_AGO, source="test")
+    with pytest.raises(PublishingError, match="rises"):
+        publish(model, tiered, effective_from=soon(), source="test")
+
+
+def test_a_unit_that_had_no_price_is_no_rise(model: Model) -> None:
+    publish(model, RATES, effective_from=LONG_AGO, source="test")
+    publish(model, ((0, {**RATES[0][1], "web_searches": 10**10}),), effective_from=soon(), source="test")
+    assert PriceVersion.objects.count() == 2
 
 
 @pytest.mark.django_db(transaction=True)
 def test_the_same_change_published_by_many_at_once_is_one_version(model: Model) -> None:
     publish(model, RATES, effective_from=LONG_AGO, source="test")
-    moment, start, written = soon(), threading.Barrier(4), []
+    moment, start, written = in_a_week(), threading.Barrier(4), []
 
     def change() -> None:
         try:
@@ -97,7 +123,7 @@ def test_the_same_change_published_by_many_at_once_is_one_version(model: Model) 
 
 
 def test_two_versions_from_one_moment_are_refused(model: Model) -> None:
-    moment = soon()
+    moment = in_a_week()
     publish(model, RATES, effective_from=moment, source="test")
     with pytest.raises(PublishingError, match="that very moment"):
         publish(model, DEARER, effective_from=moment, source="test")
@@ -127,12 +153,6 @@ def test_bad_rates_are_refused(
     with pytest.raises(PublishingError, match=reason):
         publish(model, rates, effective_from=LONG_AGO, source="test")
     assert not PriceVersion.objects.exists()
-
-
-@pytest.mark.parametrize("multiplier_bp", [0, -1, 1_000_001])
-def test_bad_multipliers_are_refused(model: Model, multiplier_bp: int) -> None:
-    with pytest.raises(PublishingError, match="multiplier"):
-        publish(model, RATES, effective_from=LONG_AGO, source="test", multiplier_bp=multiplier_bp)
 
 
 @pytest.mark.parametrize(
