@@ -45,9 +45,10 @@ def _text(label: str, *, help_text: str = "", longest: int = 40, **attributes: s
 
 
 def _lines(label: str, *, help_text: str, longest: int, **attributes: str | int) -> forms.CharField:
+    """Not stripped, since errors name lines by their number."""
     widget = forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "autocomplete": "off", **attributes})
     return forms.CharField(
-        label=label, required=False, max_length=longest, help_text=help_text, widget=widget
+        label=label, required=False, max_length=longest, help_text=help_text, widget=widget, strip=False
     )
 
 
@@ -168,7 +169,7 @@ class KeyForm(NameForm):
         return self._read("networks", reading.networks)
 
     def clean_notes(self) -> str:
-        return _without_key(self.cleaned_data["notes"].strip())
+        return _without_key(self.cleaned_data["notes"].replace("\r\n", "\n").strip())
 
     def clean(self) -> dict[str, Any]:
         self.cleaned_data["expires_at"] = self._expiry()
@@ -213,8 +214,8 @@ class KeyForm(NameForm):
         if self.key and name not in self.changed_data:
             kept: T | None = getattr(self.key, COLUMNS[name])
             return kept
-        text = self.cleaned_data[name].strip()
-        return _sentence(read, text) if text else None
+        text = self.cleaned_data[name]
+        return _sentence(read, text) if text.strip() else None
 
 
 # Fields and the rules that they are.
