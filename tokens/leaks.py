@@ -60,6 +60,7 @@ class _Known:
     asked_at: float | None = None
 
 
+_clock = time.monotonic
 _reading = threading.Lock()
 _known = _Known()
 
@@ -164,7 +165,7 @@ def _is_text(value: str) -> bool:
 def _public_key(key_id: str) -> ec.EllipticCurvePublicKey | None:
     """None where nobody has it. One that was read before is good also while the address does not answer."""
     with _reading:
-        now = time.monotonic()
+        now = _clock()
         is_fresh = _known.read_at is not None and now - _known.read_at < FRESH_S
         if is_fresh and key_id in _known.keys:
             return _known.keys[key_id]
@@ -180,7 +181,7 @@ def _public_key(key_id: str) -> ec.EllipticCurvePublicKey | None:
 
 def _read_keys() -> bool:
     try:
-        _known.keys, _known.read_at = _parsed(_fetched()), time.monotonic()
+        _known.keys, _known.read_at = _parsed(_fetched()), _clock()
     except (OSError, ValueError, http.client.HTTPException) as error:
         logger.warning("The public keys for reports of leaks can't be read: %s", error)
         return False
