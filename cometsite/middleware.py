@@ -108,6 +108,8 @@ def _unrepeated(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     sent = (value for name in request.POST for value in request.POST.getlist(name))
     for text in {found[0] for value in sent for found in masking.KEY.finditer(value)}:
         response.content = response.content.replace(text.encode(), masking.masked(text).encode())
+        if response.has_header("Content-Length"):
+            response["Content-Length"] = str(len(response.content))
         if response.has_header("Location"):
             response["Location"] = response["Location"].replace(text, masking.shortened(text))
     return response
