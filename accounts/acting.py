@@ -102,6 +102,10 @@ class ActingAdmin(StaffAdmin):
         row = self.get_object(request, unquote(object_id))
         if row is None:
             raise Http404
+        return self.act_on(request, row, act)
+
+    def act_on(self, request: HttpRequest, row: Model, act: Act[Any]) -> HttpResponse:
+        """As `act`; the row may be one that the act is going to make, and then gives its id."""
         actor = cast("User", request.user)
         if not act.may(actor, row):
             raise PermissionDenied

@@ -100,6 +100,8 @@ UNFOLD: dict[str, object] = {
                 "items": [
                     _item("Models", "sell", "pricing_model"),
                     _item("Price versions", "history", "pricing_priceversion"),
+                    _item("Markups", "percent", "pricing_markup"),
+                    _item("Customer groups", "groups", "pricing_customergroup"),
                 ],
             },
         ],

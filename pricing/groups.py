@@ -1,8 +1,8 @@
 """Customer groups and the rates that their members pay. The only writer of rates.
 
 A rate is written once and never changes; another rate is a new one. It takes effect at the earliest CHANGE_NOTICE after
-it is written, for the reason that prices do (pricing/publishing.py): every process keeps the rates for some seconds. The
-first one of a group may hold at once, since the group has no members yet.
+it is written, and one that is higher after the notice of a rise, for the reasons that prices do (pricing/publishing.py).
+The first one of a group may hold at once, since the group has no members yet.
 """
 
 from datetime import datetime
@@ -11,7 +11,14 @@ from django.db import transaction
 from django.utils import timezone
 
 from pricing.models import MAX_MULTIPLIER_BP, CustomerGroup, GroupRate
-from pricing.publishing import CHANGE_NOTICE, PublishingError
+from pricing.publishing import (
+    CHANGE_NOTICE,
+    PublishingError,
+    check_zone,
+    notice_in_words,
+    rise_notice,
+)
+from pricing.rating import BASIS_POINTS
 
 
 def create(name: str, multiplier_bp: int) -> CustomerGroup:
@@ -36,16 +43,30 @@ def create(name: str, multiplier_bp: int) -> CustomerGroup:
 def change_rate(group: CustomerGroup, multiplier_bp: int, *, effective_from: datetime) -> GroupRate:
     """The rate of the group from this moment on. Raises PublishingError for one on short notice, and out of bounds."""
     _check(multiplier_bp)
+    check_zone(effective_from)
     with transaction.atomic():
         locked = CustomerGroup.objects.select_for_update().get(pk=group.pk)
-        if effective_from < timezone.now() + CHANGE_NOTICE:
+        now = timezone.now()
+        if effective_from < now + CHANGE_NOTICE:
             seconds = int(CHANGE_NOTICE.total_seconds())
             raise PublishingError(
                 f"A rate takes effect at the earliest {seconds} seconds after it is written."
             )
         if locked.rates.filter(effective_from=effective_from).exists():
             raise PublishingError("There is a rate from that moment already; rates never change.")
+        if multiplier_bp > multiplier_at(locked, effective_from) and effective_from < now + rise_notice():
+            raise PublishingError(
+                f"A rate rises at the earliest {notice_in_words()} after it is written, so that people can be told."
+            )
         return locked.rates.create(effective_from=effective_from, multiplier_bp=multiplier_bp)
+
+
+def multiplier_at(group: CustomerGroup | None, moment: datetime) -> int:
+    """What the members of this group pay at that moment, in basis points; without a group the list's prices."""
+    if group is None:
+        return BASIS_POINTS
+    begun = group.rates.filter(effective_from__lte=moment).order_by("-effective_from")
+    return begun.values_list("multiplier_bp", flat=True)[0]
 
 
 def _check(multiplier_bp: int) -> None:

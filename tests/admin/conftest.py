@@ -14,6 +14,8 @@ from django.utils import timezone
 from accounts.audit import Instruction
 from accounts.models import User
 from cometsite import staff_index
+from pricing import groups
+from pricing.models import Markup
 from pricing.money import NANO_PER_USD
 from tests.metering.gateway import Gateway, call, sell
 from tokens import keys
@@ -68,6 +70,8 @@ def world(alice: User, charlie: User, gateway: Gateway, staff: User) -> World:
     """
     User.objects.filter(pk=alice.pk).update(name=HOSTILE)
     sell()
+    Markup.objects.create(provider_code="nobody", multiplier_bp=12_000, effective_from=timezone.now())
+    groups.create("Partners", 9_000)
     grants.give_starter_credit(alice)
     grants.give_starter_credit(charlie)
     wallet = wallet_of(alice)

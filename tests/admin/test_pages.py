@@ -21,7 +21,8 @@ SHOWN = {
     "wallet.wallet", "wallet.account", "wallet.transfer", "wallet.funds", "wallet.hold",
     "wallet.topup", "wallet.dispute", "wallet.stripeevent", "wallet.checkrun", "wallet.dayseal", "tokens.apikey",
     "wallet.refund", "wallet.reconciliation", "wallet.stripetransaction", "wallet.difference",
-    "tokens.gatewaykey", "pricing.model", "pricing.priceversion", "logs.call", "logs.rejectedcall",
+    "tokens.gatewaykey", "pricing.model", "pricing.priceversion", "pricing.markup",
+    "pricing.customergroup", "logs.call", "logs.rejectedcall",
 }  # fmt: skip
 MAY_BE_EMPTY = {"auth.group"}
 

@@ -9,7 +9,9 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
+import wallet.admin.catalogue
 import wallet.admin.checks
+import wallet.admin.customers
 import wallet.admin.differences
 import wallet.admin.disputes
 import wallet.admin.payments
@@ -20,7 +22,7 @@ from pricing.money import usd
 from staff.admin import ReadOnlyAdmin, code, column, lines, link, list_link, pretty
 from wallet import invariants
 from wallet.admin import acts as admin_acts
-from wallet.admin import saved
+from wallet.admin import price_acts, saved
 from wallet.admin.columns import coded, dollars, linked
 from wallet.admin.terms import as_number, as_uuid, wallets_for
 from wallet.models import (
@@ -39,19 +41,21 @@ MOST_TRANSFERS = 200
 
 @admin.register(Wallet)
 class WalletAdmin(ActingAdmin, ReadOnlyAdmin):
-    actions_detail = ("grant_credit", "suspend", "reinstate")
+    actions_detail = ("grant_credit", "suspend", "reinstate", "join_group", "leave_group")
     grant_credit = button(admin_acts.GRANT_CREDIT)
     suspend = button(admin_acts.SUSPEND)
     reinstate = button(admin_acts.REINSTATE)
+    join_group = button(price_acts.JOIN)
+    leave_group = button(price_acts.LEAVE)
     list_display = ("id", "owner", "balance", "held", "suspended_at", "created_at")
     list_select_related = ("owner", "funds")
     list_display_links = ("id", "owner")
-    linked_by = ("owner__id__exact",)
+    linked_by = ("owner__id__exact", "customer_group__id__exact")
     search_fields = ("owner__email",)
     search_help_text = "Owner's e-mail, wallet number, or Stripe customer, session or payment id"
     ordering = ("-id",)
     fieldsets = (
-        (None, {"fields": ("id", "owner_link", "customer", "created_at", "suspended_at")}),
+        (None, {"fields": ("id", "owner_link", "group_link", "customer", "created_at", "suspended_at")}),
         ("Balance", {"fields": ("promotional", "paid", "balance", "held", "available", "books")}),
         ("Automatic top-ups", {"fields": ("card", "automatic")}),
         ("More of it", {"fields": ("more",)}),
@@ -61,6 +65,7 @@ class WalletAdmin(ActingAdmin, ReadOnlyAdmin):
         return Q(pk__in=wallets_for(term))
 
     owner_link = linked("Owner", "owner")
+    group_link = linked("Customer group", "customer_group")
 
     @column("Stripe customer")
     def customer(self, wallet: Wallet) -> str:

@@ -1,6 +1,7 @@
-"""Models and their prices, for staff. A price version is written by `pricing.publishing` and never here.
+"""Models, their prices and markups, for staff. A price version is written by `pricing.publishing` and never here.
 
-Of a model only the reason for not selling it can be changed; one that the import gave is the import's to take back.
+They stand here since what staff do to them is audited, and `pricing` knows no people. Of a model only the reason for not
+selling it can be changed; one that the import gave is the import's to take back.
 """
 
 from typing import Any
@@ -10,12 +11,14 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
+from accounts.acting import ActingAdmin, button
 from pricing.importing import REASON
-from pricing.models import Model, PriceVersion, UnitPrice
+from pricing.models import Markup, Model, PriceVersion, UnitPrice
 from pricing.money import per_million, usd_from_pico
-from pricing.rating import BASIS_POINTS
 from pricing.units import UNITS
-from staff.admin import ReadOnlyAdmin, StaffAdmin, column, lines, link, list_link, table
+from staff.admin import ReadOnlyAdmin, column, lines, link, list_link, table
+from wallet.admin import price_acts
+from wallet.admin.price_acts import times
 
 
 class ModelForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the checker only
@@ -50,10 +53,14 @@ class ForSale(admin.SimpleListFilter):
 
 
 @admin.register(Model)
-class ModelAdmin(StaffAdmin):
+class ModelAdmin(ActingAdmin):
     form = ModelForm
+    actions_detail = ("mark_up_model", "mark_up_provider")
+    mark_up_model = button(price_acts.MARK_UP_MODEL)
+    mark_up_provider = button(price_acts.MARK_UP_PROVIDER)
     list_display = ("name", "provider", "kind", "is_sold", "unsold_reason", "origin", "updated_at")
     list_filter = (ForSale, "kind", "provider", "origin")
+    linked_by = ("provider_code",)
     search_fields = ("name",)
     search_help_text = "Part of a name, title or provider"
     ordering = ("name",)
@@ -100,8 +107,7 @@ class PriceVersionAdmin(ReadOnlyAdmin):
 
     @column("Multiplier")
     def multiplier(self, version: PriceVersion) -> str:
-        whole, part = divmod(version.multiplier_bp, BASIS_POINTS)
-        return f"× {whole}.{part:04}"
+        return times(version.multiplier_bp)
 
     @column("Unit prices")
     def prices(self, version: PriceVersion) -> str:
@@ -109,6 +115,36 @@ class PriceVersionAdmin(ReadOnlyAdmin):
         return table(
             ["Unit", "Above input tokens", "For one", "For a million"], [_price(row) for row in rows]
         )
+
+
+@admin.register(Markup)
+class MarkupAdmin(ReadOnlyAdmin):
+    """All markups that there ever were, also those to come. They are set on the page of a model."""
+
+    list_display = ("of", "multiplier", "effective_from", "created_at")
+    list_select_related = ("model",)
+    linked_by = ("model__id__exact", "provider_code")
+    search_fields = ("model__name",)
+    search_help_text = "A provider's code, or part of a model's name"
+    ordering = ("-id",)
+    fields = ("of", "multiplier", "effective_from", "created_at", "models")
+
+    def matching(self, term: str) -> Q:
+        return Q(provider_code=term.lower()) | Q(model__name__icontains=term)
+
+    @column("Of")
+    def of(self, markup: Markup) -> str:
+        return f"provider {markup.provider_code}" if markup.model is None else f"model {markup.model}"
+
+    @column("Multiplier")
+    def multiplier(self, markup: Markup) -> str:
+        return times(markup.multiplier_bp)
+
+    @column("Models")
+    def models(self, markup: Markup) -> str:
+        if markup.model is not None:
+            return link(markup.model)
+        return list_link("pricing_model", "All of this provider", provider_code=markup.provider_code)
 
 
 def _price(row: UnitPrice) -> list[object]:

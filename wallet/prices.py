@@ -1,0 +1,141 @@
+"""What staff do to prices: markups, customer groups and their rates, and which wallets belong to a group.
+
+Who may, and that it happens once, with its reason; what follows is up to pricing/. Invariants: the audit entry and the
+effect are one transaction; nobody's price rises at once by being moved between groups, where people are told of rises
+before, and nobody moves their own wallet. The only module that writes `customer_group`. Locks the wallet's row.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import audit
+from accounts.audit import AlreadySent, Instruction, Refused
+from accounts.models import AuditEntry
+from pricing import groups, markups
+from pricing.models import CustomerGroup, Model
+from pricing.publishing import CHANGE_NOTICE, PublishingError, rise_notice
+from wallet import leaving
+from wallet.models import Wallet
+
+PERMISSION = "pricing.act_on_prices"
+CREATED = "pricing.create_group"
+
+
+def mark_up_model(by: Instruction, model: Model, multiplier_bp: int, effective_from: datetime) -> None:
+    """A markup of this model. Once per request id. Raises Refused, or PermissionDenied."""
+    _do(
+        by,
+        "pricing.mark_up_model",
+        model,
+        _dated(multiplier_bp, effective_from),
+        lambda: markups.of_model(model, multiplier_bp, effective_from=effective_from),
+    )
+
+
+def mark_up_provider(by: Instruction, model: Model, multiplier_bp: int, effective_from: datetime) -> None:
+    """A markup of the provider of this model, and so of all its models. As `mark_up_model`."""
+    code = model.provider_code
+    _do(
+        by,
+        "pricing.mark_up_provider",
+        model,
+        {"provider": code, **_dated(multiplier_bp, effective_from)},
+        lambda: markups.of_provider(code, multiplier_bp, effective_from=effective_from),
+    )
+
+
+def create_group(by: Instruction, name: str, multiplier_bp: int) -> CustomerGroup:
+    """A group without members. The same instruction again returns the same one. Raises Refused, or PermissionDenied."""
+    audit.allow(by.actor, PERMISSION)
+    earlier = AuditEntry.objects.filter(request_id=by.request_id).first()
+    if earlier is not None:
+        if earlier.action != CREATED:
+            raise AlreadySent(
+                "This form was sent before with other content. Open it again to do something else."
+            )
+        return CustomerGroup.objects.get(pk=earlier.target_id)
+    try:
+        with transaction.atomic():
+            # The entry names the group, which has an id only then; a second sender is refused by the name.
+            group = groups.create(name, multiplier_bp)
+            audit.record(by, CREATED, group, {"name": group.name, "multiplier_bp": multiplier_bp})
+    except PublishingError as error:
+        raise Refused(str(error)) from error
+    return group
+
+
+def change_rate(by: Instruction, group: CustomerGroup, multiplier_bp: int, effective_from: datetime) -> None:
+    """What the members of the group pay from then on. Once per request id. Raises Refused, or PermissionDenied."""
+    _do(
+        by,
+        "pricing.change_rate",
+        group,
+        _dated(multiplier_bp, effective_from),
+        lambda: groups.change_rate(group, multiplier_bp, effective_from=effective_from),
+    )
+
+
+def join(by: Instruction, wallet: Wallet, group: CustomerGroup) -> None:
+    """Put the wallet into the group, out of any other, for calls that are recorded from now on.
+
+    Once per request id. Raises Refused where it would pay more at once, for who owns it and where it is in there already;
+    or PermissionDenied.
+    """
+    _move(by, wallet, group)
+
+
+def leave(by: Instruction, wallet: Wallet) -> None:
+    """Take the wallet out of its group, so that it pays the list's prices. As `join`."""
+    _move(by, wallet, None)
+
+
+def _move(by: Instruction, wallet: Wallet, group: CustomerGroup | None) -> None:
+    action = "wallet.leave_group" if group is None else "wallet.join_group"
+    details = {"group": None if group is None else group.pk}
+    _do(by, action, wallet, details, lambda: _write(by, wallet, group))
+
+
+def _write(by: Instruction, wallet: Wallet, group: CustomerGroup | None) -> None:
+    found = Wallet.objects.select_for_update(no_key=True, of=("self",)).get(pk=wallet.pk)
+    if found.owner_id == by.actor.pk:
+        raise Refused("It is your own wallet, so somebody else has to do it.")
+    if found.customer_group == group:
+        raise Refused("It is in no group." if group is None else f"It is in {group} already.")
+    if group is not None:
+        leaving.check_open(found)
+    _refuse_rise(found.customer_group, group)
+    found.customer_group = group
+    found.save(update_fields=["customer_group"])
+
+
+def _refuse_rise(before: CustomerGroup | None, after: CustomerGroup | None) -> None:
+    now = timezone.now()
+    is_rise = groups.multiplier_at(after, now) > groups.multiplier_at(before, now)
+    if is_rise and rise_notice() > CHANGE_NOTICE:
+        raise Refused(
+            "Its prices would rise at once, and people are told of that before. Move it to a group that pays as much as it"
+            " pays now, and let that group's rate rise at a moment of its own."
+        )
+
+
+def _do(
+    by: Instruction,
+    action: str,
+    target: Model | CustomerGroup | Wallet,
+    details: Mapping[str, str | int | None],
+    work: Callable[[], object],
+) -> None:
+    audit.allow(by.actor, PERMISSION)
+    with transaction.atomic():
+        if audit.record(by, action, target, details):
+            try:
+                work()
+            except PublishingError as error:
+                raise Refused(str(error)) from error
+
+
+def _dated(multiplier_bp: int, effective_from: datetime) -> dict[str, str | int | None]:
+    return {"multiplier_bp": multiplier_bp, "effective_from": effective_from.isoformat()}
