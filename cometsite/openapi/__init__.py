@@ -5,7 +5,8 @@ Tests hold it to the code: real answers must fit its schemas, and every API addr
 
 from typing import Any
 
-from cometsite.openapi import metering, site
+from cometsite.openapi import account, metering, site
+from cometsite.openapi.account_schemas import SCHEMAS as ACCOUNT_SCHEMAS
 from cometsite.openapi.schemas import SCHEMAS, SECURITY_SCHEMES
 
 ABOUT = (
@@ -22,7 +23,10 @@ def document(site_url: str) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Account and metering API", "version": "1.0.0", "description": ABOUT},
         "servers": [{"url": site_url}],
-        "tags": [*metering.TAGS, *site.TAGS],
-        "paths": {**metering.PATHS, **site.PATHS},
-        "components": {"schemas": SCHEMAS, "securitySchemes": SECURITY_SCHEMES},
+        "tags": [*metering.TAGS, *account.TAGS, *site.TAGS],
+        "paths": {**metering.PATHS, **account.PATHS, **site.PATHS},
+        "components": {
+            "schemas": {**SCHEMAS, **ACCOUNT_SCHEMAS},
+            "securitySchemes": {**SECURITY_SCHEMES, **account.SECURITY_SCHEMES},
+        },
     }

@@ -58,7 +58,7 @@ class Group:
 
 
 # What an operation's caller shows, in words.
-SHOWN_BY = {"gatewayKey": "Gateway key", "session": "Signed in"}
+SHOWN_BY = {"gatewayKey": "Gateway key", "accessToken": "Access token", "session": "Signed in"}
 TONES = {"2": "ok", "3": "info", "4": "warn", "5": "bad"}
 
 
