@@ -24,7 +24,7 @@ from logs.grouping import Group
 from logs.reports import UUID_FORM, BadCall, CallReport, read_call
 from pricing import catalogue, rating
 from pricing.rating import PriceTable
-from tokens import keys, spending
+from tokens import keys, masking, spending
 from wallet import holds, ledger
 from wallet.holds import ClosedHold
 from wallet.ledger import Balances
@@ -415,10 +415,11 @@ def _conflict(call_id: str) -> Result:
 
 
 def _refused(entry: Entry, code: str, message: str) -> Result:
-    return Result(entry.report.call_id, "rejected", 0, {"code": code, "message": message})
+    return Result(entry.report.call_id, "rejected", 0, {"code": code, "message": masking.masked(message)})
 
 
 def _rejected(raw: object, error: BadCall) -> Result:
     given = raw.get("call_id") if isinstance(raw, dict) else None
-    call_id = given[:64] if isinstance(given, str) else None
-    return Result(call_id, "rejected", 0, {"code": error.code, "message": str(error)})
+    # What is sent back is what was sent, but for a key that stood in a wrong field.
+    call_id = masking.masked(given)[:64] if isinstance(given, str) else None
+    return Result(call_id, "rejected", 0, {"code": error.code, "message": masking.masked(str(error))})
