@@ -18,7 +18,7 @@ from django.db import transaction
 from django.db.models import F, Sum
 from django.utils import timezone
 
-from wallet import corrections, ledger, wallets
+from wallet import corrections, dispute_shares, ledger, wallets
 from wallet.models import Code, Funds, Refund, TopUp, Wallet
 from wallet.refunds import mail as refund_mail
 from wallet.refunds import payments as refund_payments
@@ -175,6 +175,7 @@ def end(row: Refund, state: Refund.State, problem: str) -> None:
         row.problem = f"{problem} Its owner has closed the account, so staff pay it back in another way."
         logger.error("Refund %s came back into the wallet of a closed account: %s", row.pk, problem)
     row.save(update_fields=WRITTEN)
+    dispute_shares.split_anew(row)
     _tell(row, alone=was_told)
 
 
