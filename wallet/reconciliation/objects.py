@@ -163,9 +163,11 @@ def _dispute(dispute_id: str, report: Report) -> None:
             f"Dispute {dispute_id} is {row.status} now, with {in_usd(row.withdrawn_cents)} withdrawn and"
             f" {in_usd(row.reinstated_cents)} reinstated; here it was {before[0] if before else 'unknown'}."
         )
-    if problem or row is None or row.top_up_id is None or row.problem:
+    if problem or row is None or row.top_up_id is None:
         why = (row.problem if row else "") or problem or "its payment is not known."
         report.differs(dispute_id, f"Dispute {dispute_id} is not in the books: {why}")
+    elif row.problem:
+        report.differs(dispute_id, f"Dispute {dispute_id} is booked, but does not add up: {row.problem}")
 
 
 def _standing(row: Dispute | None) -> tuple[str, int, int, bool] | None:
