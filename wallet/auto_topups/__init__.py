@@ -232,7 +232,7 @@ def apply(top_up_id: UUID, payment: Payment) -> TopUp:
     if top_up.is_settled and verdict.state not in crediting.FINAL:
         # Given up before: only money that came all the same changes that.
         return top_up
-    verdict = crediting.credit(top_up, verdict, payment.id, None)
+    verdict = crediting.credit(top_up, verdict, payment_intent_id=payment.id, charge_id=payment.charge_id)
     if verdict.state == TopUp.State.PARKED:
         logger.error("Top-up %s is parked: %s", top_up.pk, verdict.problem)
     _write(top_up, payment, verdict)

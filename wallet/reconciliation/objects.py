@@ -100,7 +100,7 @@ def _charges(found: list[Charge], report: Report) -> None:
                 charge.id,
                 f"Charge {charge.id} of {in_usd(charge.amount)} belongs to no payment, so to no wallet.",
             )
-        elif row is None and clearing.is_given_back(charge.made_at, charge.amount, charge.refunded):
+        elif clearing.is_given_back(charge.made_at, charge.amount, charge.refunded) and not _credited(row):
             report.explained(charge.payment_intent_id)
         elif row is None or row.state != PAID or _credited(row) != charge.amount:
             now = _repair(row, PAYMENT, charge.payment_intent_id, report)
