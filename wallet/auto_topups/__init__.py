@@ -274,7 +274,12 @@ def _is_over(wallet_id: int) -> bool:
     before = TopUp.objects.filter(wallet=wallet_id, is_automatic=True).order_by("-created_at").first()
     if before is None or before.state != TopUp.State.FAILED or before.payment_intent_id:
         return True
-    found = _at_stripe(before)
+    try:
+        found = _at_stripe(before)
+    except StripeFailed:
+        # It must not be the first of every round for that.
+        endings.wait_for_stripe(wallet_id)
+        raise
     if found is None or _judged(found, before).state == TopUp.State.FAILED:
         return True
     record(before.pk, found)
