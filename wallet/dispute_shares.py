@@ -1,7 +1,7 @@
 """The wallet's side of a dispute's money: what of it is the wallet's, and what is tax that the state is owed no more.
 
-Tax is counted over all that was taken of a payment, less what refunds gave back of it; so whatever parts there are, in
-whatever order, all of the payment has all of its tax, once. Whoever calls holds the lock of the wallet's row.
+Tax is counted over all that is gone of a payment, by disputes and by refunds, which are split by the same rule; so whatever
+parts there are, in whatever order, all of the payment has all of its tax, once. Whoever calls holds the wallet's row.
 """
 
 from collections.abc import Iterable
@@ -42,37 +42,39 @@ def book(row: Dispute, top_up: TopUp, movements: Iterable[DisputeMovement]) -> N
         row.withdrawn_cents += withdrawn
         row.reinstated_cents += reinstated
         due = _tax_due(top_up, others["cents"] + gone_cents(row))
-        # Refunds may have lowered what is due meanwhile: a withdrawal still brings back no tax.
+        # What was refunded meanwhile may have changed what is due: still no part has more tax than it is long.
         change = min(max(due - others["tax"] - row.tax_cents, -reinstated), withdrawn)
         row.tax_cents += change
         _post(row, top_up, movement, abs(change))
 
 
 def split_anew(refund: Refund) -> None:
-    """Nothing came of a refund, so the tax in it is in the payment again: what of that a bank has taken since is the
-    wallet's no more. Once for a refund, whose row is saved.
+    """Nothing came of a refund: of the tax in what banks have taken more, or less, is due now. Once for a refund, whose row
+    is saved.
     """
     top_up, taken = refund.top_up, _taken(refund.top_up)
-    lacking = _tax_due(top_up, taken["cents"]) - taken["tax"]
-    for row in Dispute.objects.select_for_update().filter(top_up=top_up).order_by("pk"):
-        change = min(lacking, gone_cents(row) - row.tax_cents)
-        if change <= 0:
-            continue
-        lacking -= change
-        row.tax_cents += change
-        row.save(update_fields=["tax_cents"])
-        ledger.post(
-            code=Code.TAX,
-            reference=f"{Code.TAX.value}:{row.pk}:{refund.pk}",
-            debit=ledger.house("tax_payable"),
-            credit=ledger.paid(refund.wallet),
-            amount_nanousd=change * NANO_PER_CENT,
-            details={"dispute": row.pk, "top_up": str(top_up.pk), "refund": str(refund.pk)},
-        )
+    change = _tax_due(top_up, taken["cents"]) - taken["tax"]
+    rows = Dispute.objects.select_for_update().filter(top_up=top_up).order_by("pk")
+    if not change or not rows:
+        return
+    # Only the sum over all of them counts; the one that has most of what moves keeps its figures the most plausible.
+    row = max(rows, key=lambda each: gone_cents(each) - each.tax_cents if change > 0 else each.tax_cents)
+    row.tax_cents += change
+    row.save(update_fields=["tax_cents"])
+    accounts = ledger.house("tax_payable"), ledger.paid(refund.wallet)
+    debit, credit = accounts if change > 0 else reversed(accounts)
+    ledger.post(
+        code=Code.TAX,
+        reference=f"{Code.TAX.value}:{row.pk}:{refund.pk}",
+        debit=debit,
+        credit=credit,
+        amount_nanousd=abs(change) * NANO_PER_CENT,
+        details={"dispute": row.pk, "top_up": str(top_up.pk), "refund": str(refund.pk)},
+    )
 
 
 def tax_in(top_up: TopUp, taken_cents: int) -> int:
-    """Cents of tax in what was taken of a payment so far. Counted over all of it, so that the whole has all the tax,
+    """Cents of tax in what is gone of a payment so far. Counted over all of it, so that the whole has all the tax,
     nothing has none, and no order of the parts matters. What is taken beyond the payment has none.
     """
     tax_cents, whole_cents = top_up.tax_cents or 0, paid_cents(top_up)
@@ -99,10 +101,12 @@ def _taken(top_up: TopUp, *, but: Dispute | None = None) -> dict[str, Any]:
 
 
 def _tax_due(top_up: TopUp, taken_cents: int) -> int:
-    """Cents of tax in what was taken, as far as no refund gave it back: the state is owed that no more."""
+    """Cents of tax that disputes have to bear: that in all that is gone of a payment, less what refunds gave back of it."""
     refunds = Refund.objects.filter(top_up=top_up).exclude(state__in=Refund.RETURNED)
-    refunded: int = refunds.aggregate(tax=Sum("tax_cents", default=0))["tax"]
-    return max(min(tax_in(top_up, taken_cents), (top_up.tax_cents or 0) - refunded), 0)
+    refunded = refunds.aggregate(
+        cents=Sum(F("amount_cents") + F("tax_cents"), default=0), tax=Sum("tax_cents", default=0)
+    )
+    return max(tax_in(top_up, taken_cents + refunded["cents"]) - int(refunded["tax"]), 0)
 
 
 def _post(row: Dispute, top_up: TopUp, movement: DisputeMovement, tax_cents: int) -> None:

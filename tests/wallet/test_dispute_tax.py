@@ -159,6 +159,18 @@ def test_the_tax_that_a_failed_refund_leaves_is_spread_over_all_disputes(alices:
     assert invariants.check() == []
 
 
+def test_a_refund_that_is_told_before_the_dispute_was_won_gives_all_the_tax_back(alices: Wallet) -> None:
+    top_up = taxed(alices, 1)
+    again_if_lost(lambda: disputes.apply(telling(top_up, "a", -1193)))
+    refund(top_up, 1193)
+    again_if_lost(lambda: disputes.apply(telling(top_up, "a", -1193, 1193)))
+    assert (tax_owed_cents(), balance_cents(alices)) == (0, 0)
+    assert invariants.check() == []
+    refund(top_up, 1193, "failed")
+    assert (tax_owed_cents(), balance_cents(alices), taken(top_up)) == (193, 1000, (0, 0))
+    assert invariants.check() == []
+
+
 def test_a_refund_on_its_way_beside_a_dispute_breaks_nothing_in_between(alices: Wallet) -> None:
     top_up = taxed(alices, 1)
     refund(top_up, 1193, "pending")
