@@ -5,8 +5,8 @@ entry and the decision of its proposal are one transaction; within 24 hours no m
 person's word, and nothing of their own wallet; an id moves money once, since it is the audit entry's request id and part
 of the transfer's reference; nothing is paid into the wallet of a closed account, though what is in it can be taken out.
 
-Locks, in this order: the proposal, or the row of who asks; the wallet's row where something is paid in; the transfer that
-is undone; the ledger's.
+Locks, in this order: the proposal, or the row of who asks; the wallet's row where something is paid in or a payment is
+undone; the transfer that is undone; the ledger's.
 """
 
 import dataclasses

@@ -202,6 +202,13 @@ def is_given_back(made_at: datetime, amount: int, returned: int) -> bool:
     return 0 < amount == returned and timezone.now() - made_at > UNCLAIMED
 
 
+def is_of_nobody(charge_id: str | None) -> bool:
+    """Whether the charge was booked as one of no wallet that was given back; then none is credited with it any more."""
+    charges = StripeTransaction.objects.filter(source_id=charge_id or "-", type__in=CHARGES)
+    references = [f"{Code.REFUND_REVERSAL.value}:{each}" for each in charges.values_list("pk", flat=True)]
+    return Transfer.objects.filter(reference__in=references).exists()
+
+
 def _charge(told: BalanceTransaction) -> list[Posting]:
     """A charge belongs to a credited top-up of exactly that amount; that was booked when it was credited.
 
@@ -237,7 +244,7 @@ def _expect_refund(told: BalanceTransaction) -> None:
     """A refund, or its return, is of a row of ours. Where a bank took a debit back, that is known by the transaction."""
     known = Refund.objects.filter(Q(refund_id=told.source_id) | Q(transaction_id=told.id))
     found = list(known.annotate(whole=F("amount_cents") + F("tax_cents")))
-    if not found and _is_of_nobody(told.charge_id):
+    if not found and is_of_nobody(told.charge_id):
         return
     if not found:
         raise Unexplained(f"Refund {told.source_id} of {_usd(abs(told.amount))} is not known here.")
@@ -245,13 +252,6 @@ def _expect_refund(told: BalanceTransaction) -> None:
         raise Unexplained(
             f"Refund {told.source_id} is {_usd(abs(told.amount))} at Stripe; here it is {_usd(found[0].whole)}."
         )
-
-
-def _is_of_nobody(charge_id: str | None) -> bool:
-    """Whether the charge was booked as one of no wallet that was given back."""
-    charges = StripeTransaction.objects.filter(source_id=charge_id or "-", type__in=CHARGES)
-    references = [f"{Code.REFUND_REVERSAL.value}:{each}" for each in charges.values_list("pk", flat=True)]
-    return Transfer.objects.filter(reference__in=references).exists()
 
 
 def _post(told: BalanceTransaction, posting: Posting) -> None:

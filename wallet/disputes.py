@@ -1,4 +1,4 @@
-"""Disputes: what banks ask about payments and take back. Owns wallet_dispute, and the wallet's side of its money.
+"""Disputes: what banks ask about payments and take back. Owns wallet_dispute.
 
 Money follows only from the balance transactions of a dispute, never from its status: each takes from the wallet or gives
 back to it once, under a reference of its own, as soon as the payment is credited; until then the row waits. Stripe's side
@@ -8,7 +8,7 @@ withdrawn − reinstated. What Stripe tells may come in any order and any number
 
 import datetime
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from django.conf import settings
@@ -16,8 +16,8 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
 from django.utils import timezone
 
 from pricing.money import NANO_PER_CENT
-from wallet import corrections, dispute_mail, ledger, refunds, rounds, stripe_api, topups
-from wallet.models import Code, Difference, Dispute, Refund, TopUp, Transfer, Wallet
+from wallet import corrections, dispute_mail, dispute_shares, refunds, rounds, stripe_api, topups
+from wallet.models import Difference, Dispute, TopUp, Wallet
 from wallet.stripe_api import DisputeMovement, StripeDispute, StripeFailed, StripeRefused, StripeUnavailable
 from wallet.topups.verdicts import Parked
 from wallet.transactions import again_if_lost
@@ -26,7 +26,6 @@ logger = logging.getLogger(__name__)
 
 CURRENCY = "usd"
 MOVEMENT = "adjustment"
-CODES = (Code.DISPUTE, Code.DISPUTE_REVERSAL)
 # How often Stripe is asked again by itself: while nothing is known of the payment of a young dispute at every round,
 # else where it was not asked for this long.
 YOUNG = datetime.timedelta(days=1)
@@ -59,23 +58,19 @@ def heard_of(dispute_id: str) -> Callable[[], None]:
 def apply(told: StripeDispute) -> Dispute:
     """Write down what Stripe told, with the money where the payment is credited. In the caller's transaction.
 
-    Locks the dispute's row, then the wallet's and the ledger. A telling that is older than what is written
+    Locks the wallet's row and the ledger, then the dispute's row. A telling that is older than what is written
     changes no state; its balance transactions count all the same, since those only ever become more.
     """
-    row = _locked(told)
+    row, top_up = _locked(told)
     if row.checked_at is None or told.read_at >= row.checked_at:
         _write(row, told)
     movements = [each for each in told.movements if _is_understood(each) and each.amount]
-    top_up = _payment_of(told)
-    if top_up is not None:
-        # One at a time of all that takes from the payments of a wallet: refunds and corrections too.
-        refunds.lock(top_up.wallet_id)
-    new = [each for each in movements if not _is_booked(each)]
+    new = [each for each in movements if not dispute_shares.is_booked(each)]
     obstacle = "" if row.top_up_id and not new else _obstacle(told, top_up)
     if top_up is not None and not obstacle:
-        _book(row, top_up, new)
+        dispute_shares.book(row, top_up, new)
     elif row.top_up_id is None:
-        withdrawn, reinstated = _sums(movements)
+        withdrawn, reinstated = dispute_shares.sums(movements)
         row.withdrawn_cents = max(row.withdrawn_cents, withdrawn)
         row.reinstated_cents = max(row.reinstated_cents, reinstated)
     row.fee_cents = max(row.fee_cents, sum(each.fee for each in movements))
@@ -172,7 +167,11 @@ def _payment_of(told: StripeDispute) -> TopUp | None:
     return TopUp.objects.filter(_names(told)).order_by("pk").first()
 
 
-def _locked(told: StripeDispute) -> Dispute:
+def _locked(told: StripeDispute) -> tuple[Dispute, TopUp | None]:
+    """Its row and its payment; one at a time of all that takes from a wallet's payments, refunds and corrections too."""
+    top_up = _payment_of(told)
+    if top_up is not None:
+        refunds.lock(top_up.wallet_id)
     new = Dispute(
         id=told.id,
         amount_cents=told.amount,
@@ -181,7 +180,11 @@ def _locked(told: StripeDispute) -> Dispute:
         opened_at=told.opened_at,
     )
     Dispute.objects.bulk_create([new], ignore_conflicts=True)
-    return Dispute.objects.select_for_update().get(pk=told.id)
+    row = Dispute.objects.select_for_update().get(pk=told.id)
+    if top_up is None and (top_up := _payment_of(told)) is not None:
+        # It became known while somebody else held the row.
+        refunds.lock(top_up.wallet_id)
+    return row, top_up
 
 
 def _write(row: Dispute, told: StripeDispute) -> None:
@@ -195,88 +198,6 @@ def _write(row: Dispute, told: StripeDispute) -> None:
     row.evidence_due_at = told.evidence_due_at
     row.has_evidence = told.has_evidence
     row.checked_at = told.read_at
-
-
-def _sums(movements: Iterable[DisputeMovement]) -> tuple[int, int]:
-    """What was withdrawn and what was reinstated, in cents."""
-    amounts = [each.amount for each in movements]
-    return -sum(each for each in amounts if each < 0), sum(each for each in amounts if each > 0)
-
-
-def _book(row: Dispute, top_up: TopUp, movements: Iterable[DisputeMovement]) -> None:
-    """Post these, what was taken before what came back. The wallet's row is locked."""
-    if row.top_up_id is None:
-        # What was counted so far was not booked.
-        row.top_up, row.withdrawn_cents, row.reinstated_cents = top_up, 0, 0
-    others = Dispute.objects.filter(top_up=top_up).exclude(pk=row.pk)
-    taken = others.aggregate(
-        cents=Sum(F("withdrawn_cents") - F("reinstated_cents"), default=0), tax=Sum("tax_cents", default=0)
-    )
-    refunded_tax_cents = _refunded_tax(top_up)
-    for movement in sorted(movements, key=lambda each: (each.amount, each.id)):
-        withdrawn, reinstated = _sums([movement])
-        row.withdrawn_cents += withdrawn
-        row.reinstated_cents += reinstated
-        taken_cents = taken["cents"] + _gone_cents(row)
-        due = min(tax_in(top_up, taken_cents), (top_up.tax_cents or 0) - refunded_tax_cents)
-        change = due - taken["tax"] - row.tax_cents
-        # What was refunded meanwhile may have lowered what is due: a withdrawal still brings back no tax.
-        change = max(change, 0) if movement.amount < 0 else min(change, 0)
-        row.tax_cents += change
-        _post(row, top_up, movement, abs(change))
-
-
-def _refunded_tax(top_up: TopUp) -> int:
-    """Cents of tax that refunds gave back for good: the state is owed it no more, so no dispute can take it again.
-
-    What is only on its way doesn't count, since Stripe lets such refunds fail when a dispute opens.
-    """
-    found = Refund.objects.filter(top_up=top_up, state=Refund.State.SUCCEEDED)
-    given_back: int = found.aggregate(tax=Sum("tax_cents", default=0))["tax"]
-    return given_back
-
-
-def tax_in(top_up: TopUp, taken_cents: int) -> int:
-    """Cents of tax in what was taken of a payment so far. Counted over all of it, so that the whole has all the tax,
-    nothing has none, and no order of the parts matters. What is taken beyond the payment has none.
-    """
-    tax_cents, paid_cents = top_up.tax_cents or 0, _paid_cents(top_up)
-    taken_cents = min(max(taken_cents, 0), paid_cents)
-    return (2 * tax_cents * taken_cents + paid_cents) // (2 * paid_cents) if paid_cents else 0
-
-
-def _is_booked(movement: DisputeMovement) -> bool:
-    references = [
-        *(f"{code.value}:{movement.id}:wallet" for code in CODES),
-        f"{Code.TAX.value}:{movement.id}",
-    ]
-    return Transfer.objects.filter(reference__in=references).exists()
-
-
-def _post(row: Dispute, top_up: TopUp, movement: DisputeMovement, tax_cents: int) -> None:
-    """The wallet's side of one balance transaction: the wallet's share and the tax, both or neither."""
-    is_taken = movement.amount < 0
-    code = Code.DISPUTE if is_taken else Code.DISPUTE_REVERSAL
-    house = ledger.house("disputes")
-    details = {"dispute": row.pk, "top_up": str(top_up.pk), "balance_transaction": movement.id}
-    for each, reference, account, cents in (
-        (
-            code,
-            f"{code.value}:{movement.id}:wallet",
-            ledger.paid(top_up.wallet),
-            abs(movement.amount) - tax_cents,
-        ),
-        (Code.TAX, f"{Code.TAX.value}:{movement.id}", ledger.house("tax_payable"), tax_cents),
-    ):
-        if cents:
-            ledger.post(
-                code=each,
-                reference=reference,
-                debit=account if is_taken else house,
-                credit=house if is_taken else account,
-                amount_nanousd=cents * NANO_PER_CENT,
-                details=details,
-            )
 
 
 def _is_understood(movement: DisputeMovement) -> bool:
@@ -311,14 +232,9 @@ def _problems(row: Dispute, told: StripeDispute) -> Iterator[str]:
         yield f"Its status is {row.status}, which this release does not know. It counts as open."
     if not_understood := _not_understood(told):
         yield not_understood
-    if row.is_open and row.top_up is not None and _gone_cents(row) > _paid_cents(row.top_up):
+    if (
+        row.is_open
+        and row.top_up is not None
+        and dispute_shares.gone_cents(row) > dispute_shares.paid_cents(row.top_up)
+    ):
         yield "More was taken than the payment brought in."
-
-
-def _gone_cents(row: Dispute) -> int:
-    return row.withdrawn_cents - row.reinstated_cents
-
-
-def _paid_cents(top_up: TopUp) -> int:
-    """With its tax."""
-    return (top_up.received_cents or 0) + (top_up.tax_cents or 0)

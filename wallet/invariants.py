@@ -213,9 +213,10 @@ register(
         FROM wallet_dispute d JOIN (SELECT id FROM wallet_topup WHERE {OF_WALLETS}) t ON t.id = d.top_up_id
         LEFT JOIN (
             SELECT w.details ->> 'dispute' AS id, sum(w.sign * w.amount_nanousd) AS moved,
-                sum(w.sign * x.amount_nanousd) AS tax
-            FROM (SELECT *, CASE code WHEN 'dispute' THEN 1 ELSE -1 END AS sign FROM wallet_transfer
-                  WHERE code IN ('dispute', 'dispute_reversal') AND wallet_id IS NOT NULL AND {OF_WALLETS}) w
+                sum(w.sign * CASE w.code WHEN 'tax' THEN -w.amount_nanousd ELSE x.amount_nanousd END) AS tax
+            FROM (SELECT *, CASE WHEN EXISTS (SELECT FROM wallet_account a WHERE a.id = debit_account_id
+                      AND a.wallet_id IS NOT NULL) THEN 1 ELSE -1 END AS sign FROM wallet_transfer
+                  WHERE code IN ('dispute', 'dispute_reversal', 'tax') AND wallet_id IS NOT NULL AND {OF_WALLETS}) w
                 LEFT JOIN wallet_transfer x ON x.reference = 'tax:' || (w.details ->> 'balance_transaction')
             GROUP BY w.details ->> 'dispute') m ON m.id = d.id
         WHERE (coalesce(m.moved, 0), coalesce(m.tax, 0)) IS DISTINCT FROM

@@ -25,9 +25,11 @@ MOST_UNANSWERED = 3
 LONGEST_S = 120
 
 
-def go_round[T](what: str, rows: Iterable[T], look: Callable[[T], object]) -> int:
+def go_round[T](
+    what: str, rows: Iterable[T], look: Callable[[T], object], *, seconds: float = ROUND_S
+) -> int:
     """Look at each, named `what` in the log; returns at how many. `look` moves its row behind the others."""
-    over_at = time.monotonic() + ROUND_S
+    over_at = time.monotonic() + seconds
     looked = unanswered = 0
     for row in rows:
         if unanswered == MOST_UNANSWERED or time.monotonic() > over_at:

@@ -13,6 +13,7 @@ from wallet import auto_topups, cards, disputes, events, grants, holds, invarian
 from wallet.auto_topups import mail as auto_topup_mail
 from wallet.reconciliation import runs
 from wallet.refunds import asking as refund_asking
+from wallet.refunds import mail as refund_mail
 from wallet.stripe_api import StripeRefused, StripeUnavailable
 from wallet.topups import proofs
 
@@ -49,6 +50,7 @@ def settle_open_top_ups() -> None:
 def settle_open_refunds() -> None:
     refund_asking.settle_unfinished()
     refund_asking.hear_again()
+    refund_mail.tell_due()
 
 
 @shared_task

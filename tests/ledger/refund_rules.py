@@ -10,7 +10,7 @@ from tests.ledger.machine import SEEN
 from tests.ledger.model import Movement
 from tests.ledger.money_rules import MoneyRules
 from tests.ledger.refund_model import Part, Payment, Refunds
-from wallet import refunds
+from wallet import acts, refunds
 from wallet.models import Refund, TopUp
 from wallet.stripe_api import StripeRefund
 from wallet.topups.verdicts import Parked
@@ -39,6 +39,17 @@ class RefundRules(MoneyRules):
             SEEN["correction of what went back"] += 1
             return False
         return True
+
+    @precondition(lambda self: self.back.payments)
+    @rule(data=st.data())
+    def correct_a_payment(self, data: st.DataObject) -> None:
+        """Those of which something went back, where there are any; among all transfers they would be rare."""
+        touched = [each for each in self.back.payments if each.parts]
+        movement = data.draw(st.sampled_from(touched or self.back.payments)).movement
+        while movement.undone_by is not None:
+            movement = movement.undone_by
+        transfer = self.transfer(movement)
+        self.ask(movement, abs(movement.amount), lambda by: acts.correct(by, transfer))
 
     @property
     def other_transfers(self) -> int:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from billiard.exceptions import SoftTimeLimitExceeded
 from django.core import mail
 from django.utils import timezone
 
@@ -144,6 +145,31 @@ def test_a_mail_that_can_not_be_sent_is_sent_later(
         patch.setattr(auto_topup_mail, "send_mail", refuse)
         assert auto_topup_mail.tell_charges() == 0
     assert [auto_topup_mail.tell_charges() for _ in range(2)] == [1, 0]
+
+
+def test_a_mail_server_that_hangs_loses_no_mail_and_takes_little_time(
+    alices: Wallet, stripe_at_hand: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switched_on(stripe_at_hand, alices)
+    auto_topups.charge_due()
+    for number in range(5):
+        TopUp.objects.create(
+            wallet=alices, amount_cents=100, state="paid", payment_intent_id=f"pi_{number}", is_told=False
+        )
+    now = [1000.0]
+    errors = iter([TimeoutError(), TimeoutError(), SoftTimeLimitExceeded()])
+    monkeypatch.setattr("wallet.rounds.time.monotonic", lambda: now[0])
+
+    def hang(*_: object) -> None:
+        now[0] += 10
+        raise next(errors)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(auto_topup_mail, "send_mail", hang)
+        assert auto_topup_mail.tell_charges() == 0
+        with pytest.raises(SoftTimeLimitExceeded):
+            auto_topup_mail.tell_charges()
+    assert auto_topup_mail.tell_charges() == 6
 
 
 def test_nobody_is_written_to_about_a_closed_account(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.wallet.books import CENT, balance_cents
 from tests.wallet.refunding import house_cents
-from wallet import disputes, invariants, ledger, refunds
+from wallet import dispute_shares, disputes, invariants, ledger, refunds
 from wallet.models import Code, Dispute, TopUp, Wallet
 from wallet.stripe_api import DisputeMovement, StripeDispute, StripeRefund
 from wallet.transactions import again_if_lost
@@ -134,10 +134,57 @@ def test_a_refund_that_a_dispute_stops_leaves_all_the_tax_to_the_dispute(alices:
     assert invariants.check() == []
 
 
+def test_a_refund_that_fails_after_the_dispute_leaves_all_the_tax_to_the_dispute(alices: Wallet) -> None:
+    top_up = taxed(alices, 1)
+    refund(top_up, 1193)
+    again_if_lost(lambda: disputes.apply(telling(top_up, "a", -1193)))
+    refund(top_up, 1193, "failed")
+    assert (tax_owed_cents(), balance_cents(alices), taken(top_up)) == (0, 0, (1000, 193))
+    assert invariants.check() == []
+    refund(top_up, 1193, "failed")
+    again_if_lost(lambda: disputes.apply(telling(top_up, "a", -1193, 1193)))
+    assert (tax_owed_cents(), balance_cents(alices), taken(top_up)) == (193, 1000, (0, 0))
+    assert invariants.check() == []
+
+
+def test_the_tax_that_a_failed_refund_leaves_is_spread_over_all_disputes(alices: Wallet) -> None:
+    top_up = taxed(alices, 1)
+    refund(top_up, 1193)
+    for name, amount in (("a", -500), ("b", -100), ("c", -500)):
+        again_if_lost(lambda name=name, amount=amount: disputes.apply(telling(top_up, name, amount)))  # type: ignore[misc]
+    assert taken(top_up) == (1100, 0)
+    refund(top_up, 1193, "failed")
+    assert taken(top_up) == (1100 - 178, 178)
+    assert (tax_owed_cents(), balance_cents(alices)) == (193 - 178, 1000 - 1100 + 178)
+    assert invariants.check() == []
+
+
+def test_a_refund_that_is_told_before_the_dispute_was_won_gives_all_the_tax_back(alices: Wallet) -> None:
+    top_up = taxed(alices, 1)
+    again_if_lost(lambda: disputes.apply(telling(top_up, "a", -1193)))
+    refund(top_up, 1193)
+    again_if_lost(lambda: disputes.apply(telling(top_up, "a", -1193, 1193)))
+    assert (tax_owed_cents(), balance_cents(alices)) == (0, 0)
+    assert invariants.check() == []
+    refund(top_up, 1193, "failed")
+    assert (tax_owed_cents(), balance_cents(alices), taken(top_up)) == (193, 1000, (0, 0))
+    assert invariants.check() == []
+
+
+def test_a_refund_on_its_way_beside_a_dispute_breaks_nothing_in_between(alices: Wallet) -> None:
+    top_up = taxed(alices, 1)
+    refund(top_up, 1193, "pending")
+    again_if_lost(lambda: disputes.apply(telling(top_up, "a", -1193)))
+    assert (tax_owed_cents(), invariants.check()) == (0, [])
+    refund(top_up, 1193)
+    assert (tax_owed_cents(), balance_cents(alices)) == (0, -1193)
+    assert invariants.check() == []
+
+
 @pytest.mark.parametrize("name", ["received_cents", "tax_cents"])
 def test_a_payment_without_tax_or_without_anything(name: str) -> None:
-    assert disputes.tax_in(TopUp(received_cents=None, tax_cents=None), 50) == 0
-    assert disputes.tax_in(TopUp(**{name: 100}), 50) == (0 if name == "received_cents" else 50)
+    assert dispute_shares.tax_in(TopUp(received_cents=None, tax_cents=None), 50) == 0
+    assert dispute_shares.tax_in(TopUp(**{name: 100}), 50) == (0 if name == "received_cents" else 50)
 
 
 @given(
@@ -148,10 +195,10 @@ def test_a_payment_without_tax_or_without_anything(name: str) -> None:
 )
 def test_a_part_never_has_more_tax_than_it_is_long(received: int, tax: int, first: int, more: int) -> None:
     top_up = TopUp(received_cents=received, tax_cents=tax)
-    before, after = disputes.tax_in(top_up, first), disputes.tax_in(top_up, first + more)
+    before, after = dispute_shares.tax_in(top_up, first), dispute_shares.tax_in(top_up, first + more)
     assert 0 <= before <= after <= before + more
-    assert disputes.tax_in(top_up, received + tax) == tax
-    assert disputes.tax_in(top_up, 0) == 0
+    assert dispute_shares.tax_in(top_up, received + tax) == tax
+    assert dispute_shares.tax_in(top_up, 0) == 0
 
 
 def test_one_that_names_no_payment_is_nobodys(alices: Wallet) -> None:

@@ -10,13 +10,15 @@ from accounts import closing
 from accounts.models import User
 from tests.books import assert_books
 from tests.metering.gateway import give
+from tests.parallel import at_once
 from tests.stripe_sandbox.process import Sandbox
 from tests.wallet.books import CENT, balance_cents
 from tests.wallet.refunding import at_stripe, given_cents, house_cents, in_dashboard, move, only, paid
 from tests.wallet.saved import spend
-from wallet import invariants, ledger, refunds, stripe_api
+from wallet import invariants, ledger, refunds, stripe_api, tasks
 from wallet.models import Refund, Transfer, Wallet
 from wallet.refunds import asking as refund_asking
+from wallet.refunds import mail as refund_mail
 from wallet.stripe_api import StripeUnavailable
 
 State = Refund.State
@@ -337,3 +339,21 @@ def test_parts_that_end_differently_are_told_apart_and_once(
     assert "$2.00 that was to be given back is in your wallet again" in mail.outbox[1].body
     assert "$3.00" not in mail.outbox[1].body
     assert "$9.00" not in mail.outbox[1].body
+
+
+def test_a_mail_that_could_not_be_sent_is_sent_later_and_once(
+    alices: Wallet, stripe_at_hand: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paid(stripe_at_hand, alices)
+
+    def refuse(*_: object) -> None:
+        raise OSError("Connection refused")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(refund_mail, "send_mail", refuse)
+        [row] = asked(alices, 400)
+        tasks.settle_open_refunds()
+    assert (row.state, row.is_told, mail.outbox) == (State.SUCCEEDED, False, [])
+    at_once(8, lambda _: refund_mail.tell(row.request_id))
+    tasks.settle_open_refunds()
+    assert [each.subject for each in mail.outbox] == ["Comet: Your refund is on its way to you"]

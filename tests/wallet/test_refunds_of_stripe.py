@@ -283,7 +283,7 @@ def taxed(wallet: Wallet, received: int, tax: int) -> TopUp:
     )
     with transaction.atomic():
         verdict = Verdict(TopUp.State.PAID, received_cents=received, tax_cents=tax)
-        crediting.credit(top_up, verdict, "pi_1", "cs_1")
+        crediting.credit(top_up, verdict, payment_intent_id="pi_1", charge_id=None, session_id="cs_1")
     return top_up
 
 

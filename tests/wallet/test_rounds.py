@@ -15,7 +15,7 @@ from tests.wallet.test_topups import started
 from wallet import auto_topups, cards, disputes, events, rounds, stripe_api, tasks, topups
 from wallet.models import Dispute, Refund, StripeEvent, TopUp, Wallet
 from wallet.refunds import asking as refund_asking
-from wallet.stripe_api import StripeRefused, StripeUnavailable
+from wallet.stripe_api import StripeFailed, StripeRefused, StripeUnavailable
 from wallet.topups import proofs
 
 
@@ -173,3 +173,21 @@ def test_without_the_cache_jobs_run_all_the_same(
     tasks.look_at_disputes()
     tasks.look_at_disputes()
     assert len(runs) == 2
+
+
+def test_wallets_that_stripe_always_fails_about_come_first_in_no_second_round(
+    alices: Wallet, stripe_at_hand: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether an earlier charge came through after all is asked before the next one."""
+    switched_on(stripe_at_hand, alices)
+    row = auto_topups.begin(alices.pk)
+    assert row is not None
+    TopUp.objects.filter(pk=row.pk).update(state="failed")
+
+    def failing(*_: object) -> None:
+        raise StripeFailed("Bad gateway.")
+
+    monkeypatch.setattr(stripe_api, "payment_of_top_up", failing)
+    assert list(auto_topups.due(10)) == [alices.pk]
+    assert auto_topups.charge_due() == 0
+    assert list(auto_topups.due(10)) == []

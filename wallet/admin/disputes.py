@@ -159,7 +159,7 @@ class DisputeAdmin(ActingAdmin, ReadOnlyAdmin):
             return "-"
         found = Transfer.objects.filter(
             wallet=dispute.top_up.wallet_id,
-            code__in=["dispute", "dispute_reversal"],
+            code__in=["dispute", "dispute_reversal", "tax"],
             details__dispute=dispute.pk,
         )
         return lines([link(each, f"{each.get_code_display()} {usd(each.amount_nanousd)}") for each in found])

@@ -232,7 +232,7 @@ def apply(top_up_id: UUID, payment: Payment) -> TopUp:
     if top_up.is_settled and verdict.state not in crediting.FINAL:
         # Given up before: only money that came all the same changes that.
         return top_up
-    verdict = crediting.credit(top_up, verdict, payment.id, None)
+    verdict = crediting.credit(top_up, verdict, payment_intent_id=payment.id, charge_id=payment.charge_id)
     if verdict.state == TopUp.State.PARKED:
         logger.error("Top-up %s is parked: %s", top_up.pk, verdict.problem)
     _write(top_up, payment, verdict)
@@ -274,7 +274,12 @@ def _is_over(wallet_id: int) -> bool:
     before = TopUp.objects.filter(wallet=wallet_id, is_automatic=True).order_by("-created_at").first()
     if before is None or before.state != TopUp.State.FAILED or before.payment_intent_id:
         return True
-    found = _at_stripe(before)
+    try:
+        found = _at_stripe(before)
+    except StripeFailed:
+        # It must not be the first of every round for that.
+        endings.wait_for_stripe(wallet_id)
+        raise
     if found is None or _judged(found, before).state == TopUp.State.FAILED:
         return True
     record(before.pk, found)

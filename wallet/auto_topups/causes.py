@@ -10,7 +10,7 @@ from pricing.money import NANO_PER_CENT
 from wallet import ledger
 from wallet.models import AutoTopUp, Code, Transfer, Wallet
 
-BACK = [Code.REFUND, Code.REFUND_REVERSAL, Code.DISPUTE, Code.DISPUTE_REVERSAL]
+BACK = [Code.REFUND, Code.REFUND_REVERSAL, Code.DISPUTE, Code.DISPUTE_REVERSAL, Code.TAX]
 WENT_BACK = (
     "Your balance is low because money was given back, or taken back by a bank, so your card was not charged. Switch"
     " it on again if it shall be."

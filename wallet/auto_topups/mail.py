@@ -3,7 +3,6 @@
 The mark that a mail is due is written with what it tells, in one transaction; the rows say whether it was sent.
 """
 
-import logging
 from typing import Any
 
 from django.conf import settings
@@ -13,23 +12,28 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 
 from accounts.models import User
-from wallet import ledger
+from wallet import ledger, rounds
 from wallet.models import AutoTopUp, SavedCard, TopUp
 
-logger = logging.getLogger(__name__)
+# A mail server that hangs must not take the time of the job that charges.
+MAIL_S = 15.0
 
 
 def tell_charges(limit: int = 100) -> int:
     """One round of the periodic job; returns how many were written about. Once for a charge, unless it can't be sent."""
     untold = TopUp.objects.filter(is_told=False).select_related("wallet__owner").order_by("created_at")
     told = 0
-    for top_up in untold[:limit]:
-        rows = TopUp.objects.filter(pk=top_up.pk)
+
+    def look(top_up: TopUp) -> None:
+        nonlocal told
+        found = TopUp.objects.filter(pk=top_up.pk)
         letter = _of_charge(top_up)
         if letter is None:
-            rows.update(is_told=True)
+            found.update(is_told=True)
         else:
-            told += _tell(rows, top_up.wallet.owner, *letter)
+            told += _tell(found, top_up.wallet.owner, *letter)
+
+    rounds.go_round("the mail about", untold[:limit], look, seconds=MAIL_S)
     return told
 
 
@@ -37,10 +41,15 @@ def tell_stopped(limit: int = 100) -> int:
     """The same of automatic top-ups that stopped. Once for a stop, unless the mail can't be sent."""
     untold = AutoTopUp.objects.filter(is_told=False).exclude(paused_for="")
     told = 0
-    for wish in untold.select_related("wallet__owner")[:limit]:
-        rows = AutoTopUp.objects.filter(pk=wish.pk)
+
+    def look(wish: AutoTopUp) -> None:
+        nonlocal told
+        found = AutoTopUp.objects.filter(pk=wish.pk)
         letter = "Automatic top-up stopped", "auto_top_up_stopped", {"reason": wish.paused_for}
-        told += _tell(rows, wish.wallet.owner, *letter)
+        told += _tell(found, wish.wallet.owner, *letter)
+
+    in_turn = untold.select_related("wallet__owner").order_by("changed_at")
+    rounds.go_round("the mail about", in_turn[:limit], look, seconds=MAIL_S)
     return told
 
 
@@ -77,10 +86,9 @@ def _tell[R: Model](
             None,
             [owner.email],
         )
-    except OSError:
-        logger.exception("The owner could not be written to: %s.", subject)
+    except Exception:
         rows.update(is_told=False)
-        return False
+        raise
     return True
 
 

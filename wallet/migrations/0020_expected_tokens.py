@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("wallet", "0017_differences"),
+        ("wallet", "0018_refund_mails"),
     ]
 
     operations = [

@@ -169,6 +169,9 @@ class Refund(models.Model):
         help_text="No where nothing had come of it when it was first heard of: no money moved.",
     )
     problem = models.TextField(blank=True, help_text="Why nothing came of it.")
+    is_told = models.BooleanField(
+        default=True, db_default=True, help_text="The owner was written to, where its end asks for it."
+    )
 
     class Meta:
         ordering = ["-created_at"]
@@ -177,7 +180,8 @@ class Refund(models.Model):
                 fields=["checked_at"],
                 name="refund_unfinished",
                 condition=Q(state__in=["waiting", "created", "pending"]),
-            )
+            ),
+            models.Index(fields=["settled_at"], name="refund_untold", condition=Q(is_told=False)),
         ]
         constraints = [
             models.CheckConstraint(

@@ -100,7 +100,7 @@ def _charges(found: list[Charge], report: Report) -> None:
                 charge.id,
                 f"Charge {charge.id} of {in_usd(charge.amount)} belongs to no payment, so to no wallet.",
             )
-        elif row is None and clearing.is_given_back(charge.made_at, charge.amount, charge.refunded):
+        elif clearing.is_given_back(charge.made_at, charge.amount, charge.refunded) and not _credited(row):
             report.explained(charge.payment_intent_id)
         elif row is None or row.state != PAID or _credited(row) != charge.amount:
             now = _repair(row, PAYMENT, charge.payment_intent_id, report)
@@ -163,9 +163,11 @@ def _dispute(dispute_id: str, report: Report) -> None:
             f"Dispute {dispute_id} is {row.status} now, with {in_usd(row.withdrawn_cents)} withdrawn and"
             f" {in_usd(row.reinstated_cents)} reinstated; here it was {before[0] if before else 'unknown'}."
         )
-    if problem or row is None or row.top_up_id is None or row.problem:
+    if problem or row is None or row.top_up_id is None:
         why = (row.problem if row else "") or problem or "its payment is not known."
         report.differs(dispute_id, f"Dispute {dispute_id} is not in the books: {why}")
+    elif row.problem:
+        report.differs(dispute_id, f"Dispute {dispute_id} is booked, but does not add up: {row.problem}")
 
 
 def _standing(row: Dispute | None) -> tuple[str, int, int, bool] | None:

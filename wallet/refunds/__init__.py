@@ -18,7 +18,7 @@ from django.db import transaction
 from django.db.models import F, Sum
 from django.utils import timezone
 
-from wallet import corrections, ledger, wallets
+from wallet import corrections, dispute_shares, ledger, wallets
 from wallet.models import Code, Funds, Refund, TopUp, Wallet
 from wallet.refunds import mail as refund_mail
 from wallet.refunds import payments as refund_payments
@@ -168,14 +168,14 @@ def give_up(refund_id: UUID, problem: str) -> None:
 
 def end(row: Refund, state: Refund.State, problem: str) -> None:
     """Put it back into the wallet. The wallet's row must be locked, and the row read after that."""
-    was_told = row.is_settled
     row.state, row.problem, row.settled_at = state, problem, timezone.now()
     _move(row.wallet, [row], is_back=True)
     if row.wallet.owner.closed_at is not None:
         row.problem = f"{problem} Its owner has closed the account, so staff pay it back in another way."
         logger.error("Refund %s came back into the wallet of a closed account: %s", row.pk, problem)
     row.save(update_fields=WRITTEN)
-    _tell(row, alone=was_told)
+    dispute_shares.split_anew(row)
+    _tell(row)
 
 
 def waits_for_staff(wallet: Wallet) -> bool:
@@ -342,12 +342,7 @@ def _sentence(told: StripeRefund, state: Refund.State) -> str:
     return "Stripe canceled it." if state == State.CANCELED else of_failure(told.failure_reason)
 
 
-def _tell(row: Refund, *, alone: bool = False) -> None:
-    """A mail, once nothing of the request is under way any more: of all of it, or of a row that changed after that.
-
-    The wallet's lock lets one see the other's end.
-    """
-    unfinished = Refund.objects.filter(request_id=row.request_id, state__in=Refund.UNFINISHED)
-    if not unfinished.exclude(pk=row.pk).exists():
-        told = functools.partial(refund_mail.send, row.request_id, row.pk if alone else None)
-        transaction.on_commit(told, robust=True)
+def _tell(row: Refund) -> None:
+    """A mail is due, and sent at once where the request has ended with this."""
+    Refund.objects.filter(pk=row.pk).update(is_told=False)
+    transaction.on_commit(functools.partial(refund_mail.tell, row.request_id), robust=True)

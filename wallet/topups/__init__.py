@@ -88,7 +88,13 @@ def apply(top_up_id: UUID, session: Session) -> TopUp:
     if top_up.is_settled and verdict.state not in FINAL:
         # Given up before: only money that came all the same changes that.
         return top_up
-    verdict = crediting.credit(top_up, verdict, session.payment_intent_id, session.id)
+    verdict = crediting.credit(
+        top_up,
+        verdict,
+        payment_intent_id=session.payment_intent_id,
+        charge_id=session.charge_id,
+        session_id=session.id,
+    )
     if verdict.state == TopUp.State.PARKED:
         logger.error("Top-up %s is parked: %s", top_up.pk, verdict.problem)
     _write(top_up, session, verdict)

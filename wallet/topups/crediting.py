@@ -8,7 +8,7 @@ import functools
 from django.db import transaction
 
 from pricing.money import NANO_PER_CENT
-from wallet import ledger
+from wallet import clearing, ledger
 from wallet.models import Code, TopUp
 from wallet.topups.verdicts import Verdict
 
@@ -16,15 +16,28 @@ from wallet.topups.verdicts import Verdict
 FINAL = {TopUp.State.PAID, TopUp.State.PARKED}
 
 
-def credit(top_up: TopUp, verdict: Verdict, payment_intent_id: str | None, session_id: str | None) -> Verdict:
+def credit(
+    top_up: TopUp,
+    verdict: Verdict,
+    *,
+    payment_intent_id: str | None,
+    charge_id: str | None,
+    session_id: str | None = None,
+) -> Verdict:
     """Post what was received where the verdict is that it is paid; the verdict that holds after that.
 
-    Runs in the transaction of whoever locked the top-up. A payment of another top-up's is parked.
+    Runs in the transaction of whoever locked the top-up. A payment of another top-up's is parked, and one that was
+    explained as given back before it was credited.
     """
     if is_of_another(payment_intent_id, top_up):
         return Verdict(TopUp.State.PARKED, problem=f"Payment {payment_intent_id} belongs to another top-up.")
     if verdict.state != TopUp.State.PAID:
         return verdict
+    if clearing.is_of_nobody(charge_id):
+        problem = (
+            f"All of payment {payment_intent_id} was given back while it was in no wallet, and is booked so."
+        )
+        return Verdict(TopUp.State.PARKED, problem=problem)
     details = {"top_up": str(top_up.pk), "session": session_id, "payment_intent": payment_intent_id}
     try:
         with transaction.atomic():

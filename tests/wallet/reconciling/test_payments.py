@@ -6,12 +6,14 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.models import User
 from tests.stripe_sandbox.process import Sandbox, payment
 from tests.wallet.books import CENT, balance_cents
 from tests.wallet.reconciling.asking import good, many
 from tests.wallet.test_clearing import credited, lies
+from tests.wallet.test_late_credit import ask_again, parked
 from tests.wallet.test_topups import pay, started
-from wallet import clearing, invariants, ledger
+from wallet import clearing, invariants, ledger, topups
 from wallet.models import Code, StripeTransaction, TopUp, Transfer, Wallet
 from wallet.reconciliation import runs
 
@@ -83,6 +85,34 @@ def test_a_payment_of_no_wallet_that_was_given_back_is_explained(
     good(runs.run())
     assert (balance_cents(alices), lies("refunds_pending"), lies("stripe_clearing")) == (200, 0, 164 - 33)
     assert good(runs.run()).repaired == []
+
+
+def test_a_parked_payment_that_was_given_back_is_explained_also_where_its_row_names_it(
+    alices: Wallet, stripe: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top_up = started(alices, 1000)
+    pay(stripe, top_up, "bank")
+    assert topups.settle(top_up.pk).top_up.payment_intent_id
+    TopUp.objects.update(amount_cents=1)
+    stripe.command(f"sessions/{top_up.session_id}/settle", outcome="succeeds")
+    assert any("is parked" in told for told in runs.run().differences)
+    stripe.command(f"charges/{top_up.session_id}/refund", amount=1000)
+    monkeypatch.setattr(clearing, "UNCLAIMED", timedelta())
+    good(runs.run())
+
+
+def test_what_was_explained_as_given_back_is_credited_no_more(
+    alices: Wallet, staff: User, stripe: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the money would be in the books twice."""
+    monkeypatch.setattr(clearing, "UNCLAIMED", timedelta())
+    top_up = parked(stripe, alices)
+    stripe.command(f"charges/{top_up.payment_intent_id}/refund", amount=1000)
+    good(runs.run())
+    told = ask_again(staff, top_up)
+    assert (told.state, balance_cents(alices)) == ("parked", 0)
+    assert told.problem.startswith(f"All of payment {top_up.payment_intent_id} was given back")
+    good(runs.run())
 
 
 def test_what_is_credited_without_a_payment_is_a_difference(alices: Wallet, stripe: Sandbox) -> None:

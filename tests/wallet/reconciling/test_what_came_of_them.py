@@ -1,5 +1,6 @@
 """Refunds, disputes, returned debits and payouts that no event told."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -67,6 +68,19 @@ def test_a_dispute_on_day_90(alices: Wallet, stripe: Sandbox) -> None:
     stripe.command(f"charges/{top_up.session_id}/dispute", amount=300)
     run = good(runs.run(since=later))
     assert (run.compared.get("charges"), run.compared["disputes"]) == (None, 1)
+    assert balance_cents(alices) == 700
+
+
+def test_a_dispute_that_is_booked_but_odd_is_not_called_missing(
+    alices: Wallet, stripe: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top_up = started(alices, 1000)
+    pay(stripe, top_up)
+    opened = stripe.command(f"charges/{top_up.session_id}/dispute", amount=300)["dispute"]
+    read = stripe_api.dispute
+    monkeypatch.setattr(stripe_api, "dispute", lambda key: replace(read(key), status="in_appeal"))
+    [told] = runs.run().differences
+    assert told.startswith(f"Dispute {opened['id']} is booked, but does not add up: Its status is in_appeal")
     assert balance_cents(alices) == 700
 
 

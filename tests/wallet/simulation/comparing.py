@@ -24,6 +24,8 @@ OF_PAYMENTS = """
         UNION ALL SELECT d.payment_intent_id, c || ':' || s.id || side FROM wallet_dispute d
             JOIN wallet_stripetransaction s ON s.source_id = d.id,
             unnest('{dispute,dispute_reversal,tax}'::text[]) c, unnest('{"",":wallet"}'::text[]) side
+        UNION ALL SELECT d.payment_intent_id, 'tax:' || d.id || ':' || r.id
+            FROM wallet_dispute d JOIN wallet_refund r USING (top_up_id)
     ), entry AS (
         SELECT reference, debit_account_id AS account_id, amount_nanousd AS amount, code FROM wallet_transfer
         UNION ALL SELECT reference, credit_account_id, -amount_nanousd, code FROM wallet_transfer
@@ -91,9 +93,6 @@ def _of_tax(row: dict[str, Any], here: int) -> Iterator[str]:
     captured, left = row["captured"], row["clearing"] - row["promised"]
     share = row["tax"] * min(max(left, 0), captured) / captured
     slack = MOST_ROUNDED if 0 < left < captured else 0
-    # Of a refund that comes back after a bank has taken the payment, the tax is set aside again and the bank's part is not
-    # split anew: the sums are right, and the wallet bears that tax.
-    slack += row["came_back"] if row["withdrawn"] else 0
     if abs(here - share) > slack:
         yield f"tax of {share:g} cents is due there, {here} is set aside here."
 
