@@ -170,8 +170,11 @@ def read_ip(value: object) -> str | None:
 @functools.lru_cache(maxsize=4096)
 def _ip(text: str) -> str:
     address = ipaddress.ip_address(text)
-    # One address has one name, so that a range of IPv4 addresses holds it however it came.
-    return str(getattr(address, "ipv4_mapped", None) or address)
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    # One address has one name, so that a range of IPv4 addresses holds it however it came; and none has an interface,
+    # which PostgreSQL's addresses don't know.
+    return str(address.ipv4_mapped or ipaddress.IPv6Address(address.packed))
 
 
 def is_storable(text: str) -> bool:

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from logs import call_ids
+from logs.models import CallDetails
 from tests.books import assert_books
 from tests.metering.gateway import Gateway, call, give, sell
 from tests.parallel import at_once
@@ -73,7 +74,7 @@ def test_models_that_a_key_may_not_call(gateway: Gateway, issued: IssuedKey) -> 
     ("address", "status"),
     [
         ("192.0.2.77", 200), ("::ffff:192.0.2.77", 200), ("192.0.3.1", 403), ("2001:db8:5::1", 200), ("2001:db9::1", 403),
-        (None, 403),
+        ("2001:db8:5::1%eth0", 200), (None, 403),
     ],
 )  # fmt: skip
 def test_addresses_that_a_key_may_be_used_from(
@@ -82,6 +83,14 @@ def test_addresses_that_a_key_may_be_used_from(
     rule(issued, networks=["192.0.2.0/24", "2001:db8::/32"])
     answer = ask(gateway, issued, client_ip=address)
     assert answer == (status, "" if status == 200 else "ip_not_allowed")
+
+
+def test_the_interface_in_an_address_is_left_out(gateway: Gateway, issued: IssuedKey) -> None:
+    """PostgreSQL has no addresses with one, neither to compare with nor to keep."""
+    told = gateway.authorize(issued.text, client_ip="fe80::1%eth0", **SIZE).json()["call_id"]
+    (result,) = gateway.record(call(issued.key, call_id=told, client_ip="fe80::1%eth0"))
+    assert result["result"] == "accepted"
+    assert CallDetails.objects.get(call_id=told).client_ip == "fe80::1"
 
 
 def test_a_limit_over_the_whole_life_counts_charges_and_holds(gateway: Gateway, issued: IssuedKey) -> None:
