@@ -10,6 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import resolve
 from django.utils.cache import patch_vary_headers
+from django.utils.encoding import escape_uri_path
+from django.utils.http import escape_leading_slashes
 
 from tokens import masking
 
@@ -97,7 +99,9 @@ class KeysOutOfSight:
                 return render(request, "400.html", status=400)
             pairs = parse_qsl(query, keep_blank_values=True)
             shortened = [(masking.shortened(name), masking.shortened(value)) for name, value in pairs]
-            return redirect(f"{request.path}?{urlencode(shortened)}")
+            # Two slashes at its start would name another host.
+            path = escape_leading_slashes(escape_uri_path(request.path))
+            return redirect(f"{path}?{urlencode(shortened)}")
         return _unrepeated(request, self.get_response(request))
 
 
