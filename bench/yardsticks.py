@@ -61,8 +61,8 @@ class Pgbench:
         self._model = model.name
         if not self._keys:
             self._keys = rows(
-                "WITH made AS (INSERT INTO tokens_apikey (wallet_id, kind, name, notes, period, prefix, last_four,"
-                " previous_hint, digest) SELECT wallet_id, kind, 'pgbench', '', '', 'sk-pgbench', '0000', '',"
+                "WITH made AS (INSERT INTO tokens_apikey (wallet_id, name, prefix, last_four, digest)"
+                " SELECT wallet_id, 'pgbench', 'sk-pgbench', '0000',"
                 " sha256(('bench-' || row_number() OVER (ORDER BY id))::bytea) FROM tokens_apikey RETURNING id)"
                 " SELECT count(*) FROM made"
             )[0][0]

@@ -32,9 +32,11 @@ class ApiKey(models.Model):
         MONTH = "month", "a month"
 
     wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="api_keys")
-    kind = models.CharField(max_length=9, choices=Kind, default=Kind.INFERENCE, editable=False)
+    kind = models.CharField(
+        max_length=9, choices=Kind, default=Kind.INFERENCE, db_default=Kind.INFERENCE, editable=False
+    )
     name = models.CharField(max_length=80)
-    notes = models.CharField(max_length=1000, blank=True)
+    notes = models.CharField(max_length=1000, blank=True, default="", db_default="")
     prefix = models.CharField(
         max_length=20, db_index=True, help_text="The key's first characters, to recognise it by."
     )
@@ -42,14 +44,14 @@ class ApiKey(models.Model):
     digest = models.BinaryField(max_length=32, unique=True, editable=False)
     # Rotated: the text before is good for a while beside the new one.
     previous_digest = models.BinaryField(max_length=32, null=True, unique=True, editable=False)
-    previous_hint = models.CharField(max_length=32, blank=True, editable=False)
+    previous_hint = models.CharField(max_length=32, blank=True, default="", db_default="", editable=False)
     previous_until = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     disabled_at = models.DateTimeField(null=True, editable=False)
     revoked_at = models.DateTimeField(null=True, editable=False)
     limit_nanousd = models.BigIntegerField(null=True, blank=True, help_text="Over its whole life.")
-    period = models.CharField(max_length=5, choices=Period, blank=True)
+    period = models.CharField(max_length=5, choices=Period, blank=True, default="", db_default="")
     period_limit_nanousd = models.BigIntegerField(null=True, blank=True)
     requests_per_minute = models.PositiveIntegerField(null=True, blank=True)
     tokens_per_minute = models.PositiveBigIntegerField(null=True, blank=True)

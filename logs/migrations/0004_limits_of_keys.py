@@ -60,6 +60,4 @@ class Migration(migrations.Migration):
         ("wallet", "0020_expected_tokens"),
     ]
 
-    operations = [
-        migrations.RunSQL(CREATE.replace("%", "%%"), "DROP FUNCTION logs_limit_reached(bigint, bigint, uuid)")
-    ]
+    operations = [migrations.RunSQL(CREATE, "DROP FUNCTION logs_limit_reached(bigint, bigint, uuid)")]

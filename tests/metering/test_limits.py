@@ -180,6 +180,20 @@ def test_other_keys_of_the_wallet_do_not_count(gateway: Gateway, issued: IssuedK
     assert ask(gateway, issued) == (200, "")
 
 
+def test_a_key_of_a_program_that_knows_no_rules_has_none(gateway: Gateway, issued: IssuedKey) -> None:
+    """While a new version is rolled out, the one before makes keys on."""
+    text = issued.text
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH gone AS (UPDATE tokens_apikey SET digest = '' RETURNING wallet_id)"
+            " INSERT INTO tokens_apikey (wallet_id, name, prefix, last_four, digest)"
+            " SELECT wallet_id, 'of before', 'sk-', '0000', %s FROM gone",
+            [keys.digest(text)],
+        )
+    assert ask(gateway, issued) == (200, "")
+    assert keys.rules_of(ApiKey.objects.get(name="of before")) == keys.FREE
+
+
 @pytest.mark.django_db(transaction=True)  # What is good until now is asked of the database's clock.
 def test_a_rotated_key_lives_through_the_overlap_under_both_texts(
     gateway: Gateway, issued: IssuedKey

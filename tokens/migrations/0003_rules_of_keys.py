@@ -1,4 +1,4 @@
-"""Kinds, limits, rules and rotation of keys."""
+"""Kinds, limits, rules and rotation of keys. Defaults are the database's too, for programs that know none of these columns."""
 
 import django.contrib.postgres.fields
 from django.db import migrations, models
@@ -36,6 +36,7 @@ class Migration(migrations.Migration):
                     ("query", "Asks for balance and usage"),
                     ("account", "Uses the account API"),
                 ],
+                db_default="inference",
                 default="inference",
                 editable=False,
                 max_length=9,
@@ -69,13 +70,17 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="apikey",
             name="notes",
-            field=models.CharField(blank=True, max_length=1000),
+            field=models.CharField(blank=True, db_default="", default="", max_length=1000),
         ),
         migrations.AddField(
             model_name="apikey",
             name="period",
             field=models.CharField(
-                blank=True, choices=[("day", "a day"), ("week", "a week"), ("month", "a month")], max_length=5
+                blank=True,
+                choices=[("day", "a day"), ("week", "a week"), ("month", "a month")],
+                db_default="",
+                default="",
+                max_length=5,
             ),
         ),
         migrations.AddField(
@@ -91,7 +96,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="apikey",
             name="previous_hint",
-            field=models.CharField(blank=True, editable=False, max_length=32),
+            field=models.CharField(blank=True, db_default="", default="", editable=False, max_length=32),
         ),
         migrations.AddField(
             model_name="apikey",
@@ -114,10 +119,6 @@ class Migration(migrations.Migration):
             field=models.CharField(
                 db_index=True, help_text="The key's first characters, to recognise it by.", max_length=20
             ),
-        ),
-        migrations.AddIndex(
-            model_name="dailyusage",
-            index=models.Index(fields=["key", "day"], name="daily_usage_of_key"),
         ),
         migrations.AddConstraint(
             model_name="apikey",
