@@ -176,7 +176,7 @@ def _charge_who_pays(entries: Sequence[Entry]) -> list[Result]:
             continue
         entry.wallet_id = payer.wallet_id
         try:
-            if payer.group_id is not None:
+            if payer.group_id is not None or entry.group_rate_id is not None:
                 _rate_for_group(entry, payer.group_id)
         except BadCall as error:
             entry.result = _refused(entry, error.code, str(error))
@@ -187,15 +187,14 @@ def _charge_who_pays(entries: Sequence[Entry]) -> list[Result]:
     return [cast("Result", entry.result) for entry in entries]
 
 
-def _rate_for_group(entry: Entry, group_id: int) -> None:
-    """The members of a group pay its rate of the moment when the call started."""
+def _rate_for_group(entry: Entry, group_id: int | None) -> None:
+    """The members of a group pay its rate of the moment when the call started; who left it meanwhile, the list's prices."""
     report = entry.report
     rate = catalogue.rate_of(group_id, at=report.started_at)
-    if rate is not None:
-        table = entry.table.with_rate(rate.multiplier_bp)
-        entry.group_rate_id = rate.id
-        entry.charged_nanousd = _charge_of(report, table)
-        entry.line_start = _line_start(report, entry.model_id, table.version_id, entry.charged_nanousd)
+    table = entry.table.with_rate(rate.multiplier_bp) if rate else entry.table
+    entry.group_rate_id = rate.id if rate else None
+    entry.charged_nanousd = _charge_of(report, table)
+    entry.line_start = _line_start(report, entry.model_id, table.version_id, entry.charged_nanousd)
 
 
 few = Group(_charge_who_pays, FEW_TOGETHER)

@@ -9,6 +9,9 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
+from logs import recording
+from logs.models import Call
+from logs.reports import read_call
 from pricing import catalogue, groups
 from pricing.models import GroupRate
 from pricing.publishing import CHANGE_NOTICE, PublishingError
@@ -78,6 +81,26 @@ def test_the_rate_in_force_when_the_call_started_counts(gateway: Gateway, issued
     before = (now - timedelta(minutes=6)).isoformat()
     results = gateway.record(call(issued.key), call(issued.key, started_at=before))
     assert [result["charged_nanousd"] for result in results] == [3_000_000, 5_400_000]
+
+
+def test_a_batch_that_is_tried_again_pays_what_holds_then(
+    issued: IssuedKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests that shared a transaction which failed are worked on again, each by itself."""
+    join(issued, 9_000)
+    entry = recording._priced(read_call(call(issued.key), timezone.now().timestamp() * 1000), 0)
+
+    def fail(entries: object) -> None:
+        raise InterruptedError
+
+    with monkeypatch.context() as patched, pytest.raises(InterruptedError):
+        patched.setattr(recording, "_charge_again_if_raced", fail)
+        recording._charge_who_pays([entry])
+    Wallet.objects.filter(pk=issued.key.wallet_id).update(customer_group=None)
+    (result,) = recording._charge_who_pays([entry])
+    assert (result.result, result.charged_nanousd) == ("accepted", 6_000_000)
+    assert Call.objects.get(pk=entry.report.call_id).group_rate_id is None
+    assert_books()
 
 
 def test_the_same_call_again_is_a_duplicate_with_its_first_charge(
