@@ -93,9 +93,10 @@ def test_a_batch_that_is_tried_again_pays_what_holds_then(
     def fail(entries: object) -> None:
         raise InterruptedError
 
-    with monkeypatch.context() as patched, pytest.raises(InterruptedError):
+    with monkeypatch.context() as patched:
         patched.setattr(recording, "_charge_again_if_raced", fail)
-        recording._charge_who_pays([entry])
+        with pytest.raises(InterruptedError):
+            recording._charge_who_pays([entry])
     Wallet.objects.filter(pk=issued.key.wallet_id).update(customer_group=None)
     (result,) = recording._charge_who_pays([entry])
     assert (result.result, result.charged_nanousd) == ("accepted", 6_000_000)
