@@ -13,6 +13,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.encoding import escape_uri_path
 from django.utils.http import escape_leading_slashes
 
+from cometsite.refusing import bad_address, refusal
 from tokens import masking
 
 Handler = Callable[[HttpRequest], HttpResponse]
@@ -69,7 +70,7 @@ class HostileInput:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if "\x00" in request.path or NUL.search(request.META.get("QUERY_STRING", "")):
-            return render(request, "400.html", status=400)
+            return bad_address(request, "An address may hold no NUL.")
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
@@ -81,8 +82,8 @@ class HostileInput:
 class KeysOutOfSight:
     """A full key that comes in an address or a form goes no further: into no answer, no link, no way to log in.
 
-    An address is given back without it, cut down to what can be searched by. Only addresses that take a key as their
-    query, for clients that know no other way, may have one.
+    A page's address is given back without it, cut down to what can be searched by; a program is told. Only addresses that
+    take a key as their query, for clients that know no other way, may have one.
     """
 
     TAKES_A_KEY: ClassVar[set[str]] = {"/user/quota", "/user/quota/", "/api/token/search"}
@@ -92,11 +93,13 @@ class KeysOutOfSight:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if masking.holds_key(request.path):
-            return render(request, "404.html", status=404)
+            refused = refusal(request, 404, "not_found", "There is nothing at this address.")
+            return refused or render(request, "404.html", status=404)
         query = request.META.get("QUERY_STRING", "")
         if masking.holds_key(unquote_plus(query)) and request.path not in self.TAKES_A_KEY:
-            if request.method not in {"GET", "HEAD"}:
-                return render(request, "400.html", status=400)
+            refused = refusal(request, 400, "invalid_address", "A full key has no place in this address.")
+            if refused or request.method not in {"GET", "HEAD"}:
+                return refused or render(request, "400.html", status=400)
             pairs = parse_qsl(query, keep_blank_values=True)
             shortened = [(masking.shortened(name), masking.shortened(value)) for name, value in pairs]
             # Two slashes at its start would name another host.

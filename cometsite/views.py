@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from cometsite import openapi as openapi_document
 from cometsite.openapi import reading
+from cometsite.refusing import refusal
 from pricing.money import NANO_PER_USD, usd
 
 
@@ -42,10 +43,12 @@ def api_reference(request: HttpRequest) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """The page for what nobody foresaw; 503 where a server that we need does not answer, since it will again."""
+    """The answer to what nobody foresaw; 503 where a server that we need does not answer, since it will again."""
     is_outage = isinstance(sys.exc_info()[1], (OperationalError, InterfaceError, RedisError))
-    response = HttpResponse(
-        render_to_string("500.html", {"is_outage": is_outage}), status=503 if is_outage else 500
+    status, code = (503, "unavailable") if is_outage else (500, "internal_error")
+    message = "The database does not answer. Ask again." if is_outage else "This is our mistake."
+    response = refusal(request, status, code, message) or HttpResponse(
+        render_to_string("500.html", {"is_outage": is_outage}), status=status
     )
     if is_outage:
         response["Retry-After"] = "5"

@@ -5,16 +5,29 @@ Tests hold it to the code: real answers must fit its schemas, and every API addr
 
 from typing import Any
 
-from cometsite.openapi import account, metering, site
-from cometsite.openapi.account_schemas import SCHEMAS as ACCOUNT_SCHEMAS
+from cometsite.openapi import (
+    account,
+    account_schemas,
+    balance,
+    balance_schemas,
+    catalogue,
+    catalogue_schemas,
+    leaks,
+    metering,
+    site,
+    staff,
+)
 from cometsite.openapi.schemas import SCHEMAS, SECURITY_SCHEMES
 
 ABOUT = (
     "The account and billing side of the service. Gateways ask before a call whether it may be made, and report "
     "afterwards what it used.\n\n"
     "Amounts are integers: nano-dollars where a name ends in `_nanousd` (1,000,000,000 = $1), pico-dollars where it "
-    "ends in `_picousd`. Times are RFC 3339. Unknown fields are ignored."
+    "ends in `_picousd`. Times are RFC 3339. Unknown fields are ignored. The account and balance APIs, which clients of "
+    "other services speak, have amounts and times of their own."
 )
+# In the order in which they are read.
+PARTS = (metering, balance, account, staff, catalogue, leaks, site)
 
 
 def document(site_url: str) -> dict[str, Any]:
@@ -23,10 +36,20 @@ def document(site_url: str) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Account and metering API", "version": "1.0.0", "description": ABOUT},
         "servers": [{"url": site_url}],
-        "tags": [*metering.TAGS, *account.TAGS, *site.TAGS],
-        "paths": {**metering.PATHS, **account.PATHS, **site.PATHS},
+        "tags": [tag for part in PARTS for tag in part.TAGS],
+        "paths": {path: item for part in PARTS for path, item in part.PATHS.items()},
         "components": {
-            "schemas": {**SCHEMAS, **ACCOUNT_SCHEMAS},
-            "securitySchemes": {**SECURITY_SCHEMES, **account.SECURITY_SCHEMES},
+            "schemas": {
+                **SCHEMAS,
+                **account_schemas.SCHEMAS,
+                **balance_schemas.SCHEMAS,
+                **catalogue_schemas.SCHEMAS,
+                **leaks.SCHEMAS,
+            },
+            "securitySchemes": {
+                **SECURITY_SCHEMES,
+                **account.SECURITY_SCHEMES,
+                **balance.SECURITY_SCHEMES,
+            },
         },
     }

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cometsite.openapi.parts import errors, json_content, success
+from cometsite.openapi.parts import RETRY_AFTER, errors, json_content, success
 from logs.metering import LARGEST_BODY, RETRY_AFTER_S
 
 TAG = "Metering"
@@ -23,9 +23,6 @@ _MALFORMED = {"malformed_body": "The body is not JSON, or not of this form."}
 _INVALID = {"invalid_field": "A field is missing, of another type or out of bounds; the message names it."}
 _GATEWAY = {"invalid_gateway_key": "Authorization must carry a gateway key as Bearer."}
 _ALLOW = {"Allow": ("What may be used.", {"type": "string", "const": "POST"})}
-_RETRY = {
-    "Retry-After": ("Seconds to wait.", {"type": "string", "pattern": "^[0-9]+$"}),
-}
 _ALWAYS = {
     "405": errors({"method_not_allowed": "Use POST."}, _ALLOW),
     "413": errors({"body_too_large": f"A body may have at most {LARGEST_BODY:,} bytes."}),
@@ -35,7 +32,7 @@ _ALWAYS = {
             "unavailable": "The database does not answer. Send this again after "
             f"{RETRY_AFTER_S} seconds; nothing is done twice."
         },
-        _RETRY,
+        RETRY_AFTER,
     ),
 }
 
@@ -82,11 +79,27 @@ AUTHORIZE = {
         ),
         "400": errors({**_MALFORMED, **_INVALID}),
         "401": errors(
-            {**_GATEWAY, "invalid_key": "The API key in the body is unknown, revoked or malformed."}
+            {
+                **_GATEWAY,
+                "invalid_key": "The API key in the body is unknown, revoked, disabled, expired or of another kind.",
+            }
         ),
         "402": errors({"insufficient_balance": "The balance is used up."}),
-        "403": errors({"account_suspended": "This account is suspended."}),
+        "403": errors(
+            {
+                "account_suspended": "This account is suspended.",
+                "model_not_allowed": "This key may not call this model.",
+                "ip_not_allowed": "This key may not be used from this address, or from one that is not told.",
+            }
+        ),
         "404": errors({"model_not_found": "There is no model of this name for sale."}),
+        "429": errors(
+            {
+                "key_limit_reached": "The key has spent its limit, or that of this day, week or month.",
+                "rate_limited": "The key has made its calls of this minute, used its tokens, or has its calls open.",
+            },
+            RETRY_AFTER,
+        ),
         **_ALWAYS,
     },
 }

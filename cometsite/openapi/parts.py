@@ -3,7 +3,21 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tokens.bearing import openai_error
+
 JSON = "application/json"
+# Our own word in the document: this is the operation of another address.
+SAME_AS = "x-same-as"
+
+type Header = tuple[str, dict[str, Any]]
+"""What it says, and its schema."""
+
+RETRY_AFTER: dict[str, Header] = {
+    "Retry-After": ("Seconds to wait.", {"type": "string", "pattern": "^[0-9]+$"})
+}
+ALLOW_GET: dict[str, Header] = {
+    "Allow": ("What may be used.", {"type": "string", "const": "GET, HEAD, OPTIONS"})
+}
 
 
 def ref(name: str) -> dict[str, str]:
@@ -19,29 +33,54 @@ def success(description: str, schema: str, example: Any) -> dict[str, Any]:
     return {"description": description, "content": json_content(schema, example)}
 
 
-def errors(
-    codes: Mapping[str, str], headers: Mapping[str, tuple[str, dict[str, Any]]] | None = None
-) -> dict[str, Any]:
+def headed(answer: dict[str, Any], headers: Mapping[str, Header]) -> dict[str, Any]:
+    """The same answer, always with these headers."""
+    told = {
+        name: {"description": description, "required": True, "schema": form}
+        for name, (description, form) in headers.items()
+    }
+    return {**answer, "headers": {**answer.get("headers", {}), **told}}
+
+
+def errors(codes: Mapping[str, str], headers: Mapping[str, Header] | None = None) -> dict[str, Any]:
     """An error answer: its possible codes, each with what it means."""
     (first, meaning), *_ = codes.items()
-    schema = {
-        "allOf": [
-            ref("Error"),
-            {"properties": {"error": {"properties": {"code": {"enum": list(codes)}}}}},
-        ]
-    }
-    answer: dict[str, Any] = {
+    answer = {
         "description": "\n".join(f"`{code}`: {text}" for code, text in codes.items()),
         "content": {
-            JSON: {"schema": schema, "example": {"error": {"code": first, "message": _plain(meaning)}}}
+            JSON: {
+                "schema": _with_code("Error", codes),
+                "example": {"error": {"code": first, "message": _plain(meaning)}},
+            }
         },
     }
-    if headers:
-        answer["headers"] = {
-            name: {"description": description, "required": True, "schema": form}
-            for name, (description, form) in headers.items()
-        }
-    return answer
+    return headed(answer, headers) if headers else answer
+
+
+def openai_errors(
+    status: int, codes: Mapping[str, str], headers: Mapping[str, Header] | None = None
+) -> dict[str, Any]:
+    """The same in the form that OpenAI's clients know."""
+    (first, meaning), *_ = codes.items()
+    answer = {
+        "description": "\n".join(f"`{code}`: {text}" for code, text in codes.items()),
+        "content": {
+            JSON: {
+                "schema": _with_code("OpenAIError", codes),
+                "example": openai_error(status, first, _plain(meaning)),
+            }
+        },
+    }
+    return headed(answer, headers) if headers else answer
+
+
+def refusal(description: str, message: str, headers: Mapping[str, Header] | None = None) -> dict[str, Any]:
+    """An error answer of the APIs that tell a sentence and no code."""
+    answer = {
+        "description": description,
+        "content": {JSON: {"schema": ref("Refusal"), "example": {"success": False, "message": message}}},
+    }
+    return headed(answer, headers) if headers else answer
 
 
 def text_answer(description: str) -> dict[str, Any]:
@@ -54,6 +93,20 @@ def text_answer(description: str) -> dict[str, Any]:
 def or_page(answer: dict[str, Any]) -> dict[str, Any]:
     """The same answer, also given as a page to whoever accepts no JSON."""
     return {**answer, "content": {**answer["content"], "text/html": {"schema": {"type": "string"}}}}
+
+
+def query(name: str, kind: str, description: str, **more: Any) -> dict[str, Any]:
+    """A parameter in the address; `more` goes into its schema."""
+    return {"name": name, "in": "query", "description": description, "schema": {"type": kind, **more}}
+
+
+def also(operation: dict[str, Any], first: str) -> dict[str, Any]:
+    """The same operation at another address than the one where it is best known."""
+    return {**operation, "operationId": f"{operation['operationId']}Too", SAME_AS: first}
+
+
+def _with_code(form: str, codes: Mapping[str, str]) -> dict[str, Any]:
+    return {"allOf": [ref(form), {"properties": {"error": {"properties": {"code": {"enum": list(codes)}}}}}]}
 
 
 def _plain(text: str) -> str:

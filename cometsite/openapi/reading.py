@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cometsite.openapi.parts import SAME_AS
 from logs.reports import LARGEST_BIGINT
 
 type Prose = list[list[tuple[bool, str]]]
@@ -39,6 +40,8 @@ class Operation:
     anchor: str
     method: str
     path: str
+    others: list[str]
+    """Other addresses where the same answers."""
     summary: str
     text: Prose
     shown_by: str
@@ -58,7 +61,15 @@ class Group:
 
 
 # What an operation's caller shows, in words.
-SHOWN_BY = {"gatewayKey": "Gateway key", "accessToken": "Access token", "session": "Signed in"}
+SHOWN_BY = {
+    "gatewayKey": "Gateway key",
+    "accessToken": "Access token",
+    "apiKey": "API key",
+    "keyInAddress": "API key",
+    "session": "Signed in",
+}
+# What the sample shows it as; who signs in by a form, or signs what is sent, has none.
+SHOWN_AS = {"gatewayKey": "$GATEWAY_KEY", "accessToken": "$ACCESS_TOKEN", "apiKey": "$API_KEY"}
 TONES = {"2": "ok", "3": "info", "4": "warn", "5": "bad"}
 
 
@@ -95,20 +106,29 @@ def resolve(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[s
 
 
 def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, Operation]]:
+    others: dict[str, list[str]] = {}
+    for path, item in document["paths"].items():
+        for operation in item.values():
+            if SAME_AS in operation:
+                others.setdefault(operation[SAME_AS], []).append(path)
     for path, item in document["paths"].items():
         for method, operation in item.items():
-            yield operation["tags"][0], _operation(document, path, method, operation)
+            if SAME_AS not in operation:
+                yield (
+                    operation["tags"][0],
+                    _operation(document, path, method, operation, others.get(path, [])),
+                )
 
 
 def _operation(
-    document: Mapping[str, Any], path: str, method: str, operation: Mapping[str, Any]
+    document: Mapping[str, Any], path: str, method: str, operation: Mapping[str, Any], others: list[str]
 ) -> Operation:
     content = _json(operation.get("requestBody", {}))
     security = [name for choice in operation["security"] for name in choice]
     parameters = [
         Field(
             one["name"],
-            f"{one['in']}, {one['schema']['type']}",
+            f"{one['in']}, {_kind(one['schema'])}",
             one.get("required", False),
             prose(one["description"]),
         )
@@ -118,14 +138,13 @@ def _operation(
         anchor=operation["operationId"],
         method=method.upper(),
         path=path,
+        others=others,
         summary=operation["summary"],
         text=prose(operation.get("description", "")),
         shown_by=", ".join(SHOWN_BY[name] for name in security),
         parameters=parameters,
         body=_fields(document, content["schema"]) if content else [],
-        sample=_sample(document["servers"][0]["url"], path, content["example"])
-        if "gatewayKey" in security
-        else "",
+        sample=_sample(document["servers"][0]["url"], path, operation),
         answers=[_answer(document, *answer) for answer in operation["responses"].items()],
     )
 
@@ -151,15 +170,16 @@ def _fields(document: Mapping[str, Any], schema: Mapping[str, Any], prefix: str 
     """The fields of an object, those of what lies in it after it: `calls[].usage.images`."""
     found: list[Field] = []
     schema = resolve(document, schema)
+    if schema.get("type") == "array":
+        return _fields(document, schema["items"], f"{prefix.removesuffix('.')}[].")
     for name, part in schema.get("properties", {}).items():
         own = resolve(document, part)
         full = f"{prefix}{name}"
         is_required = name in schema.get("required", ())
         found.append(Field(full, _kind(own), is_required, prose(own.get("description", ""))))
-        if own["type"] == "array":
-            found += _fields(document, own["items"], f"{full}[].")
-        elif own["type"] == "object":
-            found += _fields(document, own, f"{full}.")
+        found += _fields(document, own, f"{full}.")
+    if isinstance(named := schema.get("additionalProperties"), Mapping):
+        found += _fields(document, named, f"{prefix}*.")
     return found
 
 
@@ -167,12 +187,17 @@ def _kind(schema: Mapping[str, Any]) -> str:
     """The type in words, with its bounds: "integer, 0 to 10,000", "string, uuid"."""
     kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     words = [" or ".join(kinds)]
-    if "enum" in schema and len(schema["enum"]) <= 3:
-        words.append(" or ".join(f'"{value}"' for value in schema["enum"]))
+    named = [value for value in schema.get("enum", ()) if value is not None]
+    if 0 < len(named) <= 3:
+        words.append(" or ".join(f'"{value}"' for value in named))
     if "format" in schema:
         words.append(schema["format"])
     if "minimum" in schema and "maximum" in schema:
         words.append(_range(schema["minimum"], schema["maximum"]))
+    elif "minimum" in schema:
+        words.append(f"at least {schema['minimum']:,}")
+    if "const" in schema:
+        words.append(f"always {json.dumps(schema['const'])}")
     if "maxItems" in schema:
         words.append(f"{schema['minItems']:,} to {schema['maxItems']:,}")
     if "maxLength" in schema:
@@ -185,13 +210,22 @@ def _range(minimum: float, maximum: float) -> str:
     return f"at least {minimum:,}" if maximum >= LARGEST_BIGINT else f"{minimum:,} to {maximum:,}"
 
 
-def _sample(server: str, path: str, example: Any) -> str:
-    return (
-        f"curl {server}{path} \\\n"
-        '  -H "Authorization: Bearer $GATEWAY_KEY" \\\n'
-        '  -H "Content-Type: application/json" \\\n'
-        f"  -d '{_pretty(example)}'"
-    )
+def _sample(server: str, path: str, operation: Mapping[str, Any]) -> str:
+    """How to ask with curl; nothing for who signs in by a form, or signs what is sent."""
+    shown = {name for choice in operation["security"] for name in choice}
+    body = _json(operation.get("requestBody", {}))
+    if "session" in shown or (body and not shown):
+        return ""
+    query = ["key=$API_KEY"] if "keyInAddress" in shown else []
+    for one in operation.get("parameters", []):
+        path = path.replace(f"{{{one['name']}}}", str(one.get("example", "")))
+        if one["in"] == "query" and one.get("required"):
+            query.append(f"{one['name']}={one['example']}")
+    lines = [f'curl "{server}{path}?{"&".join(query)}"' if query else f"curl {server}{path}"]
+    lines += [f'-H "Authorization: Bearer {SHOWN_AS[name]}"' for name in shown if name in SHOWN_AS]
+    if body:
+        lines += ['-H "Content-Type: application/json"', f"-d '{_pretty(body['example'])}'"]
+    return " \\\n  ".join(lines)
 
 
 def _pretty(example: Any) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 
 from cometsite.openapi.parts import ref
+from cometsite.openapi.shapes import many, or_null, shape, text, whole
 from logs.metering import LONGEST_KEY, MOST_CALLS
 from logs.reports import LARGEST_BIGINT, LARGEST_INT, LONGEST_MODEL, LONGEST_TEXT, STATUSES
 from pricing.units import BOUNDS, UNITS, Family, Unit
@@ -41,42 +42,20 @@ SECURITY_SCHEMES: dict[str, Any] = {
 }
 
 
-def _integer(description: str, *, minimum: int = 0, maximum: int = LARGEST_BIGINT) -> dict[str, Any]:
-    return {"type": "integer", "minimum": minimum, "maximum": maximum, "description": description}
-
-
-def _amount(description: str) -> dict[str, Any]:
-    return {"type": "integer", "description": description}
-
-
-def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
-    return {**schema, "type": [schema["type"], "null"]}
-
-
-def _text(description: str, **more: Any) -> dict[str, Any]:
-    return {"type": "string", "description": description, **more}
-
-
-def _object(description: str, properties: dict[str, Any], optional: tuple[str, ...] = ()) -> dict[str, Any]:
-    required = [name for name in properties if name not in optional]
-    return {
-        "type": "object",
-        "description": description,
-        "properties": properties,
-        **({"required": required} if required else {}),
-    }
+def _bounded(description: str, *, minimum: int = 0, maximum: int = LARGEST_BIGINT) -> dict[str, Any]:
+    return {**whole(description), "minimum": minimum, "maximum": maximum}
 
 
 def _unit(unit: Unit) -> dict[str, Any]:
     extra = " that came from no cache" if unit.code == "input_tokens" else ""
-    return _integer(f"{unit.plural[0].upper()}{unit.plural[1:]}{extra}.", maximum=unit.bound)
+    return _bounded(f"{unit.plural[0].upper()}{unit.plural[1:]}{extra}.", maximum=unit.bound)
 
 
-_CALL_ID = _text(
+_CALL_ID = text(
     "The id that authorize gave. Any UUID of version 7 whose time lies in the last 35 days is taken.",
     format="uuid",
 )
-_MODEL = _text(
+_MODEL = text(
     "The model's full name, as on the pricing page; case counts.", minLength=1, maxLength=LONGEST_MODEL
 )
 _IP = {
@@ -84,21 +63,35 @@ _IP = {
     "maxLength": 45,
     "description": "IPv4 or IPv6 address of whoever made the call.",
 }
-_TOKEN_ID = _integer("Id of the API key, as authorize gave it.", minimum=1)
+_TOKEN_ID = _bounded("Id of the API key, as authorize gave it.", minimum=1)
 _MS = {"maximum": LARGEST_INT}
 
 
 def _cut(name: str, description: str) -> dict[str, Any]:
-    return _or_null(_text(f"{description} Cut after {LONGEST_TEXT[name]:,} characters."))
+    return or_null(text(f"{description} Cut after {LONGEST_TEXT[name]:,} characters."))
 
 
 SCHEMAS: dict[str, Any] = {
-    "Error": _object(
+    "Error": shape(
         "What went wrong: a code for programs, a sentence for people. Never contains a key.",
         {
-            "error": _object(
+            "error": shape(
                 "The error.",
-                {"code": _text("Stable; for programs."), "message": _text("Names the field at fault.")},
+                {"code": text("Stable; for programs."), "message": text("Names the field at fault.")},
+            )
+        },
+    ),
+    "OpenAIError": shape(
+        "What went wrong, in the form that OpenAI's clients know. Never contains a key.",
+        {
+            "error": shape(
+                "The error.",
+                {
+                    "message": text("A sentence for people."),
+                    "type": text("Whose fault it is.", enum=["invalid_request_error", "api_error"]),
+                    "param": {"type": "null", "description": "Null."},
+                    "code": text("Stable; for programs."),
+                },
             )
         },
     ),
@@ -111,61 +104,57 @@ SCHEMAS: dict[str, Any] = {
         "properties": {code: _unit(unit) for code, unit in UNITS.items()},
         "additionalProperties": False,
     },
-    "AuthorizeRequest": _object(
+    "AuthorizeRequest": shape(
         "What a gateway asks before a call.",
         {
-            "key": _text("The API key that the caller showed.", maxLength=LONGEST_KEY),
+            "key": text("The API key that the caller showed.", maxLength=LONGEST_KEY),
             "model": {**_MODEL, "minLength": 0},
             "client_ip": _IP,
-            "input_tokens": _or_null(
-                _integer("Size of the request, for a better estimate.", maximum=BOUNDS[Family.TOKENS])
+            "input_tokens": or_null(
+                _bounded("Size of the request, for a better estimate.", maximum=BOUNDS[Family.TOKENS])
             ),
-            "max_output_tokens": _or_null(
-                _integer("The most the answer may have; bounds the hold.", maximum=BOUNDS[Family.TOKENS])
+            "max_output_tokens": or_null(
+                _bounded("The most the answer may have; bounds the hold.", maximum=BOUNDS[Family.TOKENS])
             ),
         },
         optional=("client_ip", "input_tokens", "max_output_tokens"),
     ),
-    "Admission": _object(
+    "Admission": shape(
         "The call is let in, and its expected cost is held.",
         {
-            "call_id": _text("UUID of version 7: report or release the call under it.", format="uuid"),
+            "call_id": text("UUID of version 7: report or release the call under it.", format="uuid"),
             "token_id": _TOKEN_ID,
-            "wallet_id": _integer("The wallet that pays.", minimum=1),
-            "model": _text("The model that was asked for."),
-            "available_nanousd": _amount(
-                "Balance less all open holds, this one included; may be below zero."
-            ),
-            "held_nanousd": _amount("What is held for this call."),
-            "expires_at": _text(
+            "wallet_id": _bounded("The wallet that pays.", minimum=1),
+            "model": text("The model that was asked for."),
+            "available_nanousd": whole("Balance less all open holds, this one included; may be below zero."),
+            "held_nanousd": whole("What is held for this call."),
+            "expires_at": text(
                 "When the hold ends by itself. The call is charged all the same when it is reported later.",
                 format="date-time",
             ),
         },
     ),
-    "Call": _object(
+    "Call": shape(
         "A finished call.",
         {
             "call_id": _CALL_ID,
             "model": _MODEL,
-            "started_at": _text(
+            "started_at": text(
                 "RFC 3339 with an offset, within 24 hours of the time in `call_id` and at most 10 minutes ahead. "
                 "The prices of that moment count.",
                 format="date-time",
             ),
             "token_id": _TOKEN_ID,
-            "status": _text(
-                "A failed call is logged and costs nothing.", enum=sorted(STATUSES, reverse=True)
-            ),
+            "status": text("A failed call is logged and costs nothing.", enum=sorted(STATUSES, reverse=True)),
             "usage": ref("Usage"),
-            "latency_ms": _or_null({**_integer("From request to the end of the answer."), **_MS}),
-            "first_token_ms": _or_null({**_integer("From request to the first token."), **_MS}),
+            "latency_ms": or_null({**_bounded("From request to the end of the answer."), **_MS}),
+            "first_token_ms": or_null({**_bounded("From request to the first token."), **_MS}),
             "stream": {"type": ["boolean", "null"], "description": "Whether the answer was streamed."},
             "endpoint": _cut("endpoint", "The path that was called."),
             "client_ip": _IP,
             "upstream_id": _cut("upstream_id", "The provider's id of the request."),
             "error": _cut("error", "What went wrong in a failed call."),
-            "upstream_cost_nanousd": _or_null(_integer("What the provider charges for it, if known.")),
+            "upstream_cost_nanousd": or_null(_bounded("What the provider charges for it, if known.")),
         },
         optional=(
             "latency_ms",
@@ -178,7 +167,7 @@ SCHEMAS: dict[str, Any] = {
             "upstream_cost_nanousd",
         ),
     ),
-    "CallsRequest": _object(
+    "CallsRequest": shape(
         "A batch of finished calls.",
         {
             "calls": {
@@ -190,34 +179,34 @@ SCHEMAS: dict[str, Any] = {
             }
         },
     ),
-    "CallResult": _object(
+    "CallResult": shape(
         "What became of one call.",
         {
-            "call_id": _or_null(_text("As it was sent, cut after 64 characters; null where there was none.")),
-            "result": _text(
+            "call_id": or_null(text("As it was sent, cut after 64 characters; null where there was none.")),
+            "result": text(
                 "`duplicate`: recorded before, nothing changed.", enum=["accepted", "duplicate", "rejected"]
             ),
-            "charged_nanousd": _amount("What the call cost; the first charge of a duplicate; 0 if rejected."),
+            "charged_nanousd": whole("What the call cost; the first charge of a duplicate; 0 if rejected."),
             "error": {
                 "type": "object",
                 "description": "Only where the call was rejected.",
                 "properties": {
-                    "code": _text(
+                    "code": text(
                         "\n".join(f"`{code}`: {meaning}." for code, meaning in REJECTIONS.items()),
                         enum=list(REJECTIONS),
                     ),
-                    "message": _text("A sentence that names the field at fault."),
+                    "message": text("A sentence that names the field at fault."),
                 },
                 "required": ["code", "message"],
             },
         },
         optional=("error",),
     ),
-    "CallsResponse": _object(
+    "CallsResponse": shape(
         "One result for each call, in the order sent.",
         {
-            "accepted": _amount("How many were recorded."),
-            "duplicates": _amount("How many had been recorded before."),
+            "accepted": whole("How many were recorded."),
+            "duplicates": whole("How many had been recorded before."),
             "results": {
                 "type": "array",
                 "items": ref("CallResult"),
@@ -225,61 +214,71 @@ SCHEMAS: dict[str, Any] = {
             },
         },
     ),
-    "ReleaseRequest": _object("A call that never happened.", {"call_id": _CALL_ID}),
-    "ReceiptLine": _object(
+    "ReleaseRequest": shape("A call that never happened.", {"call_id": _CALL_ID}),
+    "ReceiptLine": shape(
         "One unit: quantity × price = amount, exact.",
         {
-            "unit": _text("The unit.", enum=list(UNITS)),
-            "quantity": _amount("How many."),
-            "price_picousd_per_unit": _amount("Pico-dollars for one."),
-            "amount_picousd": _amount("Their product."),
+            "unit": text("The unit.", enum=list(UNITS)),
+            "quantity": whole("How many."),
+            "price_picousd_per_unit": whole("Pico-dollars for one."),
+            "amount_picousd": whole("Their product."),
         },
     ),
-    "Receipt": _object(
+    "Receipt": shape(
         "A call and the arithmetic of its charge: (sum of the lines × multiplier_bp / 10,000 + rounding_picousd) "
         "/ 1,000 = charged_nanousd.",
         {
-            "call_id": _text("The call.", format="uuid"),
-            "model": _text("The model that was called."),
+            "call_id": text("The call.", format="uuid"),
+            "model": text("The model that was called."),
             "token_id": _TOKEN_ID,
-            "status": _text("A failed call has no lines.", enum=sorted(STATUSES, reverse=True)),
-            "started_at": _text("When the call started.", format="date-time"),
+            "status": text("A failed call has no lines.", enum=sorted(STATUSES, reverse=True)),
+            "started_at": text("When the call started.", format="date-time"),
             "lines": {"type": "array", "items": ref("ReceiptLine"), "description": "One for each unit used."},
-            "subtotal_picousd": _amount("Sum of the lines."),
-            "multiplier_bp": _amount("Basis points; 10,000 changes nothing."),
+            "subtotal_picousd": whole("Sum of the lines."),
+            "multiplier_bp": whole("Basis points; 10,000 changes nothing."),
+            "multipliers": many(
+                shape(
+                    "One of them.",
+                    {
+                        "name": text("`price`, or the name of the customer group."),
+                        "multiplier_bp": whole("Basis points.", minimum=0),
+                    },
+                ),
+                "What the multiplier is made of: their product.",
+            ),
             "rounding_picousd": {
                 "type": "number",
                 "minimum": -500,
                 "maximum": 500,
                 "description": "What rounding to whole nano-dollars added or took.",
             },
-            "charged_nanousd": _amount("What was charged."),
-            "promotional_nanousd": _amount("The part that given credit paid."),
-            "paid_nanousd": _amount("The part that bought credit paid."),
-            "balance_after_nanousd": _amount("The wallet's balance after this call."),
-            "held_nanousd": _or_null(_amount("What was held for it; null without a hold.")),
-            "price_version": _amount("Id of the price version that was in force."),
-            "price_version_effective_from": _text("Since when it was.", format="date-time"),
-            "above_input_tokens": _amount("The context tier: 0, or the input above which its prices count."),
-            "formula": _text("The same arithmetic in one line, for people."),
-            "problem": _text("Only where the arithmetic doesn't give what was charged: why."),
-            "recomputed_nanousd": _amount("Only with a problem: what the arithmetic gives."),
+            "charged_nanousd": whole("What was charged."),
+            "promotional_nanousd": whole("The part that given credit paid."),
+            "paid_nanousd": whole("The part that bought credit paid."),
+            "balance_after_nanousd": whole("The wallet's balance after this call."),
+            "held_nanousd": or_null(whole("What was held for it; null without a hold.")),
+            "price_version": whole("Id of the price version that was in force."),
+            "price_version_effective_from": text("Since when it was.", format="date-time"),
+            "above_input_tokens": whole("The context tier: 0, or the input above which its prices count."),
+            "formula": text("The same arithmetic in one line, for people."),
+            "problem": text("Only where the arithmetic doesn't give what was charged: why."),
+            "recomputed_nanousd": whole("Only with a problem: what the arithmetic gives."),
         },
         optional=("problem", "recomputed_nanousd"),
     ),
-    "StripeEvent": _object(
+    "StripeEvent": shape(
         "An event as Stripe sends it; more fields are stored with it.",
         {
-            "id": _text("Stripe's id of the event.", minLength=1, maxLength=128),
-            "type": _text("What happened.", minLength=1, maxLength=128),
+            "id": text("Stripe's id of the event.", minLength=1, maxLength=128),
+            "type": text("What happened.", minLength=1, maxLength=128),
             "livemode": {"type": "boolean", "description": "Whether real money moved."},
         },
     ),
-    "Health": _object("The process is up.", {"status": _text("Always `ok`.", const="ok")}),
-    "Readiness": _object(
+    "Health": shape("The process is up.", {"status": text("Always `ok`.", const="ok")}),
+    "Readiness": shape(
         "Whether the site can serve.",
         {
-            "status": _text(
+            "status": text(
                 "`degraded`: charging goes on, but the broker or the cache does not answer.",
                 enum=["ok", "degraded", "unavailable"],
             ),

@@ -3,7 +3,7 @@
 from typing import Any
 
 from cometsite.openapi.metering import CALL_ID
-from cometsite.openapi.parts import errors, json_content, or_page, ref, success, text_answer
+from cometsite.openapi.parts import also, errors, json_content, or_page, ref, success, text_answer
 
 TAGS = [
     {"name": "Calls", "description": "For people who signed in, and their programs."},
@@ -34,6 +34,7 @@ RECEIPT_EXAMPLE = {
     ],
     "subtotal_picousd": 6_000_000_000,
     "multiplier_bp": 10_000,
+    "multipliers": [{"name": "price", "multiplier_bp": 10_000}],
     "rounding_picousd": 0,
     "charged_nanousd": 6_000_000,
     "promotional_nanousd": 6_000_000,
@@ -157,6 +158,7 @@ DOCUMENT = {
 PATHS: dict[str, Any] = {
     "/logs/{call_id}/": {"get": RECEIPT},
     "/wallet/stripe/webhook/": {"post": WEBHOOK},
+    "/wallet/stripe/webhook": {"post": also(WEBHOOK, "/wallet/stripe/webhook/")},
     "/healthz": {"get": HEALTHZ},
     "/readyz": {"get": READYZ},
     "/api/openapi.json": {"get": DOCUMENT},

@@ -12,14 +12,17 @@ from django.conf import settings
 from django.test import Client
 from django.urls import Resolver404, URLPattern, URLResolver, get_resolver, resolve
 
+from cometsite.openapi.parts import SAME_AS
 from cometsite.openapi.schemas import REJECTIONS
 from pricing.units import UNITS
 from tests.api.checking import DOCUMENT, complete, is_valid
 
 METHODS = {"get", "post"}
-# Addresses that programs don't need in the document: the page to read it, and the webhook's second spelling.
-# Pages, another spelling of an address, and what answers for addresses that do not exist.
-PAGES = {"api/", "wallet/stripe/webhook", "metering/v1/"}
+# The page to read it on, and what answers for addresses that do not exist.
+PAGES = {"api/", "metering/v1/"}
+# What stands for a part of an address, here and in the document.
+PARTS = {"{call_id}": "<uuid:call_id>", "{code}": "<path:code>"}
+PROGRAMS = ("metering/", "api/", "v1/", "dashboard/", "user/", "tokens/leaks", "healthz", "readyz")
 
 
 def nodes(node: Any = DOCUMENT) -> Iterator[dict[str, Any]]:
@@ -82,24 +85,38 @@ def test_every_example_fits_its_schema() -> None:
 def test_every_documented_address_is_there() -> None:
     for path in DOCUMENT["paths"]:
         try:
-            resolve(path.replace("{call_id}", "0195f3a2-7c1e-7b4d-9a60-3f2c8d51e7b4"))
+            resolve(path.replace("{call_id}", "0195f3a2-7c1e-7b4d-9a60-3f2c8d51e7b4").replace("{code}", "x"))
         except Resolver404:
             pytest.fail(f"{path} is documented, but nothing answers there")
 
 
-def test_every_api_address_is_documented() -> None:
-    documented = {
-        path.lstrip("/").replace("{call_id}", "<uuid:call_id>").replace("{code}", "<path:code>")
-        for path in DOCUMENT["paths"]
-    }
+def test_every_api_address_is_documented_and_no_other() -> None:
+    documented = {path.lstrip("/") for path in DOCUMENT["paths"]}
+    for written, routed in PARTS.items():
+        documented = {path.replace(written, routed) for path in documented}
+    routes = dict(leaves(get_resolver()))
+    assert documented <= routes.keys()
     # What programs post to is exempt from the check for forms.
-    missing = {
+    wanted = {
         route
-        for route, callback in leaves(get_resolver())
-        if route.startswith(("metering/", "api/", "healthz", "readyz"))
-        or getattr(callback, "csrf_exempt", False)
-    } - documented
-    assert missing <= PAGES
+        for route, callback in routes.items()
+        if route.startswith(PROGRAMS) or getattr(callback, "csrf_exempt", False)
+    }
+    assert len(wanted) > 30
+    assert wanted - documented == PAGES
+
+
+def test_another_spelling_of_an_address_is_the_same_operation() -> None:
+    found = 0
+    for path, _, operation in operations():
+        if SAME_AS in operation:
+            found += 1
+            (first,) = DOCUMENT["paths"][operation[SAME_AS]].values()
+            assert SAME_AS not in first
+            assert {**operation, "operationId": first["operationId"], SAME_AS: ""} == {**first, SAME_AS: ""}
+            routes = dict(leaves(get_resolver()))
+            assert routes[path.lstrip("/")] == routes[operation[SAME_AS].lstrip("/")]
+    assert found == 8
 
 
 def leaves(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -124,18 +141,25 @@ def test_the_units_are_those_that_are_rated() -> None:
 
 
 def test_the_error_codes_are_those_of_the_code() -> None:
-    whole = {
-        code
-        for node in nodes(DOCUMENT["paths"])
-        if "allOf" in node
-        for code in node["allOf"][1]["properties"]["error"]["properties"]["code"]["enum"]
-    }
-    assert whole == codes_in(
+    by_form: dict[str, set[str]] = {}
+    for node in nodes(DOCUMENT["paths"]):
+        if "allOf" in node:
+            form, told = node["allOf"]
+            codes = told["properties"]["error"]["properties"]["code"]["enum"]
+            by_form.setdefault(form["$ref"].rpartition("/")[2], set()).update(codes)
+    limits = {"key_limit_reached", "rate_limited"}  # in a conditional expression
+    assert by_form["Error"] == limits | codes_in(
         "logs/metering.py",
         "logs/authorizing.py",
         "logs/views.py",
         of=r'(?:failure|Refused|BadCall|_refusal)\(\s*(?:\d+, )?"(\w+)"',
     ) - {"not_found"}
+    assert by_form["OpenAIError"] == codes_in(
+        "tokens/bearing.py",
+        "cometsite/refusing.py",
+        "cometsite/views.py",
+        of=r'(?:failure|refusal)\((?:request, )?\d+, "(\w+)"|\(50\d, "(\w+)"\)',
+    )
     each = codes_in(
         "logs/reports.py", "logs/recording.py", of=r'(?:BadCall\(\s*|_refused\(\s*entry, |"code": )"(\w+)"'
     )
@@ -145,7 +169,7 @@ def test_the_error_codes_are_those_of_the_code() -> None:
 
 def codes_in(*files: str, of: str) -> set[str]:
     source = "".join((Path(settings.BASE_DIR) / file).read_text() for file in files)
-    return set(re.findall(of, source))
+    return {next(filter(None, found.groups())) for found in re.finditer(of, source)}
 
 
 def test_it_is_served_for_any_origin(client: Client) -> None:
