@@ -1,8 +1,8 @@
 """What staff do to prices: markups, customer groups and their rates, and which wallets belong to a group.
 
 Who may, and that it happens once, with its reason; what follows is up to pricing/. Invariants: the audit entry and the
-effect are one transaction; nobody's price rises at once by being moved between groups, where people are told of rises
-before, and nobody moves their own wallet. The only module that writes `customer_group`. Locks the wallet's row.
+effect are one transaction; nobody's price rises without notice by being moved between groups, where people are told of
+rises before, and nobody moves their own wallet. The only module that writes `customer_group`. Locks the wallet's row.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from accounts import audit
 from accounts.audit import AlreadySent, Instruction, Refused
 from accounts.models import AuditEntry
 from pricing import groups, markups
-from pricing.models import CustomerGroup, Model
+from pricing.models import CustomerGroup, GroupRate, Model
 from pricing.publishing import CHANGE_NOTICE, PublishingError, rise_notice
 from wallet import leaving
 from wallet.models import Wallet
@@ -81,8 +81,8 @@ def change_rate(by: Instruction, group: CustomerGroup, multiplier_bp: int, effec
 def join(by: Instruction, wallet: Wallet, group: CustomerGroup) -> None:
     """Put the wallet into the group, out of any other, for calls that are recorded from now on.
 
-    Once per request id. Raises Refused where it would pay more at once, for who owns it and where it is in there already;
-    or PermissionDenied.
+    Once per request id. Raises Refused where it would pay more without notice, for who owns it and where it is in there
+    already; or PermissionDenied.
     """
     _move(by, wallet, group)
 
@@ -112,12 +112,17 @@ def _write(by: Instruction, wallet: Wallet, group: CustomerGroup | None) -> None
 
 
 def _refuse_rise(before: CustomerGroup | None, after: CustomerGroup | None) -> None:
-    now = timezone.now()
-    is_rise = groups.multiplier_at(after, now) > groups.multiplier_at(before, now)
-    if is_rise and rise_notice() > CHANGE_NOTICE:
+    """Whoever moves was told of nothing that the other group's members know."""
+    now, notice = timezone.now(), rise_notice()
+    if notice <= CHANGE_NOTICE:
+        return
+    coming = GroupRate.objects.filter(group__in=[group for group in (before, after) if group])
+    soon = coming.filter(effective_from__gt=now, effective_from__lt=now + notice)
+    moments = [now, *soon.values_list("effective_from", flat=True)]
+    if any(groups.multiplier_at(after, at) > groups.multiplier_at(before, at) for at in moments):
         raise Refused(
-            "Its prices would rise at once, and people are told of that before. Move it to a group that pays as much as it"
-            " pays now, and let that group's rate rise at a moment of its own."
+            "Its prices would rise sooner than people are told of it. Move it to a group that pays as much as it pays"
+            " now, and let that group's rate rise at a moment of its own."
         )
 
 

@@ -136,10 +136,10 @@ def test_nobody_pays_more_at_once_and_nobody_moves_themselves(
     pricer: User, wallet: Wallet, settings: Any
 ) -> None:
     cheap, dear = groups.create("Partners", 9_000), groups.create("Heavy", 11_000)
-    with pytest.raises(Refused, match="rise at once"):
+    with pytest.raises(Refused, match="rise sooner than"):
         prices.join(by(pricer), wallet, dear)
     prices.join(by(pricer), wallet, cheap)
-    with pytest.raises(Refused, match="rise at once"):
+    with pytest.raises(Refused, match="rise sooner than"):
         prices.leave(by(pricer), wallet)
     with pytest.raises(Refused, match="in Partners already"):
         prices.join(by(pricer), wallet, cheap)
@@ -151,6 +151,25 @@ def test_nobody_pays_more_at_once_and_nobody_moves_themselves(
     with pytest.raises(Refused, match="in no group"):
         prices.leave(by(pricer), wallet)
     assert AuditEntry.objects.count() == 2
+
+
+def test_a_rise_that_others_were_told_of_is_none_that_a_new_member_was(pricer: User, wallet: Wallet) -> None:
+    rising = groups.create("Rising", 9_000)
+    moment = timezone.now() + timedelta(days=1)
+    rising.rates.create(effective_from=moment, multiplier_bp=11_000)
+    with pytest.raises(Refused, match="rise sooner than"):
+        prices.join(by(pricer), wallet, rising)
+    # Who pays as much from that moment on anyway loses nothing.
+    like_it = groups.create("Like it", 9_500)
+    like_it.rates.create(effective_from=moment, multiplier_bp=11_000)
+    Wallet.objects.filter(pk=wallet.pk).update(customer_group=like_it)
+    prices.join(by(pricer), wallet, rising)
+    # Nor is a fall that was announced taken back unsaid.
+    falling = groups.create("Falling", 9_000)
+    falling.rates.create(effective_from=moment, multiplier_bp=8_000)
+    Wallet.objects.filter(pk=wallet.pk).update(customer_group=falling)
+    with pytest.raises(Refused, match="rise sooner than"):
+        prices.join(by(pricer), wallet, groups.create("Steady", 9_000))
 
 
 @pytest.mark.django_db(transaction=True)
