@@ -2,9 +2,11 @@
 
 The formats, fields and units are those that the clients read: OpenAI's billing addresses (of which `start_date` and
 `end_date` are accepted and ignored: whoever honours them shows every such client a wrong balance), key usage in quota units,
-CometAPI's query by `?key=`, and OpenRouter's.
+CometAPI's query by `?key=`, and OpenRouter's. A debt shows as usage above what was granted, and below zero only in
+CometAPI's, which tells the balance itself.
 """
 
+import re
 from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Any
@@ -23,6 +25,7 @@ from tokens.models import ApiKey
 
 ASKING = (ApiKey.Kind.INFERENCE, ApiKey.Kind.QUERY)
 LONGEST_RANGE = timedelta(days=366)
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 openai = Asks(ASKING, openai_error)
 plain = Asks(ASKING, plain_error)
@@ -53,7 +56,7 @@ def usage(request: HttpRequest, key: ApiKey) -> HttpResponse:
 @openai
 def credit_grants(request: HttpRequest, key: ApiKey) -> HttpResponse:
     found = balance.of(key)
-    amounts = (found.granted_nanousd, found.used_nanousd, found.left_nanousd)
+    amounts = (found.granted_nanousd, found.used_nanousd, max(found.left_nanousd, 0))
     granted, used, left = map(dollars, amounts)
     grant = {
         "object": "credit_grant",
@@ -86,9 +89,9 @@ def token_usage(request: HttpRequest, key: ApiKey) -> HttpResponse:
             "data": {
                 "object": "token_usage",
                 "name": key.name,
-                "total_granted": left + used,
+                "total_granted": max(left + used, 0),
                 "total_used": used,
-                "total_available": left,
+                "total_available": max(left, 0),
                 "unlimited_quota": False,
                 "model_limits": dict.fromkeys(names or (), True),
                 "model_limits_enabled": names is not None,
@@ -177,7 +180,7 @@ def _quota(request: HttpRequest, key: ApiKey) -> HttpResponse:
         return plain.failure(400, "invalid_date", str(error))
     found, own = balance.of_wallet(key), list(ApiKey.objects.filter(wallet=key.wallet_id).order_by("id"))
     spends = spending.of_keys(own)
-    listed = [each for each in own if not each.is_revoked]
+    listed = [each for each in own if each.kind in ASKING and not each.is_revoked]
     answer: dict[str, Any] = {
         "username": f"user-{key.wallet.owner_id}",
         "total_quota": dollars(found.left_nanousd),
@@ -229,7 +232,7 @@ def _days(request: HttpRequest) -> tuple[date, date] | None:
 
 def _day(name: str, text: str) -> date:
     try:
-        if len(text) != len("2026-01-01"):
+        if not DAY.fullmatch(text):
             raise ValueError
         return date.fromisoformat(text)
     except ValueError:

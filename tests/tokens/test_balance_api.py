@@ -89,6 +89,10 @@ def test_a_debt_shows_as_usage_above_the_limit(alice: User) -> None:
     told = get("/v1/dashboard/billing/subscription", issued.text).json()
     used = get("/v1/dashboard/billing/usage", issued.text).json()
     assert (told["hard_limit_usd"], used["total_usage"]) == (0.005, 0.6)
+    grants = get("/v1/dashboard/billing/credit_grants", issued.text).json()
+    assert (grants["total_granted"], grants["total_used"], grants["total_available"]) == (0.005, 0.006, 0.0)
+    quota = get("/api/usage/token", issued.text).json()["data"]
+    assert (quota["total_granted"], quota["total_used"], quota["total_available"]) == (2_500, 3_000, 0)
 
 
 @pytest.mark.parametrize("address", ["/api/usage/token", "/api/usage/token/"])
@@ -116,6 +120,7 @@ def test_usage_of_a_key_in_quota_units(issued: IssuedKey, address: str) -> None:
 def test_the_query_by_a_key_in_the_address(issued: IssuedKey, address: str) -> None:
     other = keys.issue(issued.key.wallet, "tts", rules=Rules(limit_nanousd=2 * USD))
     query = keys.issue(issued.key.wallet, "asks", ApiKey.Kind.QUERY)
+    keys.issue(issued.key.wallet, "spends nothing", ApiKey.Kind.ACCOUNT)
     today = datetime.now(UTC).date()
     response = Client().get(address, {"key": query.text, "start_date": str(today), "end_date": str(today)})
     told = response.json()
@@ -143,6 +148,8 @@ def test_the_query_by_a_key_in_the_address(issued: IssuedKey, address: str) -> N
     [
         ("2026-02-30", "2026-03-01", "start_date"),
         ("2026-02-01", "20260301", "end_date"),
+        ("2026-W06-1", "2026-03-01", "start_date"),
+        ("2026-02-01", "2026-03- 1", "end_date"),
         ("2026-02-01", "tomorrow", "end_date"),
         ("2026-03-01", "2026-02-01", "end_date"),
         ("1900-01-01", "2026-02-01", "At most"),
