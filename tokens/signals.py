@@ -17,8 +17,9 @@ def connect() -> None:
 
 
 def _on_closed(sender: object, person: User, **_: Any) -> None:
-    ApiKey.objects.filter(wallet__owner=person).exclude(name=NAME, revoked_at__isnull=False).update(
-        name=NAME, notes="", revoked_at=Coalesce("revoked_at", Now())
-    )
+    # The addresses that it was used from are a person's too.
+    gone = {"name": NAME, "notes": "", "networks": None}
+    over = ApiKey.objects.filter(wallet__owner=person).exclude(revoked_at__isnull=False, **gone)
+    over.update(revoked_at=Coalesce("revoked_at", Now()), **gone)
     # The address of a public repository names whose it is.
     Notice.objects.filter(key__wallet__owner=person).exclude(url="", reason="").update(url="", reason="")

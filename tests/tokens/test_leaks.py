@@ -30,7 +30,7 @@ from tests.metering.gateway import Gateway, give, sell
 from tests.parallel import at_once
 from tests.site.test_start import start
 from tokens import keys, leaks, notices
-from tokens.keys import IssuedKey
+from tokens.keys import IssuedKey, Rules
 from tokens.models import ApiKey, Notice
 from wallet.wallets import wallet_of
 
@@ -376,6 +376,16 @@ def test_a_closed_account_is_not_written_to_and_forgets_where(
     closing.close_own(alice)
     assert notices.tell_owners() == 0
     assert Notice.objects.get().url == ""
+
+
+def test_a_closed_account_leaves_no_address_and_no_word_at_its_keys(issued: IssuedKey, alice: User) -> None:
+    keys.change(
+        issued.key, "of a closed account", Rules(notes="on dad's server", networks=["203.0.113.7/32"])
+    )
+    keys.revoke(issued.key)
+    closing.close_own(alice)
+    key = ApiKey.objects.get()
+    assert (key.notes, key.networks) == ("", None)
 
 
 def test_production_takes_https_alone() -> None:
