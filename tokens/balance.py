@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.utils import timezone
-
-from tokens import limits, spending
+from tokens import spending, states
 from tokens.models import ApiKey
 from wallet import ledger
 
@@ -26,23 +24,11 @@ class Balance:
 
 def of(key: ApiKey, now: datetime | None = None) -> Balance:
     """What this key may still spend, and has spent over its life; without limits of its own those of its wallet."""
-    left = left_of_limits(key, now)
-    if left is None:
-        return of_wallet(key)
-    return Balance(left, spending.of_keys([key])[key.pk].spent_nanousd, is_of_key=True)
+    states.put([key], now)
+    left = key.standing.left_nanousd
+    return of_wallet(key) if left is None else Balance(left, key.spend.spent_nanousd, is_of_key=True)
 
 
 def of_wallet(key: ApiKey) -> Balance:
     spent = spending.of_wallet(key.wallet_id).spent_nanousd
     return Balance(ledger.balances(key.wallet).balance_nanousd, spent, is_of_key=False)
-
-
-def left_of_limits(key: ApiKey, now: datetime | None = None) -> int | None:
-    """What the tighter one of the key's limits on spending leaves; None without any."""
-    left = []
-    if key.limit_nanousd is not None:
-        left.append(key.limit_nanousd - spending.of_keys([key])[key.pk].spent_nanousd)
-    if key.period_limit_nanousd is not None:
-        start = limits.period_start(key.period, now or timezone.now()).date()
-        left.append(key.period_limit_nanousd - spending.since(key, start))
-    return min(left, default=None)

@@ -19,7 +19,7 @@ from django.views.decorators.csrf import csrf_exempt
 from pricing import catalogue, quota
 from pricing.models import Model
 from pricing.quota import cents, dollars
-from tokens import balance, bearing, limits, spending
+from tokens import balance, bearing, limits, spending, states
 from tokens.bearing import Asks, openai_error, plain_error
 from tokens.models import ApiKey
 
@@ -121,7 +121,8 @@ def models(request: HttpRequest, key: ApiKey) -> HttpResponse:
 @openai
 def openrouter_key(request: HttpRequest, key: ApiKey) -> HttpResponse:
     now = timezone.now()
-    left = balance.left_of_limits(key, now)
+    states.put([key], now)
+    left = key.standing.left_nanousd
     since = {period: spending.since(key, limits.period_start(period, now).date()) for period in ApiKey.Period}
     # The limit that the tool shows is the tighter one: of a period it says when that is reset.
     is_of_period = key.period_limit_nanousd is not None and (
@@ -138,7 +139,7 @@ def openrouter_key(request: HttpRequest, key: ApiKey) -> HttpResponse:
                 "limit_reset": {"day": "daily", "week": "weekly", "month": "monthly"}[key.period]
                 if is_of_period
                 else None,
-                "usage": dollars(spending.of_keys([key])[key.pk].spent_nanousd),
+                "usage": dollars(key.spend.spent_nanousd),
                 "usage_daily": dollars(since[ApiKey.Period.DAY]),
                 "usage_weekly": dollars(since[ApiKey.Period.WEEK]),
                 "usage_monthly": dollars(since[ApiKey.Period.MONTH]),
@@ -179,18 +180,18 @@ def _quota(request: HttpRequest, key: ApiKey) -> HttpResponse:
     except ValueError as error:
         return plain.failure(400, "invalid_date", str(error))
     found, own = balance.of_wallet(key), list(ApiKey.objects.filter(wallet=key.wallet_id).order_by("id"))
-    spends = spending.of_keys(own)
+    states.put(own)
     listed = [each for each in own if each.kind in ASKING and not each.is_revoked]
     answer: dict[str, Any] = {
         "username": f"user-{key.wallet.owner_id}",
         "total_quota": dollars(found.left_nanousd),
         "total_used_quota": dollars(found.used_nanousd),
-        "request_count": sum(spend.calls for spend in spends.values()),
+        "request_count": sum(each.spend.calls for each in own),
         "keys": [
             {
                 "name": each.name,
                 "remain_quota": _remaining(each),
-                "used_quota": dollars(spends[each.pk].spent_nanousd),
+                "used_quota": dollars(each.spend.spent_nanousd),
             }
             for each in listed
         ],
@@ -201,7 +202,7 @@ def _quota(request: HttpRequest, key: ApiKey) -> HttpResponse:
 
 
 def _remaining(key: ApiKey) -> float:
-    left = balance.left_of_limits(key)
+    left = key.standing.left_nanousd
     return -1 if left is None else dollars(max(left, 0))
 
 

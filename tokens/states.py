@@ -53,6 +53,12 @@ class Standing:
     life: Meter | None = None
     period: Meter | None = None
 
+    @property
+    def left_nanousd(self) -> int | None:
+        """What the tighter limit on spending leaves, below zero where more was spent; None without any."""
+        meters = (meter for meter in (self.life, self.period) if meter)
+        return min((meter.limit_nanousd - meter.spent_nanousd for meter in meters), default=None)
+
 
 def put(keys: Iterable[ApiKey], now: datetime | None = None) -> None:
     """Put what they have used, and how they stand, beside these keys, as `spend` and `standing`."""

@@ -1,20 +1,20 @@
 """A person's API keys, masked. Access tokens are none: they call no model."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.db.models import QuerySet, Sum
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 
 from logs.account_api import asking, rows
 from logs.account_api.looking import DEFAULT_GROUP
 from pricing import quota
-from tokens import keys, limits, spending
-from tokens.models import ApiKey, DailyUsage
-from tokens.spending import Spend
+from tokens import keys, states
+from tokens.models import ApiKey
+from tokens.states import State
 
-ACTIVE, DISABLED, EXPIRED, EXHAUSTED = 1, 2, 3, 4
+# As clients number them; revoked keys are not listed.
+STATUSES = {State.IN_USE: 1, State.DISABLED: 2, State.EXPIRED: 3, State.EXHAUSTED: 4}
 UNLIMITED = NEVER = -1
 
 
@@ -56,52 +56,22 @@ def _fitting(listed: Iterable[ApiKey], text: str) -> list[tuple[ApiKey, bool]]:
 
 
 def _rows(token: ApiKey, listed: Sequence[ApiKey]) -> list[dict[str, Any]]:
-    spends, group = spending.of_keys(listed), token.wallet.customer_group
-    lefts = _lefts(listed, spends)
-    return [
-        _row(key, spends[key.pk], lefts.get(key.pk)) | {"group": group.name if group else DEFAULT_GROUP}
-        for key in listed
-    ]
+    states.put(listed)
+    group = token.wallet.customer_group
+    return [_row(key) | {"group": group.name if group else DEFAULT_GROUP} for key in listed]
 
 
-def _row(key: ApiKey, spend: Spend, left_nanousd: int | None) -> dict[str, Any]:
+def _row(key: ApiKey) -> dict[str, Any]:
+    left, last_used_at = key.standing.left_nanousd, key.spend.last_used_at
     return {
         "id": key.pk,
         "name": key.name,
         "key": key.hint,
-        "status": _status(key, left_nanousd),
-        "unlimited_quota": left_nanousd is None,
-        "remain_quota": UNLIMITED if left_nanousd is None else quota.units(max(left_nanousd, 0)),
-        "used_quota": quota.used_units(spend.spent_nanousd),
+        "status": STATUSES[key.standing.state],
+        "unlimited_quota": left is None,
+        "remain_quota": UNLIMITED if left is None else quota.units(max(left, 0)),
+        "used_quota": quota.used_units(key.spend.spent_nanousd),
         "created_time": rows.seconds(key.created_at),
-        "accessed_time": rows.seconds(spend.last_used_at) if spend.last_used_at else 0,
+        "accessed_time": rows.seconds(last_used_at) if last_used_at else 0,
         "expired_time": rows.seconds(key.expires_at) if key.expires_at else NEVER,
     }
-
-
-def _status(key: ApiKey, left_nanousd: int | None) -> int:
-    if key.disabled_at is not None:
-        return DISABLED
-    if key.expires_at is not None and key.expires_at <= timezone.now():
-        return EXPIRED
-    return EXHAUSTED if left_nanousd is not None and left_nanousd <= 0 else ACTIVE
-
-
-def _lefts(listed: Sequence[ApiKey], spends: Mapping[int, Spend]) -> dict[int, int]:
-    """What the tighter limit on spending leaves each key that has one, in nano-dollars (tokens/balance.py: for one)."""
-    now = timezone.now()
-    found: dict[int, int] = {}
-    for key in listed:
-        if key.limit_nanousd is not None:
-            found[key.pk] = key.limit_nanousd - spends[key.pk].spent_nanousd
-    for period in {key.period for key in listed if key.period_limit_nanousd is not None}:
-        of_period = [key for key in listed if key.period == period]
-        spent = dict(
-            DailyUsage.objects.filter(key__in=of_period, day__gte=limits.period_start(period, now).date())
-            .values_list("key_id")
-            .annotate(Sum("charged_nanousd"))
-        )
-        for key in of_period:
-            left = (key.period_limit_nanousd or 0) - int(spent.get(key.pk, 0))
-            found[key.pk] = min(left, found.get(key.pk, left))
-    return found
