@@ -9,7 +9,7 @@ changed price takes effect at least 60 seconds after it is written (pricing.publ
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -85,6 +85,8 @@ class _Snapshot:
     revision: tuple[Any, ...]
     checked_at: float
     models: Mapping[str, SellableModel]
+    beginnings: tuple[datetime, ...]
+    """When each version of all models takes effect, in order."""
     rates: Mapping[int, tuple[DatedRate, ...]]
     """Of each customer group, in the order of `effective_from`."""
 
@@ -126,15 +128,13 @@ def sellable(*, at: datetime | None = None) -> list[SellableModel]:
     return [model for model in _models().values() if model.is_sellable_at(moment)]
 
 
-def revision() -> tuple[Any, ...]:
-    """Changes whenever the catalogue this process serves does; for validators of cached pages."""
-    return _current().revision
+def state(at: datetime) -> tuple[Any, ...]:
+    """Changes with everything that is committed to the catalogue that this process serves, and when a price takes effect.
 
-
-def next_change(after: datetime) -> datetime | None:
-    """When a price that is known by now takes effect next; None where none is to come."""
-    versions = (version for model in _models().values() for version in model.versions)
-    return min((each.effective_from for each in versions if each.effective_from > after), default=None)
+    Whoever keeps what was made of the catalogue asks for it first, and makes it from what is read afterwards.
+    """
+    snapshot = _current()
+    return (*snapshot.revision, bisect_right(snapshot.beginnings, at))
 
 
 def forget() -> None:
@@ -181,7 +181,8 @@ def _refresh(*, blocking: bool) -> _Snapshot:
         if old and unchanged:
             _snapshot = fresh = replace(old, checked_at=now)
         else:
-            _snapshot = fresh = _Snapshot(revision, now, _load(), _load_rates())
+            models = _load()
+            _snapshot = fresh = _Snapshot(revision, now, models, _beginnings(models.values()), _load_rates())
         return fresh
     finally:
         _refreshing.release()
@@ -204,6 +205,10 @@ def _read_revision() -> tuple[Any, ...]:
 def _load() -> Mapping[str, SellableModel]:
     rows = Model.objects.order_by("name").prefetch_related("price_versions__unit_prices")
     return {row.name: _sellable_model(row) for row in rows}
+
+
+def _beginnings(models: Iterable[SellableModel]) -> tuple[datetime, ...]:
+    return tuple(sorted(version.effective_from for model in models for version in model.versions))
 
 
 def _load_rates() -> Mapping[int, tuple[DatedRate, ...]]:

@@ -8,11 +8,13 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
 from pricing import browsing, catalogue, examples
+from pricing.kept import for_visitors
 from pricing.listings import UNDATED_FROM
 from pricing.rating import rate
 
 
 @require_safe
+@for_visitors
 def pricing(request: HttpRequest) -> HttpResponse:
     """All models for sale, or those that were looked for; only the list itself for an htmx request."""
     now = timezone.now()

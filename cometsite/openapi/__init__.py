@@ -14,6 +14,7 @@ from cometsite.openapi import (
     catalogue_schemas,
     leaks,
     metering,
+    price_list,
     site,
     staff,
 )
@@ -27,7 +28,7 @@ ABOUT = (
     "other services speak, have amounts and times of their own."
 )
 # In the order in which they are read.
-PARTS = (metering, balance, account, staff, catalogue, leaks, site)
+PARTS = (metering, balance, account, staff, catalogue, price_list, leaks, site)
 
 
 def document(site_url: str) -> dict[str, Any]:
@@ -44,6 +45,7 @@ def document(site_url: str) -> dict[str, Any]:
                 **account_schemas.SCHEMAS,
                 **balance_schemas.SCHEMAS,
                 **catalogue_schemas.SCHEMAS,
+                **price_list.SCHEMAS,
                 **leaks.SCHEMAS,
             },
             "securitySchemes": {

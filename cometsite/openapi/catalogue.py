@@ -9,16 +9,16 @@ from cometsite.openapi.parts import headed, ref, refusal
 TAG = "Catalogue"
 TAGS = [{"name": TAG, "description": "Models and prices, for anybody, and for programs on any site."}]
 
-_KNOWN = {
+KNOWN = {
     "name": "If-None-Match",
     "in": "header",
     "description": "The `ETag` of an answer that is at hand.",
     "schema": {"type": "string"},
 }
-_ETAG = {"ETag": ("For `If-None-Match`.", {"type": "string"})}
-_OTHERS = {
+ETAG = {"ETag": ("For `If-None-Match`.", {"type": "string"})}
+OTHERS = {
     "304": headed(
-        {"description": "Nothing changed since the answer with the `ETag` that `If-None-Match` names."}, _ETAG
+        {"description": "Nothing changed since the answer with the `ETag` that `If-None-Match` names."}, ETAG
     ),
     "400": refusal(
         "A full key, or what no address may have, stands in the address.", "An address must hold no NUL."
@@ -37,31 +37,31 @@ CODE = {
 }
 
 
-def _operation(name: str, summary: str, description: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
+def operation(name: str, summary: str, description: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "operationId": name,
         "tags": [TAG],
         "summary": summary,
         "description": description,
         "security": [],
-        "parameters": [*parameters, _KNOWN],
+        "parameters": [*parameters, KNOWN],
     }
 
 
 MODELS = {
-    **_operation(
+    **operation(
         "listModels",
         "All models for sale",
         "Prices are those of the list; a customer group may have others.",
         [],
     ),
-    "responses": {"200": headed(told("The list.", rows("ListedModel"), [MODEL]), _ETAG), **_OTHERS},
+    "responses": {"200": headed(told("The list.", rows("ListedModel"), [MODEL]), ETAG), **OTHERS},
 }
 ONE_MODEL = {
-    **_operation("getModel", "One model", "By its code or its full name.", [CODE]),
+    **operation("getModel", "One model", "By its code or its full name.", [CODE]),
     "responses": {
-        "200": headed(told("The model.", ref("ToldModel"), {**MODEL, "overview": "GPT-4.1"}), _ETAG),
-        **_OTHERS,
+        "200": headed(told("The model.", ref("ToldModel"), {**MODEL, "overview": "GPT-4.1"}), ETAG),
+        **OTHERS,
         "404": refusal("There is none.", "There is no model of this code."),
     },
 }

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
@@ -15,7 +14,7 @@ from logs.account_api import asking, looking, rows, sums
 from logs.account_api.asking import Unclear
 from logs.account_api.looking import Type, Wanted
 from logs.account_api.sums import Span
-from pricing import quota
+from pricing import quota, spreadsheets
 from tokens.models import ApiKey
 
 MINUTE = timedelta(seconds=60)
@@ -39,8 +38,6 @@ COLUMNS = [
     "ip",
     "content",
 ]
-# What a spreadsheet takes for the start of a formula.
-FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
 @asking.own
@@ -127,11 +124,4 @@ def _csv(wanted: Wanted) -> Iterator[str]:
             "type": Type(row["type"]).name.lower().replace("_", ""),
             "cost_usd": Decimal(row["quota"]) / quota.UNITS_PER_USD,
         }
-        yield write([_cell(told[name]) for name in COLUMNS])
-
-
-def _cell(value: Any) -> Any:
-    """Numbers as they are; text that a spreadsheet would run begins with an apostrophe, which it shows as text."""
-    if isinstance(value, str) and value.lstrip().startswith(FORMULA):
-        return f"'{value}"
-    return value
+        yield write([spreadsheets.cell(told[name]) for name in COLUMNS])
