@@ -88,6 +88,8 @@ def publish(
         prices = [Price.of(version) for version in versions]
         check_moment(prices, wanted)
         later = followers([*prices, wanted], multipliers, after=effective_from)
+        for price in later:
+            check(price)
         written = write_all([(locked, price, origin, source) for price in [wanted, *later]])
     return written[0]
 

@@ -71,6 +71,16 @@ def test_that_of_a_model_multiplies_with_that_of_its_provider() -> None:
     assert history("gpt-b") == [(UNDATED_FROM, 10_000), (WEEK, 12_000)]
 
 
+def test_multipliers_that_are_too_much_together_are_refused_by_name() -> None:
+    """Also where they meet later, in a version that follows from the markups."""
+    model = Model.objects.create(name="new", provider_code="openai", provider="OpenAI")
+    markups.of_provider("openai", 1_000_000, effective_from=SOON)
+    markups.of_model(model, 1_000_000, effective_from=WEEK)
+    with pytest.raises(PublishingError, match="basis points"):
+        publish(model, rates(), effective_from=SOON, source="tests")
+    assert not PriceVersion.objects.exists()
+
+
 def test_what_was_announced_for_later_has_the_multiplier_of_then() -> None:
     year = datetime(2027, 1, 1, tzinfo=UTC)
     load(listing(history=(DatedRates(UNDATED_FROM, rates()), DatedRates(year, CHEAPER))))
