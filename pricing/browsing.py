@@ -73,10 +73,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class UnitRow:
-    """What a unit costs in each context tier."""
+    """What a unit costs in each context tier: by the list, and for whom the page is."""
 
     unit: str
-    prices: tuple[Decimal, ...]
+    prices: tuple[tuple[Decimal, Decimal], ...]
 
 
 def groups(models: Iterable[SellableModel], *, at: datetime) -> list[Group]:
@@ -94,13 +94,16 @@ def groups(models: Iterable[SellableModel], *, at: datetime) -> list[Group]:
     ]
 
 
-def unit_rows(table: PriceTable) -> list[UnitRow]:
-    """The unit prices of a table, a row for each unit, a price for each tier."""
-    base = table.rates[0][1]
+def unit_rows(listed: PriceTable, *, own: PriceTable) -> list[UnitRow]:
+    """The unit prices of a table, a row for each unit, a pair for each tier: the list's price, and the reader's own."""
+    tiers = [prices for _, prices in listed.rates]
     return [
-        UnitRow(unit, tuple(table.charged_picousd(prices[unit]) for _, prices in table.rates))
+        UnitRow(
+            unit,
+            tuple((listed.charged_picousd(each[unit]), own.charged_picousd(each[unit])) for each in tiers),
+        )
         for unit in UNITS
-        if unit in base
+        if unit in tiers[0]
     ]
 
 

@@ -5,11 +5,13 @@ it is written, and one that is higher after the notice of a rise, for the reason
 The first one of a group may hold at once, since the group has no members yet.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
 from django.utils import timezone
 
+from pricing import catalogue
 from pricing.models import MAX_MULTIPLIER_BP, CustomerGroup, GroupRate
 from pricing.publishing import (
     CHANGE_NOTICE,
@@ -19,6 +21,14 @@ from pricing.publishing import (
     rise_notice,
 )
 from pricing.rating import BASIS_POINTS
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What somebody pays, times the list's prices. Without a group its name is empty, and they pay those."""
+
+    name: str = ""
+    multiplier_bp: int = BASIS_POINTS
 
 
 def create(name: str, multiplier_bp: int) -> CustomerGroup:
@@ -67,6 +77,18 @@ def multiplier_at(group: CustomerGroup | None, moment: datetime) -> int:
         return BASIS_POINTS
     begun = group.rates.filter(effective_from__lte=moment).order_by("-effective_from")
     return begun.values_list("multiplier_bp", flat=True)[0]
+
+
+def membership(user_id: int | None, *, at: datetime) -> Membership:
+    """The group of the wallet that this person owns, with the rate that calls of that moment are charged at.
+
+    Nobody in particular is no member.
+    """
+    if user_id is None:
+        return Membership()
+    group = CustomerGroup.objects.filter(wallets__owner_id=user_id).first()
+    rate = catalogue.rate_of(group.pk if group else None, at=at)
+    return Membership(group.name, rate.multiplier_bp) if group and rate else Membership()
 
 
 def _check(multiplier_bp: int) -> None:

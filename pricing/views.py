@@ -7,14 +7,12 @@ from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
-from pricing import browsing, catalogue, examples
-from pricing.kept import for_visitors
+from pricing import browsing, calling, catalogue, charts, estimating, groups, history
+from pricing.estimating import Choice, Offer
 from pricing.listings import UNDATED_FROM
-from pricing.rating import rate
 
 
 @require_safe
-@for_visitors
 def pricing(request: HttpRequest) -> HttpResponse:
     """All models for sale, or those that were looked for; only the list itself for an htmx request."""
     now = timezone.now()
@@ -41,26 +39,32 @@ def pricing(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def model(request: HttpRequest, name: str) -> HttpResponse:
-    """One model: its prices now, before and to come, what a call costs, and how to make one."""
+    """One model: its prices now, before and to come, what a call costs (by the query's quantities), and how to make one."""
     now = timezone.now()
     found = catalogue.find(name, at=now)
     current = found.version_at(now) if found else None
     if found is None or current is None:
         raise Http404("There is no model of this name.")
-    table = current.table
+    member = groups.membership(request.user.pk, at=now)
+    offer = Offer(found, current.table.with_rate(member.multiplier_bp))
+    endpoint = calling.endpoint_of(found, current.table)
+    asked = estimating.quantities(request.GET, [offer])
     context = {
         "model": found,
-        "kind": dict(browsing.kinds([found]))[found.kind],
-        "table": table,
-        "multiplier": f"{table.multiplier_bp / 10_000:g}" if table.multiplier_bp != 10_000 else "",
-        "tiers": [above for above, _ in table.rates],
-        "unit_rows": browsing.unit_rows(table),
-        "upcoming": [version for version in found.versions if version.effective_from > now],
-        "history": [(version, browsing.unit_rows(version.table)) for version in reversed(found.versions)],
+        "offer": offer,
+        "member": member,
+        "tiers": [above for above, _ in current.table.rates],
+        "unit_rows": browsing.unit_rows(current.table, own=offer.table),
         "current": current,
+        "history": history.of(found, at=now),
+        "history_units": history.units_of(found.versions),
+        "chart": charts.of_history(found.versions, now=now),
         "undated": UNDATED_FROM,
-        "receipt": rate(examples.usage_of(found.kind, table), table),
-        "snippets": examples.snippets(found, table, base_url=settings.GATEWAY_BASE_URL),
+        "choice": Choice(found.name, offer),
+        "quantities": asked,
+        "estimate": None if asked.is_wrong else estimating.estimate(offer, asked.usage),
+        "endpoint": endpoint,
+        "snippets": calling.snippets(found, current.table, base_url=settings.GATEWAY_BASE_URL),
         "base_url": settings.GATEWAY_BASE_URL,
     }
     return render(request, "pricing/model.html", context)

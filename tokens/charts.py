@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from pricing.charts import rounded_up
 from pricing.money import usd
 from tokens.spending import Day
 
@@ -49,7 +50,7 @@ class Chart:
 
 def of_days(days: Sequence[Day]) -> Chart:
     """One bar a day, the newest at the right; the scale ends at a round amount."""
-    top = _round_up(max((day.spent_nanousd for day in days), default=0))
+    top = rounded_up(max((day.spent_nanousd for day in days), default=0))
     step = (WIDTH - LEFT) // max(len(days), 1)
     gap = max(step // 5, 1)
     bars = []
@@ -65,13 +66,3 @@ def of_days(days: Sequence[Day]) -> Chart:
         )  # fmt: skip
     lines = [Line(TOP + PLOT - PLOT * part // 2, usd(top * part // 2)) for part in (0, 1, 2)]
     return Chart(bars, lines, sum(day.spent_nanousd for day in days), sum(day.calls for day in days))
-
-
-def _round_up(amount: int) -> int:
-    """The next of 2, 4, 10, 20, 40, 100, … that is not below; all of them can be halved."""
-    power = 1
-    while True:
-        for factor in (2, 4, 10):
-            if amount <= factor * power:
-                return factor * power
-        power *= 10

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import User
-from pricing import catalogue, examples
+from pricing import calling, catalogue
 from pricing.models import Kind
 from tokens import charts, keys, spending, states, words
 from tokens.forms import KINDS, KeyForm
@@ -176,5 +176,5 @@ def _example(text: str) -> str:
     table = model.price_at(now) if model else None
     if model is None or table is None:
         return ""
-    curl = examples.snippets(model, table, base_url=settings.GATEWAY_BASE_URL)[0].code
+    curl = calling.snippets(model, table, base_url=settings.GATEWAY_BASE_URL)[0].code
     return curl.replace("$API_KEY", text)

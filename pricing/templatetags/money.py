@@ -5,6 +5,7 @@ from decimal import Decimal
 from django import template
 
 from pricing import money
+from pricing.rating import BASIS_POINTS
 from pricing.units import UNITS
 
 register = template.Library()
@@ -56,3 +57,9 @@ def unit_noun(quantity: int, unit: str) -> str:
 def quantity(number: int | None) -> str:
     """A whole number with separators: "1,048,576"; nothing for None."""
     return "" if number is None else f"{number:,}"
+
+
+@register.filter
+def multiplier(basis_points: int) -> str:
+    """A multiplier as people read it: "1.2" for 12,000."""
+    return f"{basis_points / BASIS_POINTS:g}"
