@@ -10,6 +10,12 @@ daily usage. Overdue holds count for nothing, expired yet or not. tokens/limits.
 
 from django.db import migrations
 
+# Unit by unit, which takes a third of the time that going through all of a call's units does.
+UNITS = (
+    "input_tokens", "cached_input_tokens", "cache_write_tokens", "cache_write_1h_tokens", "output_tokens",
+    "reasoning_tokens", "input_audio_tokens", "cached_input_audio_tokens", "output_audio_tokens", "input_image_tokens",
+    "cached_input_image_tokens", "output_image_tokens",
+)  # fmt: skip
 CREATE = """
 CREATE FUNCTION logs_limit_reached(wanted_key_id bigint, wanted_wallet_id bigint, minute_floor uuid) RETURNS text
 LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
@@ -40,9 +46,8 @@ BEGIN
             WHERE wallet_id = wanted_wallet_id AND state = 'open' AND expires_at > now() AND reference = k.id::text
         ) AS held,
         LATERAL (
-            SELECT count(*) AS requests, coalesce(sum(CASE WHEN k.tokens_per_minute IS NOT NULL THEN (
-                    SELECT sum(quantity::bigint) FROM jsonb_each_text(usage) AS u(unit, quantity) WHERE unit LIKE '%tokens'
-                ) END), 0) AS tokens
+            SELECT count(*) AS requests,
+                coalesce(sum(CASE WHEN k.tokens_per_minute IS NOT NULL THEN {tokens} END), 0) AS tokens
             FROM logs_call
             WHERE coalesce(k.requests_per_minute, k.tokens_per_minute) IS NOT NULL
                 AND wallet_id = wanted_wallet_id AND id >= minute_floor AND key_id = k.id
@@ -60,4 +65,9 @@ class Migration(migrations.Migration):
         ("wallet", "0020_expected_tokens"),
     ]
 
-    operations = [migrations.RunSQL(CREATE, "DROP FUNCTION logs_limit_reached(bigint, bigint, uuid)")]
+    operations = [
+        migrations.RunSQL(
+            CREATE.format(tokens=" + ".join(f"coalesce((usage->>'{unit}')::bigint, 0)" for unit in UNITS)),
+            "DROP FUNCTION logs_limit_reached(bigint, bigint, uuid)",
+        )
+    ]

@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts.models import User
 from logs import call_ids
 from logs.models import CallDetails
+from pricing.units import UNITS, Family, Unit
 from tests.books import assert_books
 from tests.metering.gateway import Gateway, call, give, sell
 from tests.parallel import at_once
@@ -160,6 +161,16 @@ def test_requests_and_tokens_of_the_last_minute(
     rule(issued, tokens_per_minute=1500)
     assert ask(gateway, issued) == (429, "rate_limited")
     rule(issued, tokens_per_minute=1501)
+    assert ask(gateway, issued) == (200, "")
+
+
+@pytest.mark.parametrize("unit", [unit for unit in UNITS.values() if unit.family is Family.TOKENS])
+def test_tokens_of_every_sort_count(gateway: Gateway, issued: IssuedKey, unit: Unit) -> None:
+    sell("every", {each.code: 1 for each in UNITS.values() if each.family is Family.TOKENS})
+    gateway.record(call(issued.key, model="every", usage={unit.code: 10}))
+    rule(issued, tokens_per_minute=10)
+    assert ask(gateway, issued) == (429, "rate_limited")
+    rule(issued, tokens_per_minute=11)
     assert ask(gateway, issued) == (200, "")
 
 
