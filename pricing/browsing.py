@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 
 from pricing.catalogue import SellableModel
 from pricing.models import Kind
-from pricing.rating import PriceTable
+from pricing.rating import BASIS_POINTS, PriceTable
 from pricing.units import UNITS
 
 QUERY_LENGTH = 100
@@ -79,14 +79,14 @@ class UnitRow:
     prices: tuple[tuple[Decimal, Decimal], ...]
 
 
-def groups(models: Iterable[SellableModel], *, at: datetime) -> list[Group]:
-    """The models by provider, both in the order of the alphabet."""
+def groups(models: Iterable[SellableModel], *, at: datetime, group_bp: int = BASIS_POINTS) -> list[Group]:
+    """The models by provider, both in the order of the alphabet, at the prices of a customer group with this multiplier."""
     by_provider: dict[tuple[str, str], list[Row]] = {}
     for model in models:
         table = model.price_at(at)
         if table is not None:
             by_provider.setdefault((model.provider, model.provider_code), []).append(
-                Row(model, _row_html(model, table))
+                Row(model, _row_html(model, table, group_bp))
             )
     return [
         Group(code=code, name=name, rows=tuple(rows))
@@ -121,16 +121,21 @@ def kinds(models: Iterable[SellableModel]) -> list[tuple[str, str]]:
 
 
 # Rendering rows is most of what the page costs, so each is kept as long as the catalogue keeps its model.
-_rendered: dict[str, tuple[SellableModel, int, SafeString]] = {}
+# By the multiplier of the reader's group, of which there are few at a time.
+_rendered: dict[int, dict[str, tuple[SellableModel, int, SafeString]]] = {}
+_MOST_MULTIPLIERS = 8
 
 
-def _row_html(model: SellableModel, table: PriceTable) -> SafeString:
-    kept = _rendered.get(model.name)
+def _row_html(model: SellableModel, table: PriceTable, group_bp: int) -> SafeString:
+    if group_bp not in _rendered and len(_rendered) >= _MOST_MULTIPLIERS:
+        _rendered.clear()
+    rows = _rendered.setdefault(group_bp, {})
+    kept = rows.get(model.name)
     # Equal rather than the same: the catalogue makes its models anew when one of them changed.
     if kept and kept[0] == model and kept[1] == table.version_id:
         return kept[2]
-    html = render_to_string("pricing/pricing.html#row", _columns(model, table))
-    _rendered[model.name] = (model, table.version_id, html)
+    html = render_to_string("pricing/pricing.html#row", _columns(model, table.with_rate(group_bp)))
+    rows[model.name] = (model, table.version_id, html)
     return html
 
 

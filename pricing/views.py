@@ -9,20 +9,24 @@ from django.views.decorators.http import require_safe
 
 from pricing import browsing, calling, catalogue, charts, estimating, groups, history
 from pricing.estimating import Choice, Offer
+from pricing.kept import for_visitors
 from pricing.listings import UNDATED_FROM
 
 
 @require_safe
+@for_visitors
 def pricing(request: HttpRequest) -> HttpResponse:
     """All models for sale, or those that were looked for; only the list itself for an htmx request."""
     now = timezone.now()
     query = browsing.Query.parse(request.GET)
     models = catalogue.sellable(at=now)
-    groups = browsing.groups(filter(query.matches, models), at=now)
+    member = groups.membership(request.user.pk, at=now)
+    found = browsing.groups(filter(query.matches, models), at=now, group_bp=member.multiplier_bp)
     context = {
         "query": query,
-        "groups": groups,
-        "found": sum(len(group.rows) for group in groups),
+        "member": member,
+        "groups": found,
+        "found": sum(len(group.rows) for group in found),
         "total": len(models),
         "providers": browsing.providers(models),
         "kinds": browsing.kinds(models),

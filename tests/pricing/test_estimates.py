@@ -189,7 +189,12 @@ def test_members_of_a_group_see_their_price(client: Client, alice: User, charlie
         assert text in own, text
     compared = client.get("/pricing/compare/", {"model": ["gpt-test", "claude-test"]}).text
     assert told(compared)[0] == listed * 8 // 10
+    listing_page = client.get("/pricing/?q=gpt").text
+    assert "Partners: × 0.8" in listing_page
+    assert "$2.00" in listing_page
+    assert "$2.50" not in listing_page
     client.force_login(charlie)
+    assert "$2.50" in client.get("/pricing/?q=gpt").text
     assert told(estimate(client, **usage)) == [listed]
     assert "Partners" not in client.get("/pricing/gpt-test/").text
 
