@@ -50,9 +50,10 @@ def mark_up_provider(by: Instruction, model: Model, multiplier_bp: int, effectiv
 def create_group(by: Instruction, name: str, multiplier_bp: int) -> CustomerGroup:
     """A group without members. The same instruction again returns the same one. Raises Refused, or PermissionDenied."""
     audit.allow(by.actor, PERMISSION)
+    details: dict[str, str | int | None] = {"name": name.strip(), "multiplier_bp": multiplier_bp}
     earlier = AuditEntry.objects.filter(request_id=by.request_id).first()
     if earlier is not None:
-        if earlier.action != CREATED:
+        if (earlier.actor_id, earlier.action, earlier.details) != (by.actor.pk, CREATED, details):
             raise AlreadySent(
                 "This form was sent before with other content. Open it again to do something else."
             )
@@ -61,7 +62,7 @@ def create_group(by: Instruction, name: str, multiplier_bp: int) -> CustomerGrou
         with transaction.atomic():
             # The entry names the group, which has an id only then; a second sender is refused by the name.
             group = groups.create(name, multiplier_bp)
-            audit.record(by, CREATED, group, {"name": group.name, "multiplier_bp": multiplier_bp})
+            audit.record(by, CREATED, group, details)
     except PublishingError as error:
         raise Refused(str(error)) from error
     return group

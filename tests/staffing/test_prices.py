@@ -97,6 +97,9 @@ def test_a_group_is_made_once(pricer: User) -> None:
     prices.mark_up_model(other, sell(), 9_000, later())
     with pytest.raises(AlreadySent):
         prices.create_group(other, "Friends", 9_000)
+    for told in (("Friends", 9_000), ("Partners", 8_000)):
+        with pytest.raises(AlreadySent):
+            prices.create_group(wish, *told)
     assert (CustomerGroup.objects.count(), GroupRate.objects.count()) == (1, 1)
 
 
