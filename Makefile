@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check demo bench chaos simulate requirements install install-dev
+.PHONY: help run test check demo bench chaos fuzz simulate requirements install install-dev
 
 # Replaced by the first Python on PATH that runs and is new enough; only looked for when something is installed.
 PYTHON = $$(sh cometsite/quickstart/find_python.sh)
@@ -28,6 +28,7 @@ help:
 	@echo 'make demo          while it runs: an account with calls to look at'
 	@echo 'make bench         how fast calls are let in and charged, beside PostgreSQL itself (BENCH="record --rounds 1")'
 	@echo 'make chaos         kill -9 under load, servers that go away, then the books against the journal (CHAOS="--seed …")'
+	@echo 'make fuzz          2,000 questions to every operation of the OpenAPI document (EXAMPLES=500 SEED=1)'
 	@echo 'make simulate      10,000 payments with lost and doubled webhooks, then our books against the stand-in'\''s'
 	@echo 'make requirements  pin the packages that pyproject.toml asks for'
 
@@ -64,6 +65,11 @@ bench: install
 # CHAOS takes options, such as the seed of a run that failed: make chaos CHAOS='--seed 1a2b3c4d --kills 30'
 chaos: install-dev
 	@exec $(IN_VENV) -m tests.chaos $(CHAOS)
+
+# EXAMPLES says how many for each operation, SEED repeats a run that failed.
+EXAMPLES = 2000
+fuzz: install-dev
+	@FUZZ_EXAMPLES=$(EXAMPLES) FUZZ_SEED=$(SEED) exec $(IN_VENV) -m pytest -q tests/fuzz
 
 # PAYMENTS says how many, SEED repeats a run that failed: make simulate PAYMENTS=2000 SEED=1a2b3c4d
 PAYMENTS = 10000

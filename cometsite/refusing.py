@@ -1,9 +1,16 @@
 """How the site says no before a view could: to people with a page, to programs in the form of the API that they ask."""
 
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
 from tokens.bearing import ErrorForm, open_to_browsers, openai_error, plain_error
+
+
+def _finders_form(status: int, code: str, message: str) -> dict[str, Any]:
+    return {"message": message}
+
 
 # By the beginning of the address; the first that fits. `/api/` itself is a page.
 FORMS: tuple[tuple[str, ErrorForm], ...] = (
@@ -12,6 +19,7 @@ FORMS: tuple[tuple[str, ErrorForm], ...] = (
     ("/api/v1/", openai_error),
     ("/api/", plain_error),
     ("/user/", plain_error),
+    ("/tokens/leaks", _finders_form),
 )
 
 
@@ -21,7 +29,8 @@ def refusal(request: HttpRequest, status: int, code: str, message: str) -> HttpR
     if form is None or request.path == "/api/":
         return None
     answer = JsonResponse(form(status, code, message), status=status)
-    open_to_browsers(answer)
+    if form is not _finders_form:
+        open_to_browsers(answer)
     return answer
 
 

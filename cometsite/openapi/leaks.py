@@ -103,7 +103,10 @@ REPORT = {
                 }
             },
         },
-        "400": _refusal("Signed, but no list of findings.", "The body must be a list."),
+        "400": _refusal(
+            "Signed, but no list of findings; or what no address may have stands in it.",
+            "The body must be a list.",
+        ),
         "401": _refusal("No signature, or one that is not good.", "The signature does not fit the body."),
         "404": {
             "description": "Turned off.",

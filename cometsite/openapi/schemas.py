@@ -269,6 +269,7 @@ SCHEMAS: dict[str, Any] = {
     "StripeEvent": shape(
         "An event as Stripe sends it; more fields are stored with it.",
         {
+            "object": text("What this is.", const="event"),
             "id": text("Stripe's id of the event.", minLength=1, maxLength=128),
             "type": text("What happened.", minLength=1, maxLength=128),
             "livemode": {"type": "boolean", "description": "Whether real money moved."},

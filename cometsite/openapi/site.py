@@ -3,7 +3,7 @@
 from typing import Any
 
 from cometsite.openapi.metering import CALL_ID
-from cometsite.openapi.parts import also, errors, json_content, or_page, ref, success, text_answer
+from cometsite.openapi.parts import also, errors, json_content, or_page, ref, refusal, success, text_answer
 
 TAGS = [
     {"name": "Calls", "description": "For people who signed in, and their programs."},
@@ -11,6 +11,13 @@ TAGS = [
     {"name": "Operation", "description": "For load balancers and tools."},
 ]
 _EMPTY_405 = {"405": {"description": "Another method; the answer is empty."}}
+_BAD_ADDRESS = {
+    "302": {"description": "A full key stands in the address: to the same without it."},
+    "400": {
+        "description": "What no address may have stands in it.",
+        "content": {"text/html": {"schema": {"type": "string"}}},
+    },
+}
 
 RECEIPT_EXAMPLE = {
     "call_id": CALL_ID,
@@ -73,8 +80,16 @@ RECEIPT = {
     ],
     "responses": {
         "200": or_page(success("The receipt.", "Receipt", RECEIPT_EXAMPLE)),
-        "302": {"description": "As a page and not signed in: to the login page."},
+        **_BAD_ADDRESS,
+        "302": {
+            "description": "As a page and not signed in: to the login page. With a full key in the address: to the same "
+            "without it."
+        },
         "401": errors({"not_signed_in": "Sign in to see your calls."}),
+        "403": {
+            "description": "Another method, from outside of this site.",
+            "content": {"text/html": {"schema": {"type": "string"}}},
+        },
         "404": or_page(errors({"call_not_found": "None of your calls has this id."})),
         **_EMPTY_405,
     },
@@ -101,7 +116,8 @@ WEBHOOK = {
     "requestBody": {
         "required": True,
         "content": json_content(
-            "StripeEvent", {"id": "evt_1", "type": "checkout.session.completed", "livemode": False}
+            "StripeEvent",
+            {"object": "event", "id": "evt_1", "type": "checkout.session.completed", "livemode": False},
         ),
     },
     "responses": {
@@ -118,7 +134,7 @@ HEALTHZ = {
     "tags": ["Operation"],
     "summary": "Is the process up?",
     "security": [],
-    "responses": {"200": success("It is.", "Health", {"status": "ok"}), **_EMPTY_405},
+    "responses": {"200": success("It is.", "Health", {"status": "ok"}), **_BAD_ADDRESS, **_EMPTY_405},
 }
 
 READYZ = {
@@ -132,6 +148,7 @@ READYZ = {
             "Readiness",
             {"status": "ok", "problems": []},
         ),
+        **_BAD_ADDRESS,
         **_EMPTY_405,
         "503": success(
             "No: the database does not answer, or migrations are missing.",
@@ -151,6 +168,7 @@ DOCUMENT = {
             "description": "OpenAPI 3.1, for any origin.",
             "content": {"application/json": {"schema": ref("OpenAPI")}},
         },
+        "400": refusal("What no address may have stands in it.", "An address may hold no NUL."),
         **_EMPTY_405,
     },
 }

@@ -13,7 +13,7 @@ from accounts.models import User
 from cometsite.openapi.schemas import REJECTIONS
 from logs import authorizing, call_ids, metering
 from pricing.units import UNITS
-from tests.api.checking import assert_documented, is_valid
+from tests.api.checking import DOCUMENT, assert_documented, is_valid
 from tests.metering.conftest import gateway, issued
 from tests.metering.gateway import Gateway, call, give, sell
 from tokens import keys
@@ -173,3 +173,51 @@ def test_a_site_without_a_database_is_not_ready(client: Client, monkeypatch: pyt
     response = client.get("/readyz")
     assert response.status_code == 503
     assert_documented(response, "get", "/readyz")
+
+
+OTHER_METHODS = [
+    (method, path)
+    for path, item in sorted(DOCUMENT["paths"].items())
+    for method in ("get", "post", "put", "patch", "delete")
+    if method not in item
+]
+
+
+@pytest.mark.parametrize(("method", "path"), OTHER_METHODS)
+def test_another_method_is_refused_as_documented(method: str, path: str) -> None:
+    """From a program, which has no form's token."""
+    documented = DOCUMENT["paths"][path]
+    address = path.replace("{call_id}", str(call_ids.new())).replace("{code}", "gpt-4o")
+    response = getattr(Client(enforce_csrf_checks=True), method)(address)
+    assert response.status_code == (403 if path.startswith("/logs/") else 405)
+    assert_documented(response, next(iter(documented)), path)
+
+
+HOSTILE = ["?x=%00", f"?x=sk-{'a' * 54}", "?x=%ff"]
+
+
+@pytest.mark.parametrize("path", sorted(path for path, item in DOCUMENT["paths"].items() if "get" in item))
+@pytest.mark.parametrize("query", HOSTILE)
+def test_what_no_address_may_have_is_refused_as_documented(client: Client, path: str, query: str) -> None:
+    address = path.replace("{call_id}", str(call_ids.new())).replace("{code}", "gpt-4o")
+    assert_documented(client.get(f"{address}{query}"), "get", path)
+
+
+def test_an_outage_is_told_in_the_form_of_the_api(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    client.raise_request_exception = False
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("tokens.keys.find", fail)
+    for error in (OperationalError("gone"), ZeroDivisionError()):
+        for path in (
+            "/v1/models",
+            "/api/v1/key",
+            "/api/usage/token",
+            "/user/quota?key=sk-x",
+            "/api/log/self",
+        ):
+            response = client.get(path, headers={"Authorization": "Bearer sk-x"})
+            assert response.status_code == (503 if isinstance(error, OperationalError) else 500)
+            assert_documented(response, "get", path.partition("?")[0])
