@@ -238,6 +238,16 @@ def test_a_fifth_model_and_an_unknown_one_are_named_beside_their_fields(client: 
     assert shown == ["gpt-test", "gemini-test", "claude-test"]
 
 
+def test_all_models_are_suggested(client: Client) -> None:
+    for address in ("/pricing/estimate/", "/pricing/compare/"):
+        names = re.findall(r'<option value="([^"]+)"', client.get(address).text)
+        assert names == [model.name for model in catalogue.sellable()]
+        assert "gpt-test" in names
+    importing.run([listing("new-test")])
+    catalogue.forget()
+    assert '<option value="new-test">' in client.get("/pricing/estimate/").text
+
+
 def test_nothing_chosen_yet(client: Client) -> None:
     assert "No model chosen yet" in client.get("/pricing/compare/").text
     assert "Choose a model" in client.get("/pricing/estimate/").text
