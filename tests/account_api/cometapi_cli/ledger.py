@@ -48,6 +48,9 @@ class Ledger:
         )
         return int(balance)
 
+    def has(self, balance_nanousd: int) -> bool:
+        return self.balance_nanousd == balance_nanousd
+
     @property
     def moved_nanousd(self) -> dict[str, int]:
         """By code, without signs."""
@@ -63,7 +66,7 @@ class Ledger:
         return sum(call.charged_nanousd for call in self.calls)
 
     def _rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        return self._database.execute(sql, parameters).fetchall()  # type: ignore[arg-type]  # our own constants
+        return self._database.execute(sql, parameters).fetchall()
 
 
 @contextmanager
