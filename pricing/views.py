@@ -60,6 +60,9 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
         "tiers": [above for above, _ in current.table.rates],
         "unit_rows": browsing.unit_rows(current.table, own=offer.table),
         "current": current,
+        "next_change": next(
+            (each.effective_from for each in found.versions if each.effective_from > now), None
+        ),
         "history": history.of(found, at=now),
         "history_units": history.units_of(found.versions),
         "chart": charts.of_history(found.versions, now=now),

@@ -149,6 +149,7 @@ def test_tiers_history_and_what_is_to_come(client: Client) -> None:
         "Price history",
         "13 Mar 2026",
         "Coming",
+        "other prices</a> apply",
         "$9.00",
         "Now",
     ):
