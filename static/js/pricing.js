@@ -17,11 +17,18 @@ function fill(name, count) {
   return true;
 }
 
-// The rule stands beside the field, in words. Characters are counted exactly.
+// Exactly, as the price is for them: what takes two places in a string is one character.
+function charactersIn(text) {
+  let characters = 0;
+  for (const _ of text) characters += 1;
+  return characters;
+}
+
+// The rule for tokens stands beside the field, in words.
 function count(area) {
   const bytes = new TextEncoder().encode(area.value).length;
   const tokens = Math.ceil(bytes / BYTES_PER_TOKEN);
-  const characters = [...area.value].length;
+  const characters = charactersIn(area.value);
   const counted = [];
   if (fill("input_tokens", tokens)) {
     counted.push(`about ${tokens.toLocaleString("en")} tokens: ${bytes.toLocaleString("en")} bytes divided by four`);
@@ -46,5 +53,10 @@ document.addEventListener("htmx:afterSettle", () => {
     if (field && error.textContent) field.setAttribute("aria-invalid", "true");
   }
 });
-document.addEventListener("htmx:load", (event) => show(event.target));
+// Another model brings other fields; a text that stands there is counted for them.
+document.addEventListener("htmx:load", (event) => {
+  show(event.target);
+  const area = event.target.querySelector("details[open] [data-count]");
+  if (area && area.value) count(area);
+});
 show(document);

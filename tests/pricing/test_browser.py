@@ -114,6 +114,23 @@ def test_an_estimate_keeps_what_was_typed_when_the_model_changes(live_server: ob
         picture(page, "estimate")
 
 
+def test_characters_are_counted_one_by_one(live_server: object) -> None:
+    with chromium() as browser:
+        page = browser.new_page(base_url=str(live_server))
+        page.goto("/pricing/estimate/?model=tts-1")
+        page.get_by_text("Count a text").click()
+        page.get_by_label("Your text").fill("naïve 🙂!")
+        expect(page.get_by_label("Characters")).to_have_value("8")
+        expect(page.locator("#counted")).to_have_text("8 characters")
+        expect(page.locator("#answer [data-nanousd]")).to_have_text("$0.00012")
+        # Another model, and the text is counted for it: twelve bytes, so three tokens.
+        page.get_by_label("Model", exact=True).fill("gpt-4o")
+        page.get_by_label("Model", exact=True).blur()
+        expect(page.get_by_label("Prompt length")).to_have_value("3")
+        expect(page.get_by_label("Your text")).to_have_value("naïve 🙂!")
+        expect(page.locator("#answer tbody .num").first).to_have_text("3")
+
+
 def test_models_side_by_side(alice: User, live_server: object) -> None:
     address = (
         "/pricing/compare/?model=aurora-5-pro&model=gpt-4o&model=claude-sonnet-4-5&model=gemini-2.5-flash"
