@@ -111,3 +111,30 @@ class RejectedCall(models.Model):
 
     def __str__(self) -> str:
         return f"{self.call_id}: {self.reason}"
+
+
+class RiseNotice(models.Model):
+    """That the owner of a wallet is told of a price that rises: of a model they use, or by their group's rate."""
+
+    wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="+")
+    price_version = models.ForeignKey(PriceVersion, null=True, on_delete=models.PROTECT, related_name="+")
+    group_rate = models.ForeignKey(GroupRate, null=True, on_delete=models.PROTECT, related_name="+")
+    noted_at = models.DateTimeField(db_default=Now(), editable=False)
+    mail_begun_at = models.DateTimeField(null=True, help_text="Somebody sends the mail since then.")
+    told_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["wallet", "price_version"], name="rise_notice_once_a_version"),
+            models.UniqueConstraint(fields=["wallet", "group_rate"], name="rise_notice_once_a_rate"),
+            models.CheckConstraint(
+                condition=models.Q(price_version=None) ^ models.Q(group_rate=None),
+                name="rise_notice_of_version_or_rate",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["id"], name="rise_notice_untold", condition=models.Q(told_at=None)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.wallet_id}: {self.price_version_id or self.group_rate_id}"

@@ -2,9 +2,20 @@
 
 from celery import shared_task
 
-from logs import partitions
+from logs import partitions, price_imports, rises
 
 
 @shared_task
 def make_partitions() -> None:
     partitions.make_partitions()
+
+
+@shared_task
+def tell_of_rises() -> None:
+    rises.note()
+    rises.tell()
+
+
+@shared_task
+def import_prices() -> None:
+    price_imports.run_daily()
