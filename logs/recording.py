@@ -19,7 +19,7 @@ from typing import Any, cast
 from django.db import IntegrityError
 from django.utils import timezone
 
-from logs import call_ids, partitions, rejections
+from logs import call_ids, lines, partitions, rejections
 from logs.grouping import Group
 from logs.reports import UUID_FORM, BadCall, CallReport, read_call
 from pricing import catalogue, rating
@@ -28,7 +28,7 @@ from tokens import keys, masking, spending
 from wallet import holds, ledger
 from wallet.holds import ClosedHold
 from wallet.ledger import Balances
-from wallet.transactions import again_if_lost, array, cell, copy, rows, together
+from wallet.transactions import again_if_lost, array, copy, rows, together
 
 # The check violation of a row whose month has no partition yet.
 NO_PARTITION = "23514"
@@ -68,10 +68,10 @@ class Entry:
     place: int
     model_id: int
     table: PriceTable
-    charged_nanousd: int
-    line_start: str
-    """Of its row, together with `line_end`: written before the wallets are locked."""
     line_end: str
+    """Of its row, as `line_start`: written before the wallets are locked."""
+    line_start: str = ""
+    charged_nanousd: int = 0
     wallet_id: int = 0
     group_rate_id: int | None = None
     promotional_nanousd: int = 0
@@ -150,18 +150,20 @@ def _priced(report: CallReport, place: int) -> Entry:
     version = model.version_at(report.started_at)
     if version is None or not (version.is_complete or report.status == "failed"):
         raise BadCall("unpriced_model", "The model had no complete price when the call started.")
-    charged = _charge_of(report, version.table)
-    start = _line_start(report, model.id, version.table.version_id, charged)
-    return Entry(report, place, model.id, version.table, charged, start, _line_end(report))
+    entry = Entry(report, place, model.id, version.table, lines.end(report))
+    _rate(entry, version.table)
+    return entry
 
 
-def _charge_of(report: CallReport, table: PriceTable) -> int:
-    if report.status == "failed":
-        return 0
+def _rate(entry: Entry, table: PriceTable) -> None:
+    """Charge it by this table; a failed call nothing. Raises BadCall for what can't be rated."""
+    report = entry.report
     try:
-        return rating.charge(report.usage, table)
+        charged = 0 if report.status == "failed" else rating.charge(report.usage, table)
     except rating.RatingError as error:
         raise BadCall(error.code, str(error)) from None
+    entry.charged_nanousd = charged
+    entry.line_start = lines.start(report, table, model_id=entry.model_id, charged_nanousd=charged)
 
 
 def _charge_who_pays(entries: Sequence[Entry]) -> list[Result]:
@@ -189,12 +191,9 @@ def _charge_who_pays(entries: Sequence[Entry]) -> list[Result]:
 
 def _rate_for_group(entry: Entry, group_id: int | None) -> None:
     """The members of a group pay its rate of the moment when the call started; who left it meanwhile, the list's prices."""
-    report = entry.report
-    rate = catalogue.rate_of(group_id, at=report.started_at)
-    table = entry.table.with_rate(rate.multiplier_bp) if rate else entry.table
+    rate = catalogue.rate_of(group_id, at=entry.report.started_at)
     entry.group_rate_id = rate.id if rate else None
-    entry.charged_nanousd = _charge_of(report, table)
-    entry.line_start = _line_start(report, entry.model_id, table.version_id, entry.charged_nanousd)
+    _rate(entry, entry.table.with_rate(rate.multiplier_bp) if rate else entry.table)
 
 
 few = Group(_charge_who_pays, FEW_TOGETHER)
@@ -334,53 +333,30 @@ def _transfers(bills: list[Bill], transfer_ids: list[int]) -> list[ledger.Usage]
     return transfers
 
 
-WRITE_CALLS = (
-    "COPY logs_call (id, key_id, model_id, price_version_id, status, started_at, usage, charged_nanousd, wallet_id,"
-    " promotional_nanousd, promotional_transfer_id, paid_transfer_id, held_nanousd, balance_after_nanousd, group_rate_id,"
-    " stream, latency_ms, first_token_ms, endpoint, upstream_id, upstream_cost_nanousd) FROM STDIN"
-)
-
-
-WRITE_DETAILS = "COPY logs_calldetails (call_id, wallet_id, client_ip, error) FROM STDIN"
-
-
 def _write_calls(bills: list[Bill]) -> None:
     # Lines begin with the id: in its order, batches with the same ids for two wallets never wait in a circle.
-    copy(WRITE_CALLS, sorted([_line(bill, entry) for bill in bills for entry in bill.entries]))
+    copy(lines.CALLS, sorted([_line(bill, entry) for bill in bills for entry in bill.entries]))
     details = [
-        f"{entry.report.call_id}\t{entry.wallet_id}\t{cell(entry.report.client_ip)}\t{cell(entry.report.error)}\n"
+        lines.of_details(entry.report, entry.wallet_id)
         for bill in bills
         for entry in bill.entries
         if entry.report.client_ip or entry.report.error
     ]
     if details:
-        copy(WRITE_DETAILS, details)
+        copy(lines.DETAILS, details)
 
 
 def _line(bill: Bill, entry: Entry) -> str:
-    """A row in COPY's text format."""
-    promotional_transfer = bill.promotional_transfer_id if entry.promotional_nanousd else None
-    paid_transfer = bill.paid_transfer_id if entry.paid_nanousd else None
-    return (
-        f"{entry.line_start}{entry.wallet_id}\t{entry.promotional_nanousd}\t{cell(promotional_transfer)}\t{cell(paid_transfer)}\t"
-        f"{cell(entry.held_nanousd)}\t{entry.balance_after_nanousd}\t{cell(entry.group_rate_id)}\t{entry.line_end}"
+    charge = lines.of_charge(
+        wallet_id=entry.wallet_id,
+        promotional_nanousd=entry.promotional_nanousd,
+        promotional_transfer_id=bill.promotional_transfer_id if entry.promotional_nanousd else None,
+        paid_transfer_id=bill.paid_transfer_id if entry.paid_nanousd else None,
+        held_nanousd=entry.held_nanousd,
+        balance_after_nanousd=entry.balance_after_nanousd,
+        group_rate_id=entry.group_rate_id,
     )
-
-
-def _line_start(report: CallReport, model_id: int, version_id: int, charged_nanousd: int) -> str:
-    # None of this is free text, so nothing needs to be escaped.
-    usage = ",".join([f'"{unit}":{quantity}' for unit, quantity in report.usage.items()])
-    return (
-        f"{report.call_id}\t{report.key_id}\t{model_id}\t{version_id}\t{report.status}\t"
-        f"{report.started_at}\t{{{usage}}}\t{charged_nanousd}\t"
-    )
-
-
-def _line_end(report: CallReport) -> str:
-    return (
-        f"{cell(report.stream)}\t{cell(report.latency_ms)}\t{cell(report.first_token_ms)}\t{cell(report.endpoint)}\t"
-        f"{cell(report.upstream_id)}\t{cell(report.upstream_cost_nanousd)}\n"
-    )
+    return f"{entry.line_start}{charge}{entry.line_end}"
 
 
 def _used(entries: Sequence[Entry]) -> dict[spending.Place, spending.Used]:
