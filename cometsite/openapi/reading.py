@@ -48,7 +48,8 @@ class Operation:
     parameters: list[Field]
     body: list[Field]
     sample: str
-    answers: list[Answer]
+    successes: list[Answer]
+    others_than_success: list[Answer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,8 @@ SHOWN_BY = {
 }
 # What the sample shows it as; who signs in by a form, or signs what is sent, has none.
 SHOWN_AS = {"gatewayKey": "$GATEWAY_KEY", "accessToken": "$ACCESS_TOKEN", "apiKey": "$API_KEY"}
-TONES = {"2": "ok", "3": "info", "4": "warn", "5": "bad"}
+OK = "ok"
+TONES = {"2": OK, "3": "info", "4": "warn", "5": "bad"}
 
 
 def groups(document: Mapping[str, Any]) -> list[Group]:
@@ -134,6 +136,7 @@ def _operation(
         )
         for one in operation.get("parameters", [])
     ]
+    answers = [_answer(document, *answer) for answer in sorted(operation["responses"].items())]
     return Operation(
         anchor=operation["operationId"],
         method=method.upper(),
@@ -145,7 +148,8 @@ def _operation(
         parameters=parameters,
         body=_fields(document, content["schema"]) if content else [],
         sample=_sample(document["servers"][0]["url"], path, operation),
-        answers=[_answer(document, *answer) for answer in operation["responses"].items()],
+        successes=[answer for answer in answers if answer.tone == OK],
+        others_than_success=[answer for answer in answers if answer.tone != OK],
     )
 
 
