@@ -20,6 +20,7 @@ SAMPLES = {
     "statement",
     "empty-1",
     "authorize-1",
+    "limited-1",
     "spread",
     "single",
     "together-record",
@@ -46,7 +47,7 @@ def bench(data_dir: Path, *arguments: str) -> tuple[int, str, dict[str, Any]]:
 
 
 def test_a_run_measures_and_proves_its_books(tmp_path: Path) -> None:
-    names = ["copy", "statement", "empty-1", "authorize-1", "spread", "single", "together"]
+    names = ["copy", "statement", "empty-1", "authorize-1", "limited-1", "spread", "single", "together"]
     names += ["webhook", "webhook-paced"]
     code, output, report = bench(tmp_path, *names, "--growth", "20000")
     assert code == 0, output
