@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -39,6 +40,8 @@ class _Call:
     javascript: str
     file: str = ""
     """Sent as a form with this file, where it isn't empty."""
+    needs: str = ""
+    """What JavaScript imports for it beside the library."""
 
 
 def endpoint_of(model: SellableModel, table: PriceTable) -> Endpoint | None:
@@ -69,14 +72,13 @@ def snippets(model: SellableModel, table: PriceTable, *, base_url: str) -> list[
         return []
     call = _AUDIO_CHAT if endpoint is Endpoint.CHAT and model.kind == Kind.SPEECH else _CALLS[endpoint]
     name = json.dumps(model.name)
+    python, javascript = (code.replace("{model}", name) for code in (call.python, call.javascript))
     return [
         Snippet(
             "curl", _curl(f"{base_url}/v1/{endpoint.value}", {"model": model.name, **call.body}, call.file)
         ),
-        Snippet("Python", _PYTHON.format(base_url=base_url, call=call.python.replace("{model}", name))),
-        Snippet(
-            "JavaScript", _JAVASCRIPT.format(base_url=base_url, call=call.javascript.replace("{model}", name))
-        ),
+        Snippet("Python", _PYTHON.format(base_url=base_url, call=python)),
+        Snippet("JavaScript", _JAVASCRIPT.format(base_url=base_url, needs=call.needs, call=javascript)),
     ]
 
 
@@ -91,7 +93,7 @@ def _of_sound(words: set[str], base: Mapping[str, int]) -> Endpoint | None:
 def _curl(address: str, body: Mapping[str, object], file: str) -> str:
     lines = [f"curl {address} \\", '  -H "Authorization: Bearer $API_KEY" \\']
     if file:
-        lines += [f"  -F file=@{file} \\", f"  -F model={body['model']}"]
+        lines += [f"  -F file=@{file} \\", f"  -F {shlex.quote(f'model={body["model"]}')}"]
         return "\n".join(lines)
     # A single quote would end the shell's string; names have none, and this keeps it so.
     data = json.dumps(body, indent=2).replace("'", "\\u0027")
@@ -110,7 +112,7 @@ client = OpenAI(
 )
 {call}"""
 
-_JAVASCRIPT = """import OpenAI from "openai";
+_JAVASCRIPT = """{needs}import OpenAI from "openai";
 
 const client = new OpenAI({{
   baseURL: "{base_url}/v1",
@@ -169,24 +171,22 @@ console.log(reply.data[0]);""",
     input="Hello!",
 ) as reply:
     reply.stream_to_file("speech.mp3")""",
-        """import { writeFile } from "node:fs/promises";
-
-const reply = await client.audio.speech.create({ model: {model}, voice: "alloy", input: "Hello!" });
+        """const reply = await client.audio.speech.create({ model: {model}, voice: "alloy", input: "Hello!" });
 await writeFile("speech.mp3", Buffer.from(await reply.arrayBuffer()));""",
+        needs='import { writeFile } from "node:fs/promises";\n',
     ),
     Endpoint.TRANSCRIPTIONS: _Call(
         {},
         """with open("speech.mp3", "rb") as file:
     reply = client.audio.transcriptions.create(model={model}, file=file)
 print(reply.text)""",
-        """import { createReadStream } from "node:fs";
-
-const reply = await client.audio.transcriptions.create({
+        """const reply = await client.audio.transcriptions.create({
   model: {model},
   file: createReadStream("speech.mp3"),
 });
 console.log(reply.text);""",
         file="speech.mp3",
+        needs='import { createReadStream } from "node:fs";\n',
     ),
 }
 

@@ -16,6 +16,8 @@ NAME_LENGTH = 200
 TOO_MANY = f"At most {MOST_MODELS} models are compared; this is one too many."
 
 _LABELS = {"input_tokens": "Prompt length", "output_tokens": "Answer length"}
+# What static/js/pricing.js counts in a pasted text.
+_LENGTHS = frozenset({"input_tokens", "characters"})
 _WHOLE = re.compile(r"[0-9]{1,20}")
 # Before a model is chosen, these are asked for.
 _USUAL = {"input_tokens": 1_000, "output_tokens": 500}
@@ -76,6 +78,11 @@ class Quantities:
     @property
     def is_wrong(self) -> bool:
         return any(field.error for field in (*self.main, *self.more))
+
+    @property
+    def takes_text(self) -> bool:
+        """Whether the length of a text is one of them."""
+        return not _LENGTHS.isdisjoint(self.usage)
 
     @property
     def has_more(self) -> bool:

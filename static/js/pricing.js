@@ -35,7 +35,7 @@ function count(area) {
   }
   if (fill("characters", characters)) counted.push(`${characters.toLocaleString("en")} characters`);
   const said = document.getElementById("counted");
-  if (said) said.textContent = counted.length ? counted.join(", ") : "This model is not charged by the length of a text.";
+  if (said) said.textContent = counted.join(", ");
 }
 
 document.addEventListener("input", (event) => {

@@ -107,6 +107,8 @@ def test_the_arithmetic_is_shown(client: Client) -> None:
 def test_a_model_brings_the_fields_of_what_it_is_charged_by(client: Client) -> None:
     assert 'name="images"' in estimate(client, model="dall-e-test")
     assert "input_tokens" not in estimate(client, model="dall-e-test")
+    assert "Count a text" not in estimate(client, model="dall-e-test")
+    assert "Count a text" in estimate(client, model="tts-test")
     text = estimate(client, model="gemini-test")
     for field in ("input_tokens", "output_tokens", "cached_input_tokens"):
         assert f'name="{field}"' in text
