@@ -109,14 +109,20 @@ class KeysOutOfSight:
 
 
 def _unrepeated(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    """The answer without the keys that its form brought; a form that nobody read is not read for this."""
+    """The answer without the keys that its form brought, cut short or not; a form that nobody read is not read for this."""
     if "_post" not in vars(request) or response.streaming:
         return response
-    sent = (value for name in request.POST for value in request.POST.getlist(name))
-    for text in {found[0] for value in sent for found in masking.KEY.finditer(value)}:
-        response.content = response.content.replace(text.encode(), masking.masked(text).encode())
-        if response.has_header("Content-Length"):
-            response["Content-Length"] = str(len(response.content))
-        if response.has_header("Location"):
-            response["Location"] = response["Location"].replace(text, masking.shortened(text))
+    sent = [value for name in request.POST for value in (name, *request.POST.getlist(name))]
+    texts = {found[0] for value in sent for found in masking.KEY.finditer(value)}
+    if not texts:
+        return response
+
+    def hidden(found: re.Match[str]) -> str:
+        return f"{found[1]}…" if any(text.startswith(found[0]) for text in texts) else found[0]
+
+    response.content = masking.KEY.sub(hidden, response.text)
+    if response.has_header("Content-Length"):
+        response["Content-Length"] = str(len(response.content))
+    if response.has_header("Location"):
+        response["Location"] = masking.shortened(response["Location"])
     return response

@@ -1,8 +1,10 @@
 """The admin panel as a whole: who gets in, how they log in, and its own Content-Security-Policy."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.admin.apps import AdminConfig
 from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
@@ -13,6 +15,8 @@ from django.utils.encoding import iri_to_uri
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.csp import csp_override
 from unfold.sites import UnfoldAdminSite
+
+from tokens import masking
 
 # Unfold's pages run on Alpine, which compiles its attributes ('unsafe-eval') and sets style attributes. They hold no
 # inline script and, with Unfold's colours in a file, no inline style sheet; so neither is allowed.
@@ -36,7 +40,7 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc]  # Unfold publishes no t
     """Logging in, logging out and changing a password are the site's own pages, whose limits then hold for staff too."""
 
     def admin_view(self, view: Callable[..., HttpResponse], cacheable: bool = False) -> Any:
-        return csp_override(POLICY)(super().admin_view(view, cacheable))
+        return csp_override(POLICY)(super().admin_view(_without_keys(view), cacheable))
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Staff go on to where they wanted; others signed in get 403; the rest the site's log-in page."""
@@ -68,6 +72,20 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc]  # Unfold publishes no t
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         # Unfold writes its colours into each page as a style sheet; ours are in static/css/staff.css.
         return {**super().each_context(request), "colors": None}
+
+
+def _without_keys(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """The view, but for forms that hold a key: nothing of it is kept. A reason is refused beside its own field."""
+
+    @functools.wraps(view)
+    def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        typed = (value for name, values in request.POST.lists() if name != "reason" for value in values)
+        if any(map(masking.holds_key, typed)):
+            messages.error(request, f"Nothing was changed. {masking.HOLDS_KEY}")
+            return HttpResponseRedirect(request.path)
+        return view(request, *args, **kwargs)
+
+    return checked
 
 
 def _go_on(request: HttpRequest) -> HttpResponse:

@@ -18,6 +18,7 @@ from logs.authorizing import Question, Refused
 from logs.recording import record
 from logs.reports import LONGEST_MODEL, UUID_FORM, BadCall, MalformedBody, is_storable, parse, read_ip
 from pricing.units import BOUNDS, Family
+from tokens import masking
 from tokens.gateways import is_gateway_key
 from wallet import holds
 
@@ -136,7 +137,8 @@ def _body(request: HttpRequest) -> bytes:
 def _question(body: dict[str, Any]) -> Question:
     return Question(
         key=_text(body, "key", LONGEST_KEY),
-        model=_text(body, "model", LONGEST_MODEL),
+        # A key that stands in the wrong place goes into no statement, which the database may log.
+        model=masking.masked(_text(body, "model", LONGEST_MODEL)),
         client_ip=read_ip(body.get("client_ip")),
         input_tokens=_tokens(body, "input_tokens"),
         max_output_tokens=_tokens(body, "max_output_tokens"),

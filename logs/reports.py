@@ -243,5 +243,6 @@ def _text(raw: Mapping[str, Any], name: str) -> str:
     if type(value) is not str:
         raise BadCall("invalid_field", f"{name} must be text.")
     # Before it is cut, which could leave half a key.
-    value = masking.masked(value)[: LONGEST_TEXT[name]] if "-" in value else value[: LONGEST_TEXT[name]]
+    may_hold_key = "-" in value or "_" in value
+    value = (masking.masked(value) if may_hold_key else value)[: LONGEST_TEXT[name]]
     return value if value.isascii() and "\x00" not in value else UNSTORABLE.sub("\ufffd", value)

@@ -34,7 +34,6 @@ LIMITS = {"requests_per_minute": 1_000_000, "tokens_per_minute": 10**12, "calls_
 ONLY_FOR_CALLS = (
     "limit", "period", "period_limit", "models", "networks", "requests_per_minute", "tokens_per_minute", "calls_in_flight",
 )  # fmt: skip
-HOLDS_KEY = "This seems to hold a key. Keys are shown once and written down nowhere."
 
 
 def _text(label: str, *, help_text: str = "", longest: int = 40, **attributes: str | int) -> forms.CharField:
@@ -242,7 +241,7 @@ def _sentence[T](read: Callable[[str], T], text: str) -> T:
 
 def _without_key(text: str) -> str:
     if masking.holds_key(text):
-        raise forms.ValidationError(HOLDS_KEY)
+        raise forms.ValidationError(masking.HOLDS_KEY)
     return text
 
 

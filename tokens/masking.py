@@ -7,9 +7,11 @@ providers that begin alike. No Django here: the log's formatter is made before t
 import logging
 import re
 
-# Of the kinds of API keys (tokens/keys.py) and of gateways' keys. The longest first, since another begins with it.
-PREFIXES = ("sk-query-", "sk-", "at-", "gw-")
+# Of the kinds of API keys (tokens/keys.py), of gateways' keys and of Stripe's, which are the operator's. The longest
+# first, since another begins with it.
+PREFIXES = ("sk-query-", "sk-", "at-", "gw-", "sk_live_", "sk_test_", "rk_live_", "rk_test_", "whsec_")
 VISIBLE = 8
+HOLDS_KEY = "This seems to hold a key. Keys are shown once and written down nowhere."
 KEY = re.compile(rf"({'|'.join(PREFIXES)})([0-9A-Za-z]{{20,}})")
 
 
