@@ -19,7 +19,7 @@ _TOKEN_USAGE = shape(
         "name": text("What its owner calls the key."),
         "total_granted": whole(f"What is left and what is used. {UNITS}", minimum=0),
         "total_used": whole(f"What was used over the whole life. {UNITS}", minimum=0),
-        "total_available": whole(f"What is left; below zero for a debt. {UNITS}"),
+        "total_available": whole(f"What is left, of a debt nothing. {UNITS}", minimum=0),
         "unlimited_quota": yes_or_no("False.", const=False),
         "model_limits": by_name(
             yes_or_no("True.", const=True), "The models that it may call, where it may not call all."
@@ -85,7 +85,7 @@ SCHEMAS: dict[str, Any] = {
             "object": text("What this is.", const="credit_summary"),
             "total_granted": _dollars("What is left and what is used."),
             "total_used": _dollars("What was used."),
-            "total_available": number("What is left; below zero for a debt. Dollars."),
+            "total_available": _dollars("What is left, of a debt nothing."),
             "grants": shape(
                 "As a list.",
                 {
