@@ -171,21 +171,20 @@ def _public_key(key_id: str) -> ec.EllipticCurvePublicKey | None:
             return _known.keys[key_id]
         if _known.asked_at is None or now - _known.asked_at >= PAUSE_S:
             _known.asked_at = now
-            was_read = _read_keys()
-        else:
-            was_read = False
-        if not was_read and key_id not in _known.keys:
+            _read_keys()
+        # What was read within the pause tells who is not known, too: whoever makes up an id is at fault, not we.
+        was_just_read = _known.read_at is not None and _clock() - _known.read_at <= PAUSE_S
+        if not was_just_read and key_id not in _known.keys:
             raise KeysUnavailable
         return _known.keys.get(key_id)
 
 
-def _read_keys() -> bool:
+def _read_keys() -> None:
+    """Leaves what was known before where they can't be read."""
     try:
         _known.keys, _known.read_at = _parsed(_fetched()), _clock()
     except (OSError, ValueError, http.client.HTTPException) as error:
         logger.warning("The public keys for reports of leaks can't be read: %s", error)
-        return False
-    return True
 
 
 def _fetched() -> bytes:

@@ -280,7 +280,7 @@ def test_public_keys_are_kept(finder: Finder, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(leaks, "_clock", lambda: clock[0])
     for _ in range(5):
         # Nobody makes us ask more than once a minute.
-        assert finder.report([], **{"Github-Public-Key-Identifier": "made up"}).status_code == 503
+        assert finder.report([], **{"Github-Public-Key-Identifier": "made up"}).status_code == 401
     assert finder.asked == 1
     clock[0] += leaks.PAUSE_S
     assert finder.report([], **{"Github-Public-Key-Identifier": "made up"}).status_code == 401
