@@ -58,7 +58,7 @@ def _measure(machine: Machine, chosen: set[str], options: argparse.Namespace) ->
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m bench", description="How fast calls are let in and charged."
+        prog="python -m bench", description="How fast calls are let in and charged, and prices shown."
     )
     groups = ", ".join(plan.GROUPS)
     parser.add_argument("names", nargs="*", help=f"what to measure: {groups}, or single names; all without")

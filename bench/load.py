@@ -94,6 +94,8 @@ class Connection:
         return len(self.answer) >= self.expected
 
     def _expected(self, end: int) -> int:
+        if self.answer[9:12] == b"304":  # Has no body, and may have no length.
+            return end + 4
         if length := LENGTH.search(self.answer, 0, end + 2):
             return end + 4 + int(length[1])
         if CHUNKED.search(self.answer, 0, end + 2):

@@ -65,8 +65,8 @@ class Machine:
         self.supervisor.wait_for("valkey")
         self.cluster.create_database(commands.DATABASE)
         self.site = Site(HOST, self.port, self.folder, self._environment())
-        (self.folder.path / "static").mkdir(exist_ok=True)
-        for command in (("migrate", "--no-input"), ("import_prices",)):
+        # Pages name their static files by what the last of these writes.
+        for command in (("migrate", "--no-input"), ("import_prices",), ("collectstatic", "--no-input")):
             self._manage(*command)
 
     def _environment(self) -> dict[str, str]:
@@ -75,6 +75,8 @@ class Machine:
             for name, value in os.environ.items()
             if name not in {*NAMES, "DJANGO_SETTINGS_MODULE"}
         }
+        # Nobody gets more than the population was given, though somebody signs in to look at a page.
+        caller["STARTER_CREDIT_CENTS"] = "0"
         return environment.filled_up(
             caller,
             self.folder,

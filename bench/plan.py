@@ -22,6 +22,17 @@ GROUPS = {
         *(f"{name}-{number}" for number in CONNECTIONS for name in ("empty", "authorize", "limited")),
     ),
     "together": ("spread", "authorize-8", "together"),
+    "catalogue": (
+        "page-empty",
+        "page",
+        "page-again",
+        "page-signed-in",
+        "page-search",
+        "models",
+        "models-again",
+        "prices",
+        "prices-again",
+    ),
     "webhooks": ("webhook", "webhook-paced", "dj-stripe"),
 }
 NAMES = {name for members in GROUPS.values() for name in members}

@@ -130,6 +130,26 @@ def _p99_growth(one: Round) -> float:
     return _milliseconds(one["together-authorize"].p99_ms) / _milliseconds(one["authorize-8"].p99_ms)
 
 
+def _median(title: str, name: str) -> Ratio:
+    """What the operator's people wait for, and the target that was set for it."""
+    return Ratio(
+        f"{title}, median",
+        (name,),
+        lambda one: _milliseconds(one[name].p50_ms),
+        30,
+        at_most=True,
+        unit=" ms",
+    )
+
+
+def _beside_empty(title: str, name: str) -> Ratio:
+    return Ratio(
+        f"{title} : a page that shows nothing, median",
+        (name, "page-empty"),
+        lambda one: _milliseconds(one[name].p50_ms) / _milliseconds(one["page-empty"].p50_ms),
+    )
+
+
 RATIOS = (
     Ratio("Recording, all wallets : TPC-B", ("spread", "tpcb"), _rate("spread", "tpcb"), 5),
     Ratio("Recording, all wallets : COPY", ("spread", "copy"), _rate("spread", "copy"), 0.15),
@@ -199,5 +219,20 @@ RATIOS = (
         ("webhook", "dj-stripe"),
         _rate("webhook", "dj-stripe"),
         8,
+    ),
+    _median("/pricing/ with 2,500 models", "page"),
+    _median("/pricing/ with 2,500 models, signed in", "page-signed-in"),
+    _median("/pricing/ with 2,500 models, a search", "page-search"),
+    _median("/api/models with 2,500 models", "models"),
+    _median("/api/pricing with 2,500 models", "prices"),
+    *(
+        _beside_empty(title, name)
+        for title, name in (
+            ("/pricing/", "page"),
+            ("/pricing/, 304", "page-again"),
+            ("/api/models", "models"),
+            ("/api/models, 304", "models-again"),
+            ("/api/pricing, 304", "prices-again"),
+        )
     ),
 )

@@ -13,7 +13,7 @@ from typing import Self
 
 from django.db import connection
 
-from bench import books, growth, measures, population
+from bench import books, catalogue, growth, measures, population
 from bench.machine import Machine
 from bench.measures import Lab, Measure
 from bench.results import Report, Round
@@ -53,11 +53,15 @@ class Session:
 
     def measure(self, chosen: set[str], rounds: int, seconds: float) -> None:
         """Everything that is chosen, once a round, so that no measurement has the machine's best minute for itself."""
-        wanted = [measure for measure in measures.every(self.lab) if measure.name in chosen]
+        wanted = [measure for measure in self._every() if measure.name in chosen]
         self.report.titles = {name: title for measure in wanted for name, title in measure.titles.items()}
         for number in range(rounds):
             self.report.rounds.append(self._round(number, wanted, seconds))
         self._verify()
+
+    def _every(self) -> list[Measure]:
+        # The catalogue at the end of a round, since it fills the price list up.
+        return [*measures.every(self.lab), *catalogue.every(self.lab)]
 
     def growth(self, calls: int, rounds: int, seconds: float) -> None:
         """Recording and checking as the books fill up to so many calls."""

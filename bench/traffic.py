@@ -7,7 +7,7 @@ costs none of the window.
 
 import json
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
@@ -32,8 +32,9 @@ def request(path: str, gateway_key: str, body: bytes) -> bytes:
     return head.encode() + body
 
 
-def plain_request(path: str) -> bytes:
-    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+def plain_request(path: str, headers: Mapping[str, str] | None = None) -> bytes:
+    told = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{told}\r\n".encode()
 
 
 def authorize_requests(population: Population, keys: Sequence[Key]) -> list[bytes]:

@@ -1,5 +1,6 @@
 """The catalogue as its pages show it: found by words, provider and kind, with the prices charged now."""
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,13 +10,17 @@ from typing import Any
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
+from pricing import catalogue
 from pricing.catalogue import SellableModel
+from pricing.kept import Kept
 from pricing.models import Kind
 from pricing.rating import BASIS_POINTS, PriceTable
 from pricing.units import UNITS
 
 QUERY_LENGTH = 100
 
+# Of customer groups, whose lists are kept at a time.
+_MOST_MULTIPLIERS = 8
 # The units that have a column of their own in the list; all others are told in words.
 _COLUMNS = ("input_tokens", "cached_input_tokens", "output_tokens")
 
@@ -64,11 +69,8 @@ class Group:
     code: str
     name: str
     rows: tuple[Row, ...]
-
-    @property
-    def html(self) -> SafeString:
-        """All rows; joined here, since a template takes ten times as long for thousands of them."""
-        return SafeString("".join([row.html for row in self.rows]))
+    html: SafeString
+    """All rows; joined once, since a template takes ten times as long for thousands of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +91,21 @@ def groups(models: Iterable[SellableModel], *, at: datetime, group_bp: int = BAS
                 Row(model, _row_html(model, table, group_bp))
             )
     return [
-        Group(code=code, name=name, rows=tuple(rows))
+        Group(code, name, tuple(rows), SafeString("".join([row.html for row in rows])))
         for (name, code), rows in sorted(by_provider.items(), key=lambda item: item[0][0].casefold())
     ]
+
+
+def all_groups(group_bp: int) -> list[Group]:
+    """All models for sale, as `groups` has them; kept for as long as they are the same, for some multipliers."""
+    return _all_of(group_bp).current(
+        lambda now: groups(catalogue.sellable(at=now), at=now, group_bp=group_bp)
+    )
+
+
+@functools.lru_cache(maxsize=_MOST_MULTIPLIERS)
+def _all_of(_group_bp: int) -> Kept[list[Group]]:
+    return Kept()
 
 
 def unit_rows(listed: PriceTable, *, own: PriceTable) -> list[UnitRow]:
@@ -123,7 +137,6 @@ def kinds(models: Iterable[SellableModel]) -> list[tuple[str, str]]:
 # Rendering rows is most of what the page costs, so each is kept as long as the catalogue keeps its model.
 # By the multiplier of the reader's group, of which there are few at a time.
 _rendered: dict[int, dict[str, tuple[SellableModel, int, SafeString]]] = {}
-_MOST_MULTIPLIERS = 8
 
 
 def _row_html(model: SellableModel, table: PriceTable, group_bp: int) -> SafeString:

@@ -21,7 +21,10 @@ def pricing(request: HttpRequest) -> HttpResponse:
     query = browsing.Query.parse(request.GET)
     models = catalogue.sellable(at=now)
     member = groups.membership(request.user.pk, at=now)
-    found = browsing.groups(filter(query.matches, models), at=now, group_bp=member.multiplier_bp)
+    if query == browsing.Query():
+        found = browsing.all_groups(member.multiplier_bp)
+    else:
+        found = browsing.groups(filter(query.matches, models), at=now, group_bp=member.multiplier_bp)
     context = {
         "query": query,
         "member": member,

@@ -27,6 +27,9 @@ SAMPLES = {
     "together-authorize",
     "webhook",
     "webhook-paced",
+    "page-empty",
+    "page-again",
+    "page-signed-in",
 }
 
 
@@ -48,7 +51,7 @@ def bench(data_dir: Path, *arguments: str) -> tuple[int, str, dict[str, Any]]:
 
 def test_a_run_measures_and_proves_its_books(tmp_path: Path) -> None:
     names = ["copy", "statement", "empty-1", "authorize-1", "limited-1", "spread", "single", "together"]
-    names += ["webhook", "webhook-paced"]
+    names += ["webhook", "webhook-paced", "page-empty", "page-again", "page-signed-in"]
     code, output, report = bench(tmp_path, *names, "--growth", "20000")
     assert code == 0, output
     assert report["measured"].keys() == SAMPLES
