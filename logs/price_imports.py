@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 
 from django.conf import settings
@@ -20,6 +21,7 @@ from pricing.publishing import Price
 from pricing.rating import PriceTable
 from pricing.rises import Step
 from pricing.units import UNITS
+from wallet import rounds
 
 PERMISSION = "pricing.act_on_prices"
 
@@ -49,12 +51,15 @@ class Report:
         for name, reason in sorted(self.summary.refused.items()):
             yield f"not taken over: {name}: {reason}"
 
-    def details(self) -> Iterator[str]:
-        """Every model that is new, changed, left to staff or not sold."""
+    def outcomes(self) -> Iterator[str]:
+        """Every model that is new, changed or left to staff."""
         for outcome in (Outcome.NEW, Outcome.CHANGED, Outcome.LEFT_TO_STAFF):
             for name, found in sorted(self.summary.outcomes.items()):
                 if found is outcome:
                     yield f"{outcome}: {name}"
+
+    def unsold(self) -> Iterator[str]:
+        """Every model that is not for sale, and why."""
         for name, reason in sorted(self.summary.unsold.items()):
             yield f"not sold: {name}: {reason}"
 
@@ -83,14 +88,17 @@ def run_daily() -> None:
         for user in User.objects.filter(is_staff=True, is_active=True)
         if audit.may(user, PERMISSION)
     ]
-    text = "\n".join([*report.lines(), "", *report.details(), ""])
-    for address in staff:
-        send_mail(
-            f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}Prices were imported",
-            f"{text}\nA price that was not taken over is imported by: manage.py import_prices --force NAME\n",
-            None,
-            [address],
-        )
+    rounds.go_round("the mail about imported prices to", staff, partial(_write_to, report))
+
+
+def _write_to(report: Report, address: str) -> None:
+    text = "\n".join([*report.lines(), "", *report.outcomes()])
+    send_mail(
+        f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}Prices were imported",
+        f"{text}\n\nA price that was not taken over is imported by: manage.py import_prices --force NAME\n",
+        None,
+        [address],
+    )
 
 
 def _sentence(summary: Summary, *, is_dry_run: bool) -> str:

@@ -15,19 +15,16 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from pricing import catalogue
+from pricing import calling, catalogue
+from pricing.calling import Endpoint
 from pricing.catalogue import SellableModel
 from pricing.kept import Body, Kept, answer_anywhere
-from pricing.models import Kind
 from pricing.money import PICO_PER_USD
 from pricing.rating import BASIS_POINTS, PriceTable
 
 PICO_PER_USD_A_MILLION = PICO_PER_USD // 10**6
-ENDPOINTS: Mapping[Kind, Mapping[str, Mapping[str, str]]] = {
-    Kind.TEXT: {"openai": {"path": "/v1/chat/completions", "method": "POST"}},
-    Kind.EMBEDDING: {"embeddings": {"path": "/v1/embeddings", "method": "POST"}},
-    Kind.IMAGE: {"image-generation": {"path": "/v1/images/generations", "method": "POST"}},
-}
+# As other services' clients know them, and for those that they don't the address itself.
+ENDPOINTS = {Endpoint.CHAT: "openai", Endpoint.EMBEDDINGS: "embeddings", Endpoint.IMAGES: "image-generation"}
 # What a price for a unit tells of its model, where the unit is charged otherwise than the one after it.
 FEATURES = {
     "input_image_tokens": ("vision", "input_tokens"),
@@ -93,7 +90,7 @@ def _told(model: SellableModel, now: datetime) -> dict[str, Any]:
         "description": model.description,
         "model_type": model.kind,
         "features": _features(base),
-        "endpoints": endpoints_of(model.kind, table),
+        "endpoints": endpoints_of(model, table),
         "pricing": {
             "input": _usd(base.get("input_tokens"), PICO_PER_USD_A_MILLION),
             "output": _usd(base.get("output_tokens"), PICO_PER_USD_A_MILLION),
@@ -108,9 +105,13 @@ def _told(model: SellableModel, now: datetime) -> dict[str, Any]:
     }
 
 
-def endpoints_of(kind: str, table: PriceTable) -> Mapping[str, Mapping[str, str]]:
-    """Where such a model is called; nothing for those by the call, which have addresses of their provider's."""
-    return {} if "calls" in table.rates[0][1] else ENDPOINTS.get(Kind(kind), {})
+def endpoints_of(model: SellableModel, table: PriceTable) -> dict[str, dict[str, str]]:
+    """Where the model is called in the formats of OpenAI, by name; nothing for those that have none there."""
+    endpoint = calling.endpoint_of(model, table)
+    if endpoint is None:
+        return {}
+    name = ENDPOINTS.get(endpoint, endpoint.value.replace("/", "-"))
+    return {name: {"path": f"/v1/{endpoint.value}", "method": "POST"}}
 
 
 def code_of(name: str) -> str:

@@ -73,7 +73,7 @@ def _model(model: SellableModel, now: datetime) -> dict[str, Any]:
         "is_deprecated": model.is_deprecated,
         "context_window": model.context_window,
         "max_output_tokens": model.max_output_tokens,
-        "endpoints": endpoints_of(model.kind, current.table),
+        "endpoints": endpoints_of(model, current.table),
         "page": f"{settings.SITE_URL}{reverse('model', args=[model.name])}",
         "price": _version(current),
         "coming": [_version(version) for version in coming],

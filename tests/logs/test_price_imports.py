@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
-from django.core.mail import EmailMessage
+from django.core.mail import EmailMessage, send_mail
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 from pytest_django import Settings
@@ -199,3 +199,21 @@ def test_a_model_without_a_complete_price_is_never_sold() -> None:
     assert Model.objects.filter(name="half").exists()
     assert catalogue.find("half") is None
     assert catalogue.find("gpt-test") is not None
+
+
+def test_a_mail_to_staff_that_fails_holds_up_no_other(
+    settings: Settings, pricer: User, mailoutbox: list[EmailMessage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.PRICE_IMPORT_DAILY = True
+    User.objects.create_superuser("chief@example.com", "correct horse battery")
+
+    def refuse(subject: str, text: str, sender: None, to: list[str]) -> object:
+        if to == [pricer.email]:
+            raise OSError("away")
+        return send_mail(subject, text, sender, to)
+
+    monkeypatch.setattr("logs.price_imports.send_mail", refuse)
+    listed(2_000_000)
+    tasks.import_prices()
+    assert [mail.to for mail in mailoutbox] == [["chief@example.com"]]
+    assert PriceVersion.objects.count() == 2

@@ -132,6 +132,28 @@ def test_no_cell_is_a_formula(client: Client) -> None:
         assert not any(value.lstrip().startswith(("=", "+", "-", "@")) for value in row), row
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "units", "endpoints"),
+    [
+        ("gpt-3.5-turbo-instruct", Kind.TEXT, {}, {"completions": "/v1/completions"}),
+        ("embed", Kind.EMBEDDING, {}, {"embeddings": "/v1/embeddings"}),
+        ("tts-1", Kind.SPEECH, {"characters": 15_000_000}, {"audio-speech": "/v1/audio/speech"}),
+        ("mj_imagine", Kind.IMAGE, {"calls": 1}, {}),
+        ("veo", Kind.VIDEO, {"seconds": 1}, {}),
+    ],
+)
+def test_endpoints_are_those_of_the_models_page(
+    client: Client, name: str, kind: Kind, units: dict[str, int], endpoints: dict[str, str]
+) -> None:
+    prices = units or rates()[0][1]
+    importing.run([listing(name, kind=kind, history=(DatedRates(UNDATED_FROM, ((0, prices),)),))])
+    expected = {known: {"path": path, "method": "POST"} for known, path in endpoints.items()}
+    assert as_json(client)[0]["endpoints"] == expected
+    assert client.get("/api/models").json()["data"][0]["endpoints"] == expected
+    page = client.get(f"/pricing/{name}/").text
+    assert all(path in page for path in endpoints.values())
+
+
 @pytest.mark.parametrize("address", ["/api/pricing", "/api/pricing.csv"])
 def test_any_program_may_read_it_and_nobody_may_write(client: Client, address: str) -> None:
     importing.run([listing(history=(DatedRates(UNDATED_FROM, rates()),))])

@@ -38,6 +38,6 @@ class Command(BaseCommand):
             raise CommandError(f"Nothing more was imported: {error}") from error
         lines = [*report.lines()] if options["verbosity"] >= 1 else []
         if options["verbosity"] >= 2:
-            lines += report.details()
+            lines += [*report.outcomes(), *report.unsold()]
         for line in lines:
             self.stdout.write(line)
