@@ -13,7 +13,8 @@ TAGS = [
         "description": (
             "For people's own programs, in the shape that CometAPI's published clients read. An access token is made by "
             "`manage.py create_access_token EMAIL` and sent as Bearer; an API key is none. Answers are "
-            '`{"success": true, "message": "", "data": …}`. Programs on any site may ask.'
+            '`{"success": true, "message": "", "data": …}`. An empty parameter is one that is not given. '
+            "Programs on any site may ask."
         ),
     }
 ]
