@@ -50,16 +50,16 @@ class Stack:
 
     @property
     def output(self) -> str:
-        return self._output_file.read_text()
+        return self.output_file.read_text()
 
     @property
-    def _output_file(self) -> Path:
+    def output_file(self) -> Path:
         return self.data_dir.with_name(self.data_dir.name + ".output")
 
     def launch(self) -> Self:
         """Starts the quick start without waiting for it."""
         environment = clean_environment(DATA_DIR=str(self.data_dir), PORT=str(self.port), **self.settings)
-        with self._output_file.open("wb") as output:
+        with self.output_file.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "cometsite.quickstart"],
                 cwd=PROJECT,

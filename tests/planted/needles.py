@@ -1,6 +1,7 @@
 """What a full key may look like wherever it was written down, and every place where that is looked for."""
 
 import base64
+import functools
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,16 +12,19 @@ from psycopg import sql
 from redis import Redis
 
 # Of a key that nobody can guess any more once so much of it is known.
-TELLING = 32
+TELLING = 28
+# Before it stands what anybody may see.
+HEAD = 17
 
 
+@functools.cache
 def needles(text: str) -> dict[str, bytes]:
     """How a key looks as itself, in part, in an address, backwards, as PostgreSQL prints bytes, and in Base64."""
     tail = text[-TELLING:].encode()
     found = {
         "itself": text.encode(),
         "its end": tail,
-        "its middle": text[15:][:TELLING].encode(),
+        "its middle": text[HEAD:][:TELLING].encode(),
         "quoted": quote(text, safe="").replace("-", "%2D").encode(),
         "backwards": text[::-1].encode(),
         "hexadecimal": tail.hex().encode(),
@@ -43,7 +47,7 @@ def traces(texts: Iterable[str], where: str, data: bytes) -> list[str]:
 
 
 def in_database(url: str, texts: Iterable[str]) -> list[str]:
-    """Every column of every row, of partitions too; and the sessions as they are read."""
+    """Every column of every row, of partitions too."""
     wanted, found = list(texts), []
     with psycopg.connect(url, autocommit=True) as connection:
         tables = connection.execute(
@@ -71,6 +75,7 @@ def in_valkey(url: str, texts: Iterable[str]) -> list[str]:
         found += traces(wanted, f"Valkey's {name!r}", client.dump(name) or b"")
         if client.type(name) == b"list":
             for message in client.lrange(name, 0, -1):
+                assert isinstance(message, bytes)
                 found += traces(wanted, f"the queue {name!r}", _unpacked(message))
     client.close()
     return found
@@ -82,13 +87,26 @@ def _unpacked(message: bytes) -> bytes:
     return message + b"".join(base64.b64decode(body) for body in bodies)
 
 
-def in_files(folders: Iterable[Path], texts: Iterable[str]) -> list[str]:
-    wanted, found = list(texts), []
+def in_files(folders: Iterable[Path], texts: Iterable[str], *, but: Iterable[Path] = ()) -> list[str]:
+    """Of databases too, whose files keep what was deleted or written down before it was done."""
+    wanted, left_out, found = list(texts), set(but), []
     for file in _files(folders):
-        found += traces(wanted, str(file), file.read_bytes())
+        if file not in left_out:
+            found += traces(wanted, str(file), file.read_bytes())
     return found
 
 
 def _files(folders: Iterable[Path]) -> Iterator[Path]:
     for folder in folders:
         yield from [folder] if folder.is_file() else [each for each in folder.rglob("*") if each.is_file()]
+
+
+def in_command_lines(texts: Iterable[str]) -> list[str]:
+    """Of all processes of this machine, where every user can read them."""
+    wanted, found = list(texts), []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found += traces(wanted, str(file), file.read_bytes())
+        except OSError:
+            continue  # It has ended meanwhile.
+    return found

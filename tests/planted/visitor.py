@@ -3,11 +3,12 @@
 Every answer is looked through: a key may stand in the one that shows it, and in no other.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 
@@ -15,6 +16,7 @@ from tests.planted.needles import traces
 
 # What would end the visit. Closing the account asks for a password first, so it may be tried.
 NOT_SENT = ("logout",)
+NUMBERS = re.compile(r"[0-9a-f-]{36}|[0-9]+")
 TYPED = {"text", "search", "email", "password", "number", "hidden", "tel", "url", ""}
 
 
@@ -102,15 +104,36 @@ class Visitor:
         headers = {"Referer": f"{self.base_url}{path}"}
         return self.ask("POST", path, data=fields, headers=headers, may_show=may_show)
 
-    def plant(self, path: str, text: str) -> int:
-        """Put the key into every form of the page: into all fields together, then into each alone."""
+    def plant(self, page: Forms, text: str, *, alone: bool = True) -> int:
+        """Put the key into every form of the page: into all fields together, then into each alone. Returns how often."""
         sent = 0
-        for form in self.page(path).found:
+        for form in page.found:
             if any(word in form.action for word in NOT_SENT) or urlsplit(form.action).netloc:
                 continue
             fields = [name for name in form.typed if name != "csrfmiddlewaretoken"]
-            for chosen in [fields, *([name] for name in fields)] if fields else []:
-                answer = self.send(form, dict.fromkeys(chosen, text))
-                assert answer.status_code < 500, (path, form.action, chosen, answer.status_code)
+            for chosen in [fields, *([name] for name in fields if alone)] if fields else []:
+                # Without a name a form is refused for that alone.
+                name = {"name": "A name"} if form.fields.get("name") == "" else {}
+                answer = self.send(form, name | dict.fromkeys(chosen, text))
+                assert answer.status_code < 500, (form.action, chosen, answer.status_code)
                 sent += 1
         return sent
+
+    def pages(self, *starts: str, below: str | tuple[str, ...]) -> Iterator[Forms]:
+        """What these pages lead to, and they: one of each kind, whose addresses differ in numbers alone."""
+        kinds: set[str] = set()
+        waiting = list(starts)
+        while waiting:
+            path = waiting.pop(0).split("#")[0]
+            kind = NUMBERS.sub("n", path)
+            if (
+                kind in kinds
+                or not path.startswith(below)
+                or "?" in path
+                or any(word in path for word in NOT_SENT)
+            ):
+                continue
+            kinds.add(kind)
+            page = self.page(path)
+            waiting += [urljoin(path, link) for link in page.links]
+            yield page
