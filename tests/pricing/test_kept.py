@@ -9,13 +9,14 @@ from django.test import Client
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from accounts.models import User
-from pricing import catalogue, importing, markups
+from pricing import catalogue, groups, importing, markups
 from pricing.kept import Kept
 from pricing.listings import UNDATED_FROM
 from pricing.models import Model
 from pricing.publishing import DatedRates, publish
 from tests.parallel import at_once
 from tests.pricing.lists import listing, rates
+from wallet.wallets import wallet_of
 
 pytestmark = pytest.mark.django_db
 
@@ -152,6 +153,29 @@ def test_who_signed_in_gets_a_page_of_their_own(client: Client, alice: User) -> 
     assert "bar-balance" in mine.text
     client.logout()
     assert "bar-balance" not in client.get("/pricing/").text
+
+
+def test_a_groups_rate_is_news_to_its_members_and_not_to_visitors(
+    client: Client, alice: User, clock: dict[str, datetime]
+) -> None:
+    visitor = Client()
+    known = {address: validator(visitor, address) for address in ADDRESSES}
+    group = groups.create("Friends", 8_000)
+    wallet = wallet_of(alice)
+    wallet.customer_group = group
+    wallet.save(update_fields=["customer_group"])
+    client.force_login(alice)
+    catalogue.forget()
+    assert "$2.00" in client.get("/pricing/").text
+    groups.change_rate(group, 9_000, effective_from=WEEK)
+    catalogue.forget()
+    assert "$2.00" in client.get("/pricing/").text
+    clock["now"] = WEEK
+    page = client.get("/pricing/").text
+    assert "$2.25" in page
+    assert "$2.00" not in page
+    for address in ADDRESSES:
+        assert visitor.get(address, headers={"If-None-Match": known[address]}).status_code == 304, address
 
 
 def test_who_signed_out_may_have_messages_to_read(client: Client, alice: User) -> None:
