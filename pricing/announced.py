@@ -1,10 +1,6 @@
-"""Rises that are published: of a model's prices from one version to the next, and of the rates of customer groups.
+"""Rises that are published: of a model's prices from one version to the next, and of the rates of customer groups."""
 
-A version that is followed by another one within CHANGE_NOTICE is one that publishing had to correct; people are told of what
-follows it.
-"""
-
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -12,7 +8,6 @@ from itertools import pairwise
 from pricing import catalogue
 from pricing.catalogue import DatedTable, SellableModel
 from pricing.models import GroupRate
-from pricing.publishing import CHANGE_NOTICE
 from pricing.rises import is_dearer
 
 
@@ -46,7 +41,7 @@ def coming(now: datetime) -> list[Rise]:
 
 def rises_of(model: SellableModel) -> Iterator[Rise]:
     """Past ones and those to come."""
-    for before, after in pairwise(_lasting(model.versions)):
+    for before, after in pairwise(model.versions):
         if is_dearer(before.table, after.table):
             yield Rise(model, before, after)
 
@@ -62,12 +57,3 @@ def coming_rates(now: datetime) -> list[RateRise]:
         and after.effective_from > now
         and after.multiplier_bp > before.multiplier_bp
     ]
-
-
-def _lasting(versions: Iterable[DatedTable]) -> list[DatedTable]:
-    found: list[DatedTable] = []
-    for version in versions:
-        if found and version.effective_from - found[-1].effective_from < CHANGE_NOTICE:
-            found.pop()
-        found.append(version)
-    return found

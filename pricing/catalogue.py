@@ -52,7 +52,7 @@ class SellableModel:
     is_deprecated: bool
     unsold_reason: str
     versions: tuple[DatedTable, ...]
-    """In the order of `effective_from`."""
+    """In the order of `effective_from`; without those that were replaced before they were in force."""
 
     def version_at(self, moment: datetime) -> DatedTable | None:
         """The version in force at `moment`, complete or not."""
@@ -221,13 +221,13 @@ def _load_rates() -> Mapping[int, tuple[DatedRate, ...]]:
 
 def _sellable_model(row: Model) -> SellableModel:
     is_embedding = row.kind == Kind.EMBEDDING
-    versions = []
-    for version in sorted(row.price_versions.all(), key=lambda version: version.effective_from):
+    # In the order of moments and ids: of those from one moment the newest stays.
+    versions: dict[datetime, DatedTable] = {}
+    for version in row.price_versions.all():
         rates = rates_of(version)
         table = PriceTable(version.pk, version.multiplier_bp, rates)
-        versions.append(
-            DatedTable(version.effective_from, table, is_complete(rates, is_embedding=is_embedding))
-        )
+        whole = is_complete(rates, is_embedding=is_embedding)
+        versions[version.effective_from] = DatedTable(version.effective_from, table, whole)
     return SellableModel(
         id=row.pk,
         name=row.name,
@@ -240,5 +240,5 @@ def _sellable_model(row: Model) -> SellableModel:
         max_output_tokens=row.max_output_tokens,
         is_deprecated=row.is_deprecated,
         unsold_reason=row.unsold_reason,
-        versions=tuple(versions),
+        versions=tuple(versions.values()),
     )

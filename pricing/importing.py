@@ -28,7 +28,6 @@ from pricing.publishing import (
     check_moment,
     complete,
     followers,
-    free_moment,
     price_at,
     publish_new,
     rise_notice,
@@ -134,7 +133,7 @@ class _Import:
                 publish_new(list(zip(models, histories, strict=True)), source=source, origin=Origin.IMPORT)
 
     def update(self, model: Model, listing: Listing) -> Outcome:
-        versions = sorted(model.price_versions.all(), key=lambda version: version.effective_from)
+        versions = list(model.price_versions.all())
         if model.origin != Origin.IMPORT or (versions and versions[-1].origin != Origin.IMPORT):
             return Outcome.LEFT_TO_STAFF
         details = _changed(model, _details(listing))
@@ -210,7 +209,6 @@ def _plan(
     later = max(soon, now + rise_notice() + _MARGIN)
     known, planned = list(stored), list[Price]()
     for moment in _moments(stored, listing, multiplier, soon=soon, later=later):
-        moment = free_moment(known, moment)
         price = Price(moment, listing.rates_at(max(moment, soon)), multiplier.at(moment))
         current = price_at(known, moment)
         if not price.rates or (

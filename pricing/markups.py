@@ -21,7 +21,6 @@ from pricing.publishing import (
     check_moment,
     check_zone,
     followers,
-    free_moment,
     in_force,
     multiplier_of,
     price_at,
@@ -79,7 +78,7 @@ def _versions(model: Model, multipliers: Multipliers, markup: Markup) -> Sequenc
     moment, found = markup.effective_from, list[Price]()
     current = price_at(known, moment)
     if current and current.multiplier_bp != multiplier.at(moment):
-        found.append(Price(free_moment(known, moment), current.rates, multiplier.at(moment)))
+        found.append(Price(moment, current.rates, multiplier.at(moment)))
     found += followers([*known, *found], multiplier, after=moment)
     for place, price in enumerate(found):
         check(price)

@@ -68,7 +68,10 @@ class Model(models.Model):
 
 
 class PriceVersion(models.Model):
-    """What a model costs from a moment on, until the next version of it. Immutable."""
+    """What a model costs from a moment on, until the next version of it. Immutable.
+
+    Of several from one moment the newest is in force: it replaces the others before they ever were.
+    """
 
     model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="price_versions")
     effective_from = models.DateTimeField(
@@ -85,9 +88,8 @@ class PriceVersion(models.Model):
     source = models.CharField(max_length=300, blank=True, db_comment="Where the prices were taken from.")
 
     class Meta:
-        ordering = ["model_id", "effective_from"]
+        ordering = ["model_id", "effective_from", "id"]
         constraints = [
-            models.UniqueConstraint(fields=["model", "effective_from"], name="pricing_version_once_a_moment"),
             models.CheckConstraint(
                 condition=Q(multiplier_bp__gte=1, multiplier_bp__lte=MAX_MULTIPLIER_BP),
                 name="pricing_version_multiplier_in_bounds",

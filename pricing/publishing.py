@@ -1,13 +1,14 @@
 """The only writer of price versions.
 
-A version is written whole and never changed; a new price is a new version. The price of a model that already
-has one changes at the earliest CHANGE_NOTICE after it is written, because every process keeps the price list
+A version is written whole and never changed; a new price is a new version. What is announced and turns out to be wrong, as
+where markups meet, is replaced by a newer version from the same moment, so that nobody ever pays it. The price of a model
+that already has one changes at the earliest CHANGE_NOTICE after it is written, because every process keeps the price list
 in memory for some seconds (pricing.catalogue), and a call must never be rated from an outdated one; it rises at the
 earliest PRICE_RISE_NOTICE_DAYS after, because people are told before. The first prices of a new model may lie in the past:
 nobody can have called it yet. A version's multiplier is that of the markups in force when it begins.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -78,7 +79,7 @@ def publish(
     rates = complete(rates)
     with transaction.atomic():
         locked = Model.objects.select_for_update().get(pk=model.pk)
-        versions = list(locked.price_versions.order_by("effective_from").prefetch_related("unit_prices"))
+        versions = list(locked.price_versions.prefetch_related("unit_prices"))
         multipliers = multiplier_of(locked)
         wanted = Price(effective_from, rates, multipliers.at(effective_from))
         check(wanted)
@@ -86,6 +87,10 @@ def publish(
         if current and Price.of(current) == Price(current.effective_from, rates, wanted.multiplier_bp):
             return current
         prices = [Price.of(version) for version in versions]
+        if current and current.effective_from == effective_from:
+            raise PublishingError(
+                "This model already has a price version from that very moment; choose another."
+            )
         check_moment(prices, wanted)
         later = followers([*prices, wanted], multipliers, after=effective_from)
         for price in later:
@@ -137,26 +142,15 @@ def followers(prices: Sequence[Price], multiplier: MultiplierOf, *, after: datet
     for moment in sorted(changes | set(multiplier.moments(after=after))):
         current = price_at(known, moment)
         if current and current.multiplier_bp != multiplier.at(moment):
-            price = Price(free_moment(known, moment), current.rates, multiplier.at(moment))
+            price = Price(moment, current.rates, multiplier.at(moment))
             known.append(price)
             found.append(price)
     return found
 
 
-def free_moment(prices: Iterable[Price], moment: datetime) -> datetime:
-    """That moment, or the next second at which no version begins.
-
-    Versions never change, so one that is wrong by now is followed by the right one a second later.
-    """
-    taken = {price.effective_from for price in prices}
-    while moment in taken:
-        moment += timedelta(seconds=1)
-    return moment
-
-
-def price_at(prices: Iterable[Price], moment: datetime) -> Price | None:
-    """The price in force at `moment`, if any."""
-    begun = (price for price in prices if price.effective_from <= moment)
+def price_at(prices: Sequence[Price], moment: datetime) -> Price | None:
+    """The price in force at `moment`, if any. Of those from one moment the last counts."""
+    begun = (price for price in reversed(prices) if price.effective_from <= moment)
     return max(begun, key=lambda price: price.effective_from, default=None)
 
 
@@ -209,8 +203,8 @@ def rates_of(version: PriceVersion) -> Rates:
 
 
 def in_force(versions: Sequence[PriceVersion], moment: datetime) -> PriceVersion | None:
-    """The version of one model in force at `moment`, if any."""
-    begun = [version for version in versions if version.effective_from <= moment]
+    """The version of one model in force at `moment`, if any. Of those from one moment the last counts."""
+    begun = (version for version in reversed(versions) if version.effective_from <= moment)
     return max(begun, key=lambda version: version.effective_from, default=None)
 
 
@@ -221,8 +215,6 @@ def check_zone(effective_from: datetime) -> None:
 
 def check_moment(prices: Sequence[Price], wanted: Price) -> None:
     """Raise PublishingError where `wanted` may not begin then, beside the other prices of its model."""
-    if any(price.effective_from == wanted.effective_from for price in prices):
-        raise PublishingError("This model already has a price version from that very moment; choose another.")
     if not prices:
         return
     now = timezone.now()

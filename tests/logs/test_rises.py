@@ -149,14 +149,14 @@ def test_a_markup_of_a_provider_is_one_mail_about_all_models_that_were_used(
     assert "gpt-c" not in str(mail.body)
 
 
-def test_what_is_corrected_a_second_later_is_told_as_what_follows(
+def test_of_what_another_version_replaces_nobody_is_told(
     use: Use, alice: User, mailoutbox: list[EmailMessage]
 ) -> None:
     model = sell()
     use(alice, "gpt-4o")
     at = timezone.now() + timedelta(days=8)
     markups.of_provider("openai", 30_000, effective_from=at)
-    # Acts sooner, so the version of the provider's moment is followed by another, a second later.
+    # Acts sooner, so the version of the provider's moment is replaced by another.
     markups.of_model(model, 5_000, effective_from=timezone.now() + timedelta(minutes=2))
     tasks.tell_of_rises()
     (mail,) = mailoutbox

@@ -38,7 +38,7 @@ def run(*listings: Listing) -> dict[str, Outcome]:
 def versions() -> list[tuple[datetime, int]]:
     return [
         (version.effective_from, rates_of(version)[0][1]["input_tokens"])
-        for version in PriceVersion.objects.order_by("effective_from")
+        for version in PriceVersion.objects.order_by("effective_from", "id")
     ]
 
 
@@ -167,14 +167,17 @@ def test_an_announced_price_is_added() -> None:
     assert versions() == [(UNDATED_FROM, 2_500_000), (NEW_YEAR, 3_000_000)]
 
 
-def test_an_announced_price_that_is_taken_back_is_followed_at_once_by_the_old_one() -> None:
+def test_an_announced_price_that_is_taken_back_is_charged_at_no_moment() -> None:
     run(listing(history=(DatedRates(UNDATED_FROM, rates()), DatedRates(NEW_YEAR, DEARER))))
     assert run(listing()) == {"gpt-test": Outcome.CHANGED}
     assert versions() == [
         (UNDATED_FROM, 2_500_000),
         (NEW_YEAR, 3_000_000),
-        (NEW_YEAR + timedelta(seconds=1), 2_500_000),
+        (NEW_YEAR, 2_500_000),
     ]
+    found = catalogue.priced("gpt-test")
+    assert found
+    assert [version.table.rates[0][1]["input_tokens"] for version in found.versions] == [2_500_000, 2_500_000]
     assert run(listing()) == {"gpt-test": Outcome.UNCHANGED}
 
 

@@ -38,8 +38,11 @@ def other(**changes: object) -> Listing:
 
 
 def history(name: str) -> list[tuple[datetime, int]]:
-    found = PriceVersion.objects.filter(model__name=name).order_by("effective_from")
-    return list(found.values_list("effective_from", "multiplier_bp"))
+    """What the model is charged by and from when on, as every process has it."""
+    catalogue.forget()
+    found = catalogue.priced(name)
+    assert found
+    return [(version.effective_from, version.table.multiplier_bp) for version in found.versions]
 
 
 def test_both_multipliers_are_one_in_whole_basis_points() -> None:
@@ -65,10 +68,26 @@ def test_that_of_a_model_multiplies_with_that_of_its_provider() -> None:
     assert history("gpt-a") == [
         (UNDATED_FROM, 10_000),
         (SOON, 5_000),
-        (WEEK, 12_000),
-        (WEEK + timedelta(seconds=1), 6_000),
+        (WEEK, 6_000),
     ]
     assert history("gpt-b") == [(UNDATED_FROM, 10_000), (WEEK, 12_000)]
+
+
+def test_where_markups_meet_nobody_pays_by_one_alone() -> None:
+    """Whichever is written first, at the very moment too; and the receipts of what was announced before stay readable."""
+    load()
+    model = Model.objects.get(name="gpt-a")
+    markups.of_provider("openai", 12_000, effective_from=WEEK)
+    markups.of_model(model, 5_000, effective_from=WEEK)
+    assert history("gpt-a") == [(UNDATED_FROM, 10_000), (WEEK, 6_000)]
+    stored = PriceVersion.objects.filter(model=model)
+    assert list(stored.values_list("effective_from", "multiplier_bp")) == [
+        (UNDATED_FROM, 10_000),
+        (WEEK, 12_000),
+        (WEEK, 6_000),
+    ]
+    load()
+    assert stored.count() == 3
 
 
 def test_multipliers_that_are_too_much_together_are_refused_by_name() -> None:
@@ -88,8 +107,7 @@ def test_what_was_announced_for_later_has_the_multiplier_of_then() -> None:
     assert history("gpt-test") == [
         (UNDATED_FROM, 10_000),
         (SOON, 9_000),
-        (year, 10_000),
-        (year + timedelta(seconds=1), 9_000),
+        (year, 9_000),
     ]
     found = catalogue.find("gpt-test")
     assert found
@@ -111,7 +129,6 @@ def test_an_import_publishes_with_the_markups_in_force(clock: dict[str, datetime
         (SOON, 8_000),
         (soon, 8_000),
         (WEEK, 9_000),
-        (WEEK + timedelta(seconds=1), 9_000),
     ]
     newest = catalogue.priced("gpt-a")
     assert newest

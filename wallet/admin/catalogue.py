@@ -82,7 +82,7 @@ class ModelAdmin(ActingAdmin):
 
     @column("Price versions")
     def versions(self, model: Model) -> str:
-        newest = model.price_versions.order_by("-effective_from")[:20]
+        newest = model.price_versions.order_by("-effective_from", "-id")[:20]
         shown = [link(version, f"from {version.effective_from:%Y-%m-%d %H:%M} UTC") for version in newest]
         return lines([*shown, list_link("pricing_priceversion", "All versions", model__id__exact=model.pk)])
 
