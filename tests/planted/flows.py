@@ -69,7 +69,6 @@ def addresses(visitor: Visitor, text: str) -> None:
     """The key in every part of an address, by somebody who is signed in."""
     for path in ADDRESSES:
         visitor.ask("GET", path, params=dict.fromkeys((*NAMES, text), text))
-        visitor.ask("GET", f"{path}?{text}")
         visitor.ask("POST", f"{path}?key={text}")
         visitor.ask("GET", f"{path}?key={text.replace('-', '%2D')}%00")
     for path in BELOW:

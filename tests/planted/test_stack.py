@@ -38,7 +38,6 @@ def planted(scene: Scene) -> Scene:
         flows.stripe_event(scene, text)
     flows.addresses(scene.staff, scene.texts["inference"])
     flows.headers(scene.person, scene.texts["inference"])
-    flows.headers(scene.person, scene.texts["account"])
     # From here on they are revoked; their owner is told while the rest goes on.
     for text in scene.texts.values():
         flows.leak(scene, text)

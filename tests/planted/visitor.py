@@ -111,7 +111,8 @@ class Visitor:
             if any(word in form.action for word in NOT_SENT) or urlsplit(form.action).netloc:
                 continue
             fields = [name for name in form.typed if name != "csrfmiddlewaretoken"]
-            for chosen in [fields, *([name] for name in fields if alone)] if fields else []:
+            each = [[name] for name in fields] if alone and len(fields) > 1 else []
+            for chosen in [fields, *each] if fields else []:
                 # Without a name a form is refused for that alone.
                 name = {"name": "A name"} if form.fields.get("name") == "" else {}
                 answer = self.send(form, name | dict.fromkeys(chosen, text))
