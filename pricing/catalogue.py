@@ -107,19 +107,22 @@ def priced(name: str, *, fresh: bool = False) -> SellableModel | None:
 
     `fresh` looks at the database first, though at most once in FRESH_SECONDS: another process may know a new model.
     """
-    return (_looked_up() if fresh else _current()).models.get(name)
+    return (_read_since(_clock() - FRESH_SECONDS) if fresh else _current()).models.get(name)
 
 
 def rate_of(group_id: int | None, *, at: datetime | None = None) -> DatedRate | None:
     """What the members of this group pay at `at` (now); None for those who pay the list's prices.
 
-    Of a group that this process does not know yet the database is asked first, at most once in FRESH_SECONDS.
+    Of a group that this process does not know yet the database is asked first, since its first rate needs no notice; later
+    ones are known in time. LookupError for a group that had no rate then, which none is: nobody is charged by a guess.
     """
     if group_id is None:
         return None
-    rates = _current().rates.get(group_id) or _looked_up().rates.get(group_id, ())
+    rates = _current().rates.get(group_id) or _read_since(_clock()).rates.get(group_id, ())
     index = bisect_right(rates, at or timezone.now(), key=lambda rate: rate.effective_from)
-    return rates[index - 1] if index else None
+    if not index:
+        raise LookupError(f"Customer group {group_id} has no rate.")
+    return rates[index - 1]
 
 
 def sellable(*, at: datetime | None = None) -> list[SellableModel]:
@@ -143,13 +146,10 @@ def forget() -> None:
     _snapshot = None
 
 
-def _looked_up() -> _Snapshot:
-    """As the database has it now, but asked for at most once in FRESH_SECONDS."""
-    global _snapshot
+def _read_since(moment: float) -> _Snapshot:
+    """As the database had it at a later time of `_clock` than this."""
     snapshot = _snapshot
-    if snapshot is not None and _clock() - snapshot.checked_at > FRESH_SECONDS:
-        _snapshot = replace(snapshot, checked_at=snapshot.checked_at - _TOO_OLD_SECONDS)
-    return _current()
+    return snapshot if snapshot and snapshot.checked_at > moment else _refresh(blocking=True, since=moment)
 
 
 def _models() -> Mapping[str, SellableModel]:
@@ -159,21 +159,25 @@ def _models() -> Mapping[str, SellableModel]:
 def _current() -> _Snapshot:
     snapshot = _snapshot
     if snapshot is None:
-        return _refresh(blocking=True)
-    age = _clock() - snapshot.checked_at
+        return _refresh(blocking=True, since=float("-inf"))
+    now = _clock()
+    age = now - snapshot.checked_at
     if age < TTL_SECONDS:
         return snapshot
-    return _refresh(blocking=age > _TOO_OLD_SECONDS)
+    return _refresh(blocking=age > _TOO_OLD_SECONDS, since=now - TTL_SECONDS)
 
 
-def _refresh(*, blocking: bool) -> _Snapshot:
-    """One thread asks the database; others read on with what they have, unless that is nothing or too old."""
+def _refresh(*, blocking: bool, since: float) -> _Snapshot:
+    """One thread asks the database; others read on with what they have, unless that is nothing or too old.
+
+    Whoever waited takes what was read meanwhile where that began after `since`.
+    """
     global _snapshot
     if not _refreshing.acquire(blocking=blocking):
-        return _snapshot or _refresh(blocking=True)
+        return _snapshot or _refresh(blocking=True, since=since)
     try:
         old, now = _snapshot, _clock()
-        if old and now - old.checked_at < TTL_SECONDS:
+        if old and old.checked_at > since:
             return old
         # The revision is read before the data: a change in between is loaded again, never missed.
         revision = _read_revision()

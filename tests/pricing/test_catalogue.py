@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 from pytest_django.fixtures import DjangoAssertNumQueries
 
-from pricing import catalogue, importing
+from pricing import catalogue, groups, importing
 from pricing.models import Kind, Model, Origin
 from pricing.publishing import Price, publish, publish_new
 from tests.pricing.lists import listing, rates
@@ -122,3 +122,20 @@ def test_others_read_on_while_one_refreshes(
     leave.set()
     refreshing.join(10)
     assert catalogue.find("gpt-test") is None
+
+
+def test_a_group_that_was_made_a_moment_ago_has_its_rate_in_every_process(
+    later: Callable[[float], None],
+) -> None:
+    """However short ago this process looked: nobody is charged the list's price for want of looking again."""
+    importing.run([listing()])
+    for name, multiplier_bp in (("Partners", 9_000), ("Friends", 8_000)):
+        catalogue.find("gpt-test")
+        group = groups.create(name, multiplier_bp)
+        later(0.1)
+        rate = catalogue.rate_of(group.pk)
+        assert rate
+        assert rate.multiplier_bp == multiplier_bp
+    assert catalogue.rate_of(None) is None
+    with pytest.raises(LookupError, match="has no rate"):
+        catalogue.rate_of(group.pk + 1)
