@@ -2,7 +2,8 @@
 
 Who may, and that it happens once, with its reason; what follows is up to pricing/. Invariants: the audit entry and the
 effect are one transaction; nobody's price rises without notice by being moved between groups, where people are told of
-rises before, and nobody moves their own wallet. The only module that writes `customer_group`. Locks the wallet's row.
+rises before, and nobody moves their own wallet, nor changes the rate that it pays. The only module that writes
+`customer_group`. Locks the wallet's row.
 """
 
 from collections.abc import Callable, Mapping
@@ -69,14 +70,17 @@ def create_group(by: Instruction, name: str, multiplier_bp: int) -> CustomerGrou
 
 
 def change_rate(by: Instruction, group: CustomerGroup, multiplier_bp: int, effective_from: datetime) -> None:
-    """What the members of the group pay from then on. Once per request id. Raises Refused, or PermissionDenied."""
-    _do(
-        by,
-        "pricing.change_rate",
-        group,
-        _dated(multiplier_bp, effective_from),
-        lambda: groups.change_rate(group, multiplier_bp, effective_from=effective_from),
-    )
+    """What the members of the group pay from then on. Once per request id.
+
+    Raises Refused, also for who owns a wallet in it; or PermissionDenied.
+    """
+
+    def change() -> None:
+        if Wallet.objects.filter(owner=by.actor, customer_group=group).exists():
+            raise Refused("Your own wallet is in it, so somebody else has to do it.")
+        groups.change_rate(group, multiplier_bp, effective_from=effective_from)
+
+    _do(by, "pricing.change_rate", group, _dated(multiplier_bp, effective_from), change)
 
 
 def join(by: Instruction, wallet: Wallet, group: CustomerGroup) -> None:

@@ -117,6 +117,17 @@ def test_a_rate_that_rises_is_announced(pricer: User) -> None:
     ]
 
 
+def test_nobody_changes_the_rate_of_their_own_wallet(pricer: User, hire: Any) -> None:
+    group, moment = groups.create("Partners", 9_000), soon()
+    mine = wallet_of(pricer)
+    Wallet.objects.filter(pk=mine.pk).update(customer_group=group)
+    with pytest.raises(Refused, match="Your own wallet is in it"):
+        prices.change_rate(by(pricer), group, 1, moment)
+    assert (GroupRate.objects.count(), AuditEntry.objects.count()) == (1, 0)
+    prices.change_rate(by(hire("second", "act_on_prices")), group, 8_000, moment)
+    assert groups.multiplier_at(group, moment) == 8_000
+
+
 def test_a_member_pays_the_rate_from_the_next_call_on(pricer: User, wallet: Wallet, alice: User) -> None:
     sell()
     issued, gateway, group = keys.issue(wallet, "laptop"), Gateway(), groups.create("Partners", 9_000)
