@@ -22,6 +22,7 @@ from pricing.quota import cents, dollars
 from tokens import balance, bearing, limits, spending, states
 from tokens.bearing import Asks, openai_error, plain_error
 from tokens.models import ApiKey
+from wallet.models import TopUp
 
 ASKING = (ApiKey.Kind.INFERENCE, ApiKey.Kind.QUERY)
 LONGEST_RANGE = timedelta(days=366)
@@ -143,7 +144,9 @@ def openrouter_key(request: HttpRequest, key: ApiKey) -> HttpResponse:
                 "usage_daily": dollars(since[ApiKey.Period.DAY]),
                 "usage_weekly": dollars(since[ApiKey.Period.WEEK]),
                 "usage_monthly": dollars(since[ApiKey.Period.MONTH]),
-                "is_free_tier": False,
+                "is_free_tier": not TopUp.objects.filter(
+                    wallet=key.wallet_id, paid_at__isnull=False
+                ).exists(),
                 "expires_at": key.expires_at and key.expires_at.isoformat().replace("+00:00", "Z"),
             }
         }

@@ -55,7 +55,7 @@ _OPENROUTER_KEY = shape(
         "usage_daily": _dollars("Used this UTC day."),
         "usage_weekly": _dollars("Used since Monday."),
         "usage_monthly": _dollars("Used this month."),
-        "is_free_tier": yes_or_no("False.", const=False),
+        "is_free_tier": yes_or_no("Whether the wallet never paid for a top-up."),
         "expires_at": or_null(text("When it expires; null: never.", format="date-time")),
     },
 )

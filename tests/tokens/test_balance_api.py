@@ -15,7 +15,7 @@ from tests.metering.gateway import Gateway, call, give, sell
 from tokens import keys
 from tokens.keys import IssuedKey, Rules
 from tokens.models import ApiKey
-from wallet.models import Wallet
+from wallet.models import TopUp, Wallet
 
 pytestmark = pytest.mark.django_db
 
@@ -250,3 +250,17 @@ def test_days_without_use_are_left_out(issued: IssuedKey) -> None:
     before = str(datetime.now(UTC).date() - timedelta(days=1))
     told = Client().get("/user/quota", {"key": issued.text, "start_date": before, "end_date": before})
     assert told.json()["daily_quota"] == {}
+
+
+def test_who_never_paid_is_in_the_free_tier(issued: IssuedKey) -> None:
+    """Credit that was given counts for nothing, a top-up that was not paid neither; one that was, for good."""
+
+    def is_free() -> object:
+        return get("/api/v1/key", issued.text).json()["data"]["is_free_tier"]
+
+    top_up = TopUp.objects.create(wallet=issued.key.wallet, amount_cents=1000)
+    assert is_free() is True
+    TopUp.objects.filter(pk=top_up.pk).update(
+        state=TopUp.State.PAID, paid_at=timezone.now(), received_cents=1000
+    )
+    assert is_free() is False
