@@ -7,10 +7,12 @@ charged for what it used. It decides how many calls a small balance lets in at o
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
-from django.db.models import Sum
+from django.db.models import F, Q, Sum
 from django.utils import timezone
 
 from pricing import rating
@@ -38,7 +40,8 @@ class Typical:
 
     input_tokens: int
     output_tokens: int
-    charged_nanousd: int
+    charged_nanousd: int | None
+    """Of those that paid the list's prices: a group's rate is applied to what is held. None where there were none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,8 @@ def expect(
     typical = _typical().get(model_id)
     prices = table.rates[0][1]
     if "input_tokens" not in prices:
-        return Expected(typical.charged_nanousd if typical else _rated(_typical_use(table), table))
+        charged = typical.charged_nanousd if typical else None
+        return Expected(_rated(_typical_use(table), table) if charged is None else charged)
     known_input = typical.input_tokens if typical else TYPICAL_INPUT_TOKENS
     output = typical.output_tokens if typical else TYPICAL_OUTPUT_TOKENS
     if max_output_tokens is not None:
@@ -110,15 +114,22 @@ def _typical() -> dict[int, Typical]:
 
 def _read() -> dict[int, Typical]:
     since = timezone.now().date() - timedelta(days=DAYS)
+    of_list = Q(wallet__customer_group=None)
     sums = (
         DailyUsage.objects.filter(day__gte=since)
-        .values_list("model_id")
+        .values("model_id")
         .annotate(
-            Sum("calls"), Sum("failed"), Sum("input_tokens"), Sum("output_tokens"), Sum("charged_nanousd")
+            done=Sum(F("calls") - F("failed")),
+            input=Sum("input_tokens"),
+            output=Sum("output_tokens"),
+            done_at_list=Sum(F("calls") - F("failed"), filter=of_list),
+            charged_at_list=Sum("charged_nanousd", filter=of_list),
         )
     )
-    return {
-        model_id: Typical(*(int(total) // (calls - failed) for total in totals))
-        for model_id, calls, failed, *totals in sums
-        if calls > failed
-    }
+    return {row["model_id"]: _typical_of(row) for row in sums if row["done"]}
+
+
+def _typical_of(sums: Mapping[str, Any]) -> Typical:
+    done, at_list = int(sums["done"]), int(sums["done_at_list"] or 0)
+    charged = int(sums["charged_at_list"]) // at_list if at_list else None
+    return Typical(int(sums["input"]) // done, int(sums["output"]) // done, charged)

@@ -9,14 +9,15 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
-from logs import recording
+from logs import estimating, recording
 from logs.models import Call
 from logs.reports import read_call
 from pricing import catalogue, groups
 from pricing.models import GroupRate
 from pricing.publishing import CHANGE_NOTICE, PublishingError
 from tests.books import assert_books
-from tests.metering.gateway import Gateway, call
+from tests.metering.gateway import Gateway, call, give, sell
+from tokens import keys
 from tokens.keys import IssuedKey
 from wallet import ledger
 from wallet.models import Wallet
@@ -53,6 +54,22 @@ def test_members_pay_the_rate_of_their_group(gateway: Gateway, issued: IssuedKey
         {"name": "Partners", "multiplier_bp": 9_000},
     ]
     assert "problem" not in receipt
+
+
+def test_what_is_held_of_a_model_without_tokens_has_the_rate_once(gateway: Gateway, alice: User) -> None:
+    """The average of what members paid has it already, and would be lowered by it again."""
+    sell("painter", {"images": 40_000_000_000})
+    issued = keys.issue(give(alice, 10**9), "laptop")
+    join(issued, 5_000)
+    (result,) = gateway.record(call(issued.key, model="painter", usage={"images": 2}))
+    assert result["charged_nanousd"] == 40_000_000
+    estimating.forget()
+    # No one else called it: what one image costs, times the rate.
+    assert gateway.authorize(issued.text, "painter").json()["held_nanousd"] == 20_000_000
+    Wallet.objects.filter(pk=issued.key.wallet_id).update(customer_group=None)
+    gateway.record(call(issued.key, model="painter", usage={"images": 6}))
+    estimating.forget()
+    assert gateway.authorize(issued.text, "painter").json()["held_nanousd"] == 140_000_000
 
 
 def test_a_receipt_keeps_the_rate_of_its_time(gateway: Gateway, issued: IssuedKey, alice: User) -> None:
