@@ -12,26 +12,29 @@ def _finders_form(status: int, code: str, message: str) -> dict[str, Any]:
     return {"message": message}
 
 
-# By the beginning of the address; the first that fits. `/api/` itself is a page.
-FORMS: tuple[tuple[str, ErrorForm], ...] = (
-    ("/v1/", openai_error),
-    ("/dashboard/", openai_error),
-    ("/api/v1/", openai_error),
-    ("/api/", plain_error),
-    ("/user/", plain_error),
-    ("/tokens/leaks", _finders_form),
+# By the beginning of the address, the first that fits, and whether pages of other sites may read it. `/api/` itself is a
+# page; what is below it and not named here is the account API.
+FORMS: tuple[tuple[str, ErrorForm, bool], ...] = (
+    ("/v1/", openai_error, True),
+    ("/dashboard/", openai_error, True),
+    ("/api/v1/", openai_error, True),
+    ("/api/usage/", plain_error, True),
+    ("/api/model", plain_error, True),
+    ("/api/pricing", plain_error, True),
+    ("/api/", plain_error, False),
+    ("/user/", plain_error, True),
+    ("/tokens/leaks", _finders_form, False),
 )
 
 
 def refusal(request: HttpRequest, status: int, code: str, message: str) -> HttpResponse | None:
     """The answer to a program; None where people ask."""
-    form = next((form for prefix, form in FORMS if request.path.startswith(prefix)), None)
-    if form is None or request.path == "/api/":
+    found = next((each for each in FORMS if request.path.startswith(each[0])), None)
+    if found is None or request.path == "/api/":
         return None
+    _, form, from_browsers = found
     answer = JsonResponse(form(status, code, message), status=status)
-    if form is not _finders_form:
-        open_to_browsers(answer)
-    return answer
+    return open_to_browsers(answer) if from_browsers else answer
 
 
 def bad_address(request: HttpRequest, message: str) -> HttpResponse:

@@ -28,8 +28,8 @@ ASKING = (ApiKey.Kind.INFERENCE, ApiKey.Kind.QUERY)
 LONGEST_RANGE = timedelta(days=366)
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
-openai = Asks(ASKING, openai_error)
-plain = Asks(ASKING, plain_error)
+openai = Asks(ASKING, openai_error, from_browsers=True)
+plain = Asks(ASKING, plain_error, from_browsers=True)
 
 
 @openai

@@ -1,7 +1,7 @@
 """Who asks an API by a key of their own: `Authorization: Bearer`, in the form of errors that its clients know.
 
 Only unknown, revoked and expired keys are refused: an exhausted or disabled key, and that of a suspended account, may still
-ask for its balance. A program in a browser may ask from anywhere, since it brings its key and nothing else counts.
+ask for its balance. Where clients run in a browser, they may ask from any site: they bring their key, and no cookie counts.
 """
 
 import functools
@@ -39,25 +39,30 @@ def plain_error(status: int, code: str, message: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Asks:
-    """Decorator: the view gets the key of whoever asks. `kinds` are those of the keys that may."""
+    """Decorator: the view gets the key of whoever asks. `kinds` are those of the keys that may.
+
+    `from_browsers`: pages of other sites may ask too.
+    """
 
     kinds: Collection[str]
     error: ErrorForm
+    from_browsers: bool = False
 
     def __call__(self, view: View) -> Callable[[HttpRequest], HttpResponseBase]:
         @csrf_exempt
         @functools.wraps(view)
         def checked(request: HttpRequest) -> HttpResponseBase:
-            if request.method == "OPTIONS":
-                return open_to_browsers(HttpResponse(status=204))
-            return open_to_browsers(self._answer(view, request))
+            is_preflight = self.from_browsers and request.method == "OPTIONS"
+            response = HttpResponse(status=204) if is_preflight else self._answer(view, request)
+            response["Cache-Control"] = "private, no-store"
+            return open_to_browsers(response) if self.from_browsers else response
 
         return checked
 
     def _answer(self, view: View, request: HttpRequest) -> HttpResponseBase:
         if request.method not in {"GET", "HEAD"}:
             response = self.failure(405, "method_not_allowed", "Use GET.")
-            response["Allow"] = "GET, HEAD, OPTIONS"
+            response["Allow"] = "GET, HEAD, OPTIONS" if self.from_browsers else "GET, HEAD"
             return response
         key = known(bearer(request))
         if key is None:
@@ -98,11 +103,10 @@ def asks_too_often(key: ApiKey) -> bool:
         return False
 
 
-def open_to_browsers(response: HttpResponseBase) -> HttpResponseBase:
+def open_to_browsers[R: HttpResponseBase](response: R) -> R:
     """For programs on any site. No cookie is let through, so a page can ask only with a key that it was given."""
     response["Access-Control-Allow-Origin"] = "*"
     response["Access-Control-Allow-Methods"] = "GET, OPTIONS"
     response["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
     response["Access-Control-Max-Age"] = PREFLIGHT_S
-    response["Cache-Control"] = "private, no-store"
     return response

@@ -25,7 +25,8 @@ ABOUT = (
     "afterwards what it used.\n\n"
     "Amounts are integers: nano-dollars where a name ends in `_nanousd` (1,000,000,000 = $1), pico-dollars where it "
     "ends in `_picousd`. Times are RFC 3339. Unknown fields are ignored. The account and balance APIs, which clients of "
-    "other services speak, have amounts and times of their own."
+    "other services speak, have amounts and times of their own.\n\n"
+    "Pages of any site may ask for the balance, prices and this document, with a key where one is needed; for nothing else."
 )
 # In the order in which they are read.
 PARTS = (metering, balance, account, staff, catalogue, price_list, leaks, site)

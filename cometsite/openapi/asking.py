@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cometsite.openapi.parts import ALLOW_GET, JSON, RETRY_AFTER, query, ref, refusal
+from cometsite.openapi.parts import JSON, RETRY_AFTER, allow, query, ref, refusal
 from cometsite.openapi.shapes import many, shape, text, whole, yes_or_no
 from logs.account_api.asking import (
     DEEPEST_ROW,
@@ -107,7 +107,7 @@ REFUSALS = {
         "Another kind of key, a disabled token, a locked account, or somebody who may not see this.",
         "A key of kind inference may not ask for this.",
     ),
-    "405": refusal("Another method.", "Use GET.", ALLOW_GET),
+    "405": refusal("Another method.", "Use GET.", allow("GET, HEAD")),
     "429": refusal(
         "More questions in a minute than the operator allows.",
         "Too many questions in this minute. Ask later.",

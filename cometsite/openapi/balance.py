@@ -3,7 +3,7 @@
 from typing import Any
 
 from cometsite.openapi.asking import REFUSALS, words
-from cometsite.openapi.parts import ALLOW_GET, RETRY_AFTER, also, openai_errors, query, refusal, success
+from cometsite.openapi.parts import RETRY_AFTER, allow, also, openai_errors, query, refusal, success
 from tokens.balance_api import LONGEST_RANGE
 
 TAG = "Balance"
@@ -40,7 +40,7 @@ OPENAI_REFUSALS = {
     ),
     "401": openai_errors(401, {"invalid_api_key": _UNKNOWN}),
     "403": openai_errors(403, {"wrong_kind_of_key": _WRONG_KIND}),
-    "405": openai_errors(405, {"method_not_allowed": "Use GET."}, ALLOW_GET),
+    "405": openai_errors(405, {"method_not_allowed": "Use GET."}, allow("GET, HEAD, OPTIONS")),
     "429": openai_errors(429, {"rate_limited": _OFTEN}, RETRY_AFTER),
     "500": openai_errors(500, {"internal_error": "A mistake of ours."}),
     "503": openai_errors(503, {"unavailable": "The database does not answer. Ask again."}, RETRY_AFTER),

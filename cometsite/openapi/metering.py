@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cometsite.openapi.parts import RETRY_AFTER, errors, json_content, success
+from cometsite.openapi.parts import RETRY_AFTER, allow, errors, json_content, success
 from logs.metering import LARGEST_BODY, RETRY_AFTER_S
 
 TAG = "Metering"
@@ -22,9 +22,8 @@ OTHER_CALL_ID = "0195f3a2-8d40-7c55-b1aa-52e0c9f7d613"
 _MALFORMED = {"malformed_body": "The body is not JSON, or not of this form."}
 _INVALID = {"invalid_field": "A field is missing, of another type or out of bounds; the message names it."}
 _GATEWAY = {"invalid_gateway_key": "Authorization must carry a gateway key as Bearer."}
-_ALLOW = {"Allow": ("What may be used.", {"type": "string", "const": "POST"})}
 _ALWAYS = {
-    "405": errors({"method_not_allowed": "Use POST."}, _ALLOW),
+    "405": errors({"method_not_allowed": "Use POST."}, allow("POST")),
     "413": errors({"body_too_large": f"A body may have at most {LARGEST_BODY:,} bytes."}),
     "500": errors({"internal_error": "A mistake of ours. Send this again; nothing is done twice."}),
     "503": errors(

@@ -15,9 +15,10 @@ type Header = tuple[str, dict[str, Any]]
 RETRY_AFTER: dict[str, Header] = {
     "Retry-After": ("Seconds to wait.", {"type": "string", "pattern": "^[0-9]+$"})
 }
-ALLOW_GET: dict[str, Header] = {
-    "Allow": ("What may be used.", {"type": "string", "const": "GET, HEAD, OPTIONS"})
-}
+
+
+def allow(methods: str) -> dict[str, Header]:
+    return {"Allow": ("What may be used.", {"type": "string", "const": methods})}
 
 
 def ref(name: str) -> dict[str, str]:
