@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST
 
 from tokens import keys
 from tokens.models import ApiKey
-from tokens.views import own, show_new, was_sent_before
+from tokens.views import own, show_new
 from wallet.views import SeeOther
 
 OVERLAPS = {
@@ -46,25 +46,21 @@ revoke = _act(keys.revoke, "“{name}” is revoked. No call is let in with it a
 @login_required
 @require_POST
 def rotate(request: HttpRequest, key_id: int) -> HttpResponse:
-    """Shows the new text this once. A second form that was opened before the first was sent rotates nothing."""
+    """Shows the new text this once. A form that is sent again, or was opened before another was sent, rotates nothing."""
     key = own(request, key_id)
     overlap = OVERLAPS.get(request.POST.get("overlap", "0"))
     back = SeeOther(resolve_url("token", key_id))
     if overlap is None:
         messages.error(request, "Choose how long the old text stays good.")
         return back
-    if was_sent_before(request):
-        messages.info(
-            request, "That form rotated the key already. The new text is shown once; lost it? Rotate again."
-        )
-        return back
     try:
-        issued = keys.rotate(key, overlap, seen=request.POST.get("seen") or None)
+        issued = keys.rotate(key, overlap, seen=request.POST.get("seen", ""))
     except keys.KeyRevoked:
         messages.error(request, f"“{key.name}” is revoked, so it gets no new text.")
     except keys.KeyChanged:
         messages.error(
-            request, "The key was rotated meanwhile. Look at it again, then rotate if you still want to."
+            request,
+            "The key was rotated since that form was opened. The new text is shown once; lost it? Rotate again.",
         )
     else:
         return show_new(request, issued, status=200)

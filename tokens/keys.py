@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from uuid import UUID, uuid5
 
 from django.conf import settings
 from django.db import transaction
@@ -34,11 +35,16 @@ FORM = re.compile(
     rf"([0-9A-Za-z]{{{VISIBLE + SECRET}}})([0-9A-Za-z]{{{CHECKSUM}}})"
 )
 LONGEST_NAME = 80
+FORMS = UUID("4d1b7c62-0f83-4e5a-9a37-6c2e8f10b95d")
 LONGEST_OVERLAP = timedelta(days=30)
 
 
 class KeyLimitReached(Exception):
     """The wallet has as many keys as the operator allows."""
+
+
+class MadeBefore(Exception):
+    """This very form made a key already, which is shown once."""
 
 
 class KeyRevoked(Exception):
@@ -77,11 +83,19 @@ class IssuedKey:
     text: str
 
 
-def issue(wallet: Wallet, name: str, kind: Kind = Kind.INFERENCE, rules: Rules = FREE) -> IssuedKey:
-    """Make a key. Raises ValueError for a bad name, KeyLimitReached at the cap (which holds under parallel calls)."""
+def issue(
+    wallet: Wallet, name: str, kind: Kind = Kind.INFERENCE, rules: Rules = FREE, *, form_id: str = ""
+) -> IssuedKey:
+    """Make a key. Raises ValueError for a bad name, KeyLimitReached at the cap, MadeBefore where `form_id` made one.
+
+    Cap and form hold under parallel calls, which wait for each other. Without a `form_id` each call makes a key.
+    """
     issued = draw(wallet, clean_name(name), kind, rules)
+    issued.key.form_id = uuid5(FORMS, f"{wallet.pk} {form_id}") if form_id else None
     with transaction.atomic():
         ledger.lock([wallet.pk])
+        if form_id and ApiKey.objects.filter(form_id=issued.key.form_id).exists():
+            raise MadeBefore
         if ApiKey.objects.filter(wallet=wallet, revoked_at=None).count() >= settings.KEYS_PER_WALLET:
             raise KeyLimitReached(f"A wallet can have {settings.KEYS_PER_WALLET} keys. Revoke one first.")
         issued.key.save(force_insert=True)
@@ -171,17 +185,24 @@ def find(text: str) -> ApiKey | None:
 
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """The wallet that a key's calls are charged to, and the group whose prices it pays, if any."""
+    """The wallet that a key's calls are charged to, and the group whose prices it pays, if any: since when, and before."""
 
     wallet_id: int
     group_id: int | None
+    group_since: datetime | None
+    group_before_id: int | None
+
+    def group_at(self, moment: datetime) -> int | None:
+        """The group whose prices a call pays that started then."""
+        is_before = self.group_since is not None and moment < self.group_since
+        return self.group_before_id if is_before else self.group_id
 
 
 def payers_of(key_ids: Iterable[int]) -> dict[int, Payer]:
     """Who pays for the calls of these keys, of those that exist. A key never changes its wallet."""
     found = rows(
-        "SELECT k.id, k.wallet_id, w.customer_group_id FROM tokens_apikey k JOIN wallet_wallet w ON w.id = k.wallet_id"
-        " WHERE k.id = ANY(%s::bigint[])",
+        "SELECT k.id, k.wallet_id, w.customer_group_id, w.group_since, w.group_before_id"
+        " FROM tokens_apikey k JOIN wallet_wallet w ON w.id = k.wallet_id WHERE k.id = ANY(%s::bigint[])",
         [array(set(key_ids))],
     )
     return {key_id: Payer(*payer) for key_id, *payer in found}

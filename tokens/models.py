@@ -42,6 +42,9 @@ class ApiKey(models.Model):
     )
     last_four = models.CharField(max_length=4)
     digest = models.BinaryField(max_length=32, unique=True, editable=False)
+    form_id = models.UUIDField(
+        null=True, unique=True, editable=False, help_text="The form that made it: once."
+    )
     # Rotated: the text before is good for a while beside the new one.
     previous_digest = models.BinaryField(max_length=32, null=True, unique=True, editable=False)
     previous_hint = models.CharField(max_length=32, blank=True, default="", db_default="", editable=False)

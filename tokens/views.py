@@ -27,8 +27,6 @@ REVOKED_SHOWN = 100
 CALLS_SHOWN = 20
 MODELS_SHOWN = 12
 DAYS_SHOWN = 30
-# In the session: the forms that made a key.
-SENT_FORMS = "sent_token_forms"
 # Cheap and known to everybody; where it isn't for sale, the first text model is the example.
 EXAMPLE_MODEL = "gpt-4o-mini"
 LARGEST_ID = 2**63 - 1
@@ -41,13 +39,15 @@ def tokens(request: HttpRequest) -> HttpResponse:
     wallet = _wallet(request)
     form = KeyForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
-        if was_sent_before(request):
-            messages.info(request, "That token was made already. A key is shown once; lost it? Make another.")
-            return SeeOther(resolve_url("tokens"))
+        form_id, name = request.POST.get("form_id", "")[:36], form.cleaned_data["name"]
         try:
-            issued = keys.issue(wallet, form.cleaned_data["name"], form.chosen_kind, form.rules)
+            issued = keys.issue(wallet, name, form.chosen_kind, form.rules, form_id=form_id)
         except keys.KeyLimitReached as error:
             form.add_error("name", str(error))
+        except keys.MadeBefore:
+            # A reload of the page that shows the key sends its form again.
+            messages.info(request, "That token was made already. A key is shown once; lost it? Make another.")
+            return SeeOther(resolve_url("tokens"))
         else:
             return show_new(request, issued, status=201)
     return _list(request, wallet, form, status=422 if form.is_bound else 200)
@@ -78,16 +78,6 @@ def models(request: HttpRequest) -> HttpResponse:
     found = [name for name in names if all(word in name.casefold() for word in wanted)] if wanted else []
     context = {"q": " ".join(wanted), "names": found[:MODELS_SHOWN], "more": len(found) - MODELS_SHOWN}
     return render(request, "tokens/fields.html#found", context)
-
-
-def was_sent_before(request: HttpRequest) -> bool:
-    """Whether this very form made a key already: a reload of the page that shows it sends the form again."""
-    form_id = request.POST.get("form_id", "")[:36]
-    sent = request.session.get(SENT_FORMS, [])
-    if not form_id or form_id in sent:
-        return bool(form_id)
-    request.session[SENT_FORMS] = [*sent[-19:], form_id]
-    return False
 
 
 def own(request: HttpRequest, key_id: int) -> ApiKey:
@@ -146,7 +136,6 @@ def _page(request: HttpRequest, key: ApiKey, form: KeyForm, *, status: int) -> H
         "chart": charts.of_days(days),
         "has_overlap": has_overlap,
         "notices": Notice.objects.filter(key=key),
-        "form_id": uuid.uuid4(),
         **_addresses(),
     }
     return render(request, "tokens/token.html", context, status=status)

@@ -1,6 +1,7 @@
 """The pages of keys with a name alone: making one, seeing it once, renaming, revoking."""
 
 import re
+import uuid
 
 import pytest
 from django.test import Client
@@ -11,6 +12,7 @@ from pricing import catalogue, importing
 from pricing.listings import UNDATED_FROM, Listing
 from pricing.models import Kind
 from pricing.publishing import DatedRates
+from tests.parallel import at_once
 from tokens import keys
 from tokens.keys import Rules
 from tokens.models import ApiKey
@@ -211,3 +213,19 @@ def test_reloading_the_page_that_shows_a_key_makes_no_other(signed_in: Client, o
     assert (again.status_code, again["Location"]) == (303, "/tokens/")
     assert ApiKey.objects.filter(name="once").count() == 1
     assert signed_in.post("/tokens/", {"name": "once"}).status_code == 201
+    assert signed_in.post("/tokens/", {"name": "once"}).status_code == 201
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_posts_of_one_form_at_once_one_makes_a_key(owner: User) -> None:
+    client = Client()
+    client.force_login(owner)
+    cookies, form = client.cookies, {"name": "once", "form_id": str(uuid.uuid4())}
+
+    def post(_: int) -> int:
+        browser = Client()
+        browser.cookies = cookies
+        return browser.post("/tokens/", form).status_code
+
+    assert sorted(at_once(6, post)) == [201, *[303] * 5]
+    assert ApiKey.objects.count() == 1
