@@ -34,8 +34,7 @@ from wallet.transactions import again_if_lost, array, copy, rows, together
 NO_PARTITION = "23514"
 # No wallet owes ten million dollars: beyond it a report is taken for a mistake, and no sum can leave 64 bits.
 LOWEST_BALANCE_NANOUSD = -(10**16)
-# Requests of few calls don't wait for large ones. A large transaction touches each wallet once for many calls, but holds
-# its locks longer.
+# Requests of few calls don't wait for large ones, which touch each wallet once for many calls but hold its lock longer.
 FEW_CALLS, FEW_TOGETHER = 20, 500
 MOST_TOGETHER = 2000
 
@@ -178,8 +177,7 @@ def _charge_who_pays(entries: Sequence[Entry]) -> list[Result]:
             continue
         entry.wallet_id = payer.wallet_id
         try:
-            if payer.group_id is not None or entry.group_rate_id is not None:
-                _rate_for_group(entry, payer.group_id)
+            _rate_for_group(entry, payer.group_at(entry.report.started_at))
         except BadCall as error:
             entry.result = _refused(entry, error.code, str(error))
         else:
@@ -190,7 +188,9 @@ def _charge_who_pays(entries: Sequence[Entry]) -> list[Result]:
 
 
 def _rate_for_group(entry: Entry, group_id: int | None) -> None:
-    """The members of a group pay its rate of the moment when the call started; who left it meanwhile, the list's prices."""
+    """Who was a member of a group when the call started pays its rate of then; the others the list's prices, as rated."""
+    if group_id is None and entry.group_rate_id is None:
+        return
     rate = catalogue.rate_of(group_id, at=entry.report.started_at)
     entry.group_rate_id = rate.id if rate else None
     _rate(entry, entry.table.with_rate(rate.multiplier_bp) if rate else entry.table)

@@ -84,7 +84,9 @@ def change_rate(by: Instruction, group: CustomerGroup, multiplier_bp: int, effec
 
 
 def join(by: Instruction, wallet: Wallet, group: CustomerGroup) -> None:
-    """Put the wallet into the group, out of any other, for calls that are recorded from now on.
+    """Put the wallet into the group, out of any other, for calls that start from now on.
+
+    One that started before pays what it would have; of two moves within the life of one call, as before the second one.
 
     Once per request id. Raises Refused where it would pay more without notice, for who owns it and where it is in there
     already; or PermissionDenied.
@@ -112,8 +114,8 @@ def _write(by: Instruction, wallet: Wallet, group: CustomerGroup | None) -> None
     if group is not None:
         leaving.check_open(found)
     _refuse_rise(found.customer_group, group)
-    found.customer_group = group
-    found.save(update_fields=["customer_group"])
+    found.customer_group, found.group_before, found.group_since = group, found.customer_group, timezone.now()
+    found.save(update_fields=["customer_group", "group_before", "group_since"])
 
 
 def _refuse_rise(before: CustomerGroup | None, after: CustomerGroup | None) -> None:

@@ -146,6 +146,31 @@ def test_a_member_pays_the_rate_from_the_next_call_on(pricer: User, wallet: Wall
     assert_books()
 
 
+def test_a_call_pays_what_its_wallet_paid_when_it_started(
+    pricer: User, wallet: Wallet, settings: Any
+) -> None:
+    """Wherever the wallet was moved while it ran, also where nobody has to be told of a rise before."""
+    settings.PRICE_RISE_NOTICE_DAYS = 0
+    sell()
+    issued, gateway = keys.issue(wallet, "laptop"), Gateway()
+    cheap, dear = groups.create("Partners", 5_000), groups.create("Heavy", 20_000)
+
+    def charged(*started: str) -> list[int]:
+        told = gateway.record(*(call(issued.key, started_at=moment) for moment in started))
+        return [each["charged_nanousd"] for each in told]
+
+    before = timezone.now().isoformat()
+    prices.join(by(pricer), wallet, cheap)
+    in_cheap = timezone.now().isoformat()
+    assert charged(before, in_cheap) == [6_000_000, 3_000_000]
+    prices.join(by(pricer), wallet, dear)
+    in_dear = timezone.now().isoformat()
+    assert charged(in_cheap, in_dear) == [3_000_000, 12_000_000]
+    prices.leave(by(pricer), wallet)
+    assert charged(in_dear, timezone.now().isoformat()) == [12_000_000, 6_000_000]
+    assert_books()
+
+
 def test_nobody_pays_more_at_once_and_nobody_moves_themselves(
     pricer: User, wallet: Wallet, settings: Any
 ) -> None:

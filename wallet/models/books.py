@@ -17,6 +17,11 @@ class Wallet(models.Model):
     customer_group = models.ForeignKey(
         CustomerGroup, null=True, blank=True, on_delete=models.PROTECT, related_name="wallets"
     )
+    # A call pays the prices of the group in which its wallet was when it started.
+    group_since = models.DateTimeField(null=True, editable=False, help_text="Null: it never was in another.")
+    group_before = models.ForeignKey(
+        CustomerGroup, null=True, editable=False, on_delete=models.PROTECT, related_name="+"
+    )
 
     class Meta:
         # One wallet each until several people can share one.
