@@ -292,16 +292,17 @@ def _credited(row: TopUp | None) -> int:
 
 
 # Payments before what came of them, then the money's own list, when everything that explains it is known; at the end the
-# credits that it does not tell of.
+# credits that it does not tell of. Charges stand before disputes: one that was given back explains what was said of its
+# payment and refunds, but not what a bank took on top.
 KINDS = (
     Kind("sessions", listing.sessions, _sessions),
     Kind("payments", listing.payments, _payments),
     Kind("unfinished top-ups", _unfinished_top_ups, _settle),
     Kind("refunds", listing.refunds, _refunds),
     Kind("unfinished refunds", _unfinished_refunds, _ask),
+    Kind("charges", listing.charges, _charges),
     Kind("disputes", listing.disputes, _disputes),
     Kind("open disputes", _open_disputes, _each(_dispute)),
-    Kind("charges", listing.charges, _charges),
     Kind("balance transactions", listing.balance_transactions, movements.compare),
     Kind("credits on their way", lambda _, after: _rows(clearing.in_transit(), after), movements.look_up),
 )

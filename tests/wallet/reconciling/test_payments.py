@@ -115,6 +115,21 @@ def test_what_was_explained_as_given_back_is_credited_no_more(
     good(runs.run())
 
 
+def test_what_a_bank_takes_of_a_payment_that_was_given_back_stays_a_difference(
+    alices: Wallet, stripe: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clearing, "UNCLAIMED", timedelta())
+    top_up = parked(stripe, alices)
+    stripe.command(f"charges/{top_up.payment_intent_id}/refund", amount=1000)
+    opened = stripe.command(f"charges/{top_up.payment_intent_id}/dispute", amount=1000)["dispute"]
+    for _ in range(2):
+        [told] = runs.run().differences
+        assert told.startswith(
+            f"Dispute {opened['id']} is not in the books: Payment {top_up.payment_intent_id} is"
+        )
+    assert (lies("disputes"), lies("refunds_pending"), balance_cents(alices)) == (1000, 0, 0)
+
+
 def test_what_is_credited_without_a_payment_is_a_difference(alices: Wallet, stripe: Sandbox) -> None:
     credited(alices, 300, payment="pi_invented")
     run = runs.run()
