@@ -113,10 +113,6 @@ class Shown:
         return "stopped" if self.wish.paused_for else "off"
 
     @property
-    def below_nanousd(self) -> int:
-        return self.wish.below_cents * NANO_PER_CENT
-
-    @property
     def add_nanousd(self) -> int:
         return self.wish.add_cents * NANO_PER_CENT
 
