@@ -167,7 +167,7 @@ def _dispute(dispute_id: str, report: Report) -> None:
         why = (row.problem if row else "") or problem or "its payment is not known."
         report.differs(dispute_id, f"Dispute {dispute_id} is not in the books: {why}")
     elif row.problem:
-        report.differs(dispute_id, f"Dispute {dispute_id} is booked, but does not add up: {row.problem}")
+        report.differs(dispute_id, f"Dispute {dispute_id} does not add up: {row.problem}")
 
 
 def _standing(row: Dispute | None) -> tuple[str, int, int, bool] | None:
