@@ -149,7 +149,9 @@ def _refunds(found: list[Returned], report: Report) -> None:
 def _disputes(found: list[Disputed], report: Report) -> None:
     rows = Dispute.objects.in_bulk([told.id for told in found])
     for told in found:
-        if _standing(rows.get(told.id)) != (told.status, told.withdrawn, told.reinstated, True):
+        row = rows.get(told.id)
+        is_same = _standing(row) == (told.status, told.withdrawn, told.reinstated, True)
+        if row is None or not is_same or row.problem:
             _dispute(told.id, report)
 
 
