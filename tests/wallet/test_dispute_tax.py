@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.wallet.books import CENT, balance_cents
 from tests.wallet.refunding import house_cents
-from wallet import dispute_shares, disputes, invariants, ledger, refunds
+from wallet import dispute_shares, disputes, history, invariants, ledger, refunds
 from wallet.models import Code, Dispute, TopUp, Wallet
 from wallet.stripe_api import DisputeMovement, StripeDispute, StripeRefund
 from wallet.transactions import again_if_lost
@@ -140,6 +140,8 @@ def test_a_refund_that_fails_after_the_dispute_leaves_all_the_tax_to_the_dispute
     again_if_lost(lambda: disputes.apply(telling(top_up, "a", -1193)))
     refund(top_up, 1193, "failed")
     assert (tax_owed_cents(), balance_cents(alices), taken(top_up)) == (0, 0, (1000, 193))
+    newest = history.page(alices).movements[0]
+    assert (newest.code, newest.story.payment) == (Code.TAX, top_up)
     assert invariants.check() == []
     refund(top_up, 1193, "failed")
     again_if_lost(lambda: disputes.apply(telling(top_up, "a", -1193, 1193)))

@@ -31,7 +31,8 @@ class Story:
 
 
 NOTHING = Story()
-WENT_BACK = {Code.REFUND, Code.REFUND_REVERSAL, Code.DISPUTE, Code.DISPUTE_REVERSAL}
+# Tax in a wallet is what became of a dispute's when a refund came to nothing.
+WENT_BACK = {Code.REFUND, Code.REFUND_REVERSAL, Code.DISPUTE, Code.DISPUTE_REVERSAL, Code.TAX}
 TOLD = {Code.TOP_UP, Code.CORRECTION} | WENT_BACK
 
 
