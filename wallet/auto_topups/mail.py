@@ -1,6 +1,7 @@
 """Writes to the owner of a wallet that is topped up by itself: what was charged, what was declined, and that it stopped.
 
-The mark that a mail is due is written with what it tells, in one transaction; the rows say whether it was sent.
+The mark that a mail is due is written with what it tells, in one transaction; the rows say whether it was sent. They are
+sent in any order, so that those that can never be sent hold up no other.
 """
 
 from typing import Any
@@ -21,7 +22,7 @@ MAIL_S = 15.0
 
 def tell_charges(limit: int = 100) -> int:
     """One round of the periodic job; returns how many were written about. Once for a charge, unless it can't be sent."""
-    untold = TopUp.objects.filter(is_told=False).select_related("wallet__owner").order_by("created_at")
+    untold = TopUp.objects.filter(is_told=False).select_related("wallet__owner").order_by("?")
     told = 0
 
     def look(top_up: TopUp) -> None:
@@ -40,6 +41,7 @@ def tell_charges(limit: int = 100) -> int:
 def tell_stopped(limit: int = 100) -> int:
     """The same of automatic top-ups that stopped. Once for a stop, unless the mail can't be sent."""
     untold = AutoTopUp.objects.filter(is_told=False).exclude(paused_for="")
+    untold = untold.select_related("wallet__owner").order_by("?")
     told = 0
 
     def look(wish: AutoTopUp) -> None:
@@ -48,8 +50,7 @@ def tell_stopped(limit: int = 100) -> int:
         letter = "Automatic top-up stopped", "auto_top_up_stopped", {"reason": wish.paused_for}
         told += _tell(found, wish.wallet.owner, *letter)
 
-    in_turn = untold.select_related("wallet__owner").order_by("changed_at")
-    rounds.go_round("the mail about", in_turn[:limit], look, seconds=MAIL_S)
+    rounds.go_round("the mail about", untold[:limit], look, seconds=MAIL_S)
     return told
 
 
