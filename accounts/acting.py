@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib import messages
-from django.contrib.admin.utils import unquote
+from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
@@ -122,7 +122,7 @@ class ActingAdmin(StaffAdmin):
                 form.add_error(None, str(refusal))
             else:
                 messages.success(request, message)
-                return redirect(f"admin:{self.opts.label_lower.replace('.', '_')}_change", row.pk)
+                return redirect(f"admin:{self.opts.label_lower.replace('.', '_')}_change", quote(row.pk))
         return self._page(request, row, act, form, status=422)
 
     def _page(
