@@ -110,17 +110,17 @@ def test_a_payment_that_is_refunded_and_disputed_gives_its_tax_back_once(alices:
     refund(top_up, 1193)
     again_if_lost(lambda: disputes.apply(telling(top_up, "a", -1193)))
     assert (tax_owed_cents(), balance_cents(alices)) == (0, -1193)
+    assert [row.problem for row in disputes.unclear()] == [dispute_shares.TOO_MUCH]
     again_if_lost(lambda: disputes.apply(telling(top_up, "a", -1193, 1193)))
     assert (tax_owed_cents(), balance_cents(alices)) == (0, 0)
-    assert invariants.check() == []
+    assert (invariants.check(), list(disputes.unclear())) == ([], [])
 
 
 def test_a_dispute_after_a_part_was_refunded_takes_what_tax_is_left(alices: Wallet) -> None:
     top_up = taxed(alices, 1)
     refund(top_up, 596)
     row = again_if_lost(lambda: disputes.apply(telling(top_up, "a", -1193)))
-    # All that was paid, and not more; that the tax had gone before is nothing to look into.
-    assert row.problem == ""
+    assert row.problem == "More was taken than the payment brought in."
     assert (tax_owed_cents(), balance_cents(alices)) == (0, 1000 + 193 - 596 - 1193)
     assert invariants.check() == []
 
@@ -177,10 +177,12 @@ def test_a_refund_on_its_way_beside_a_dispute_breaks_nothing_in_between(alices: 
     top_up = taxed(alices, 1)
     refund(top_up, 1193, "pending")
     again_if_lost(lambda: disputes.apply(telling(top_up, "a", -1193)))
-    assert (tax_owed_cents(), invariants.check()) == (0, [])
+    assert (tax_owed_cents(), invariants.check(), list(disputes.unclear())) == (0, [], [])
     refund(top_up, 1193)
     assert (tax_owed_cents(), balance_cents(alices)) == (0, -1193)
-    assert invariants.check() == []
+    assert (invariants.check(), disputes.unclear().count()) == ([], 1)
+    refund(top_up, 1193, "failed")
+    assert not disputes.unclear()
 
 
 @pytest.mark.parametrize("name", ["received_cents", "tax_cents"])

@@ -24,7 +24,14 @@ from wallet.refunds import mail as refund_mail
 from wallet.refunds import payments as refund_payments
 from wallet.refunds import refundable
 from wallet.refunds.refundable import Part, Refundable
-from wallet.refunds.verdicts import difference, is_news, of_failure, state_of, while_pending
+from wallet.refunds.verdicts import (
+    CANCELED_BY_OWNER,
+    difference,
+    is_news,
+    of_failure,
+    state_of,
+    while_pending,
+)
 from wallet.stripe_api import StripeRefund
 from wallet.topups.verdicts import Parked
 from wallet.transactions import again_if_lost
@@ -100,7 +107,7 @@ def cancel(wallet: Wallet, request_id: UUID) -> bool:
             Refund.objects.filter(wallet=wallet, request_id=request_id, state=State.WAITING).order_by("pk")
         )
         for row in waiting:
-            end(row, State.CANCELED, "You canceled it.")
+            end(row, State.CANCELED, CANCELED_BY_OWNER)
         return bool(waiting)
 
     return again_if_lost(work)
@@ -136,6 +143,7 @@ def apply(told: StripeRefund) -> Refund:
     if row.state == state == State.PENDING:
         row.problem = while_pending(told)
     row.save(update_fields=WRITTEN)
+    dispute_shares.tell_excess(top_up)
     return row
 
 
@@ -175,6 +183,7 @@ def end(row: Refund, state: Refund.State, problem: str) -> None:
         logger.error("Refund %s came back into the wallet of a closed account: %s", row.pk, problem)
     row.save(update_fields=WRITTEN)
     dispute_shares.split_anew(row)
+    dispute_shares.tell_excess(row.top_up)
     _tell(row)
 
 
