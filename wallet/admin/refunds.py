@@ -15,8 +15,9 @@ from accounts.models import User
 from pricing.money import NANO_PER_CENT, usd
 from staff.admin import ReadOnlyAdmin, column, lines, link, list_link
 from wallet.acts import PERMISSION
+from wallet.admin.acts import state_of
 from wallet.admin.again import ASK_ABOUT_REFUND
-from wallet.admin.columns import cents, coded, linked, worded
+from wallet.admin.columns import briefly, cents, coded, linked, worded
 from wallet.admin.terms import as_uuid, names_a_wallet, wallets_for
 from wallet.models import Refund, Transfer
 from wallet.refunds import asking as refund_asking
@@ -47,11 +48,10 @@ def _payments(count: int) -> str:
 
 def _facts(refund: Refund) -> list[tuple[str, object]]:
     asked, wallet = _asked(refund), refund.wallet
-    state = "suspended" if wallet.suspended_at else "open"
     return [
         ("Whole request", f"{usd(asked.amount_nanousd)} of {_payments(len(asked.rows))}"),
         ("Tax beside it", usd(asked.tax_nanousd)),
-        ("Wallet", f"{wallet.pk} of {wallet.owner}, {state}"),
+        ("Wallet", f"{wallet.pk} of {wallet.owner}, {state_of(wallet)}"),
         ("Account since", f"{wallet.owner.date_joined:%Y-%m-%d %H:%M} UTC"),
         ("Left in the wallet", usd(wallet.funds.balance_nanousd)),
     ]
@@ -101,7 +101,7 @@ class RefundAdmin(ActingAdmin, ReadOnlyAdmin):
     decline = button(DECLINE)
     ask = button(ASK_ABOUT_REFUND)
     list_display = (
-        "created_at", "amount", "state_label", "owner", "problem", "tax", "begun", "request_link", "request_amount",
+        "created_at", "amount", "state_label", "owner", "problem_in_brief", "tax", "begun", "request_link", "request_amount",
         "settled_at", "id",
     )  # fmt: skip
     list_filter = ("state", "origin")
@@ -152,6 +152,7 @@ class RefundAdmin(ActingAdmin, ReadOnlyAdmin):
         return usd(getattr(refund, "request_cents", 0) * NANO_PER_CENT)
 
     tax = cents("Tax", "tax_cents")
+    problem_in_brief = briefly("Problem", "problem")
 
     @column(
         "State",
@@ -193,7 +194,13 @@ class RefundAdmin(ActingAdmin, ReadOnlyAdmin):
     @column("Transfers")
     def transfers(self, refund: Refund) -> str:
         names = [f"{kind}:{refund.pk}" for kind in ("refund", "refund_reversal")]
-        found = Transfer.objects.filter(reference__in=[*names, *(f"tax:{name}" for name in names)])
+        # Where it came to nothing, what it leaves of the tax may be a dispute's.
+        disputed = refund.top_up.disputes.values_list("pk", flat=True)
+        taxes = [f"tax:{name}" for name in (*names, *(f"{dispute}:{refund.pk}" for dispute in disputed))]
+        found = Transfer.objects.filter(reference__in=[*names, *taxes])
         return lines(
-            [format_html("{} {}", link(each), usd(each.amount_nanousd)) for each in found.order_by("pk")]
+            [
+                format_html("{} {}", link(each, each.reference), usd(each.amount_nanousd))
+                for each in found.order_by("pk")
+            ]
         )

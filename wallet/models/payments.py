@@ -64,6 +64,7 @@ class TopUp(models.Model):
     invoice_url = models.URLField(
         max_length=2000, blank=True, help_text="Stripe's invoice, where it makes one."
     )
+    # Both are known already while the bank is still to pay them.
     received_cents = models.PositiveIntegerField(null=True, help_text="What Stripe received, less tax.")
     tax_cents = models.PositiveIntegerField(null=True)
     presentment_amount = models.PositiveBigIntegerField(
@@ -114,6 +115,11 @@ class TopUp(models.Model):
     @property
     def tax_nanousd(self) -> int:
         return (self.tax_cents or 0) * NANO_PER_CENT
+
+    @property
+    def paid_nanousd(self) -> int:
+        """With its tax, as a card's statement shows it."""
+        return self.received_nanousd + self.tax_nanousd
 
 
 class Refund(models.Model):
@@ -286,6 +292,11 @@ class Dispute(models.Model):
     @property
     def taken_nanousd(self) -> int:
         return self.taken_cents * NANO_PER_CENT
+
+    @property
+    def tax_nanousd(self) -> int:
+        """Tax that the bank took beside it."""
+        return self.tax_cents * NANO_PER_CENT if self.top_up_id else 0
 
 
 class SavedCard(models.Model):
