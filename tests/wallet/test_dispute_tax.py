@@ -140,8 +140,15 @@ def test_a_refund_that_fails_after_the_dispute_leaves_all_the_tax_to_the_dispute
     again_if_lost(lambda: disputes.apply(telling(top_up, "a", -1193)))
     refund(top_up, 1193, "failed")
     assert (tax_owed_cents(), balance_cents(alices), taken(top_up)) == (0, 0, (1000, 193))
-    newest = history.page(alices).movements[0]
+    newest, _, dispute, asked = history.page(alices).movements[:4]
     assert (newest.code, newest.story.payment) == (Code.TAX, top_up)
+    assert (
+        newest.story.explained
+        == "Tax that the bank took of this payment returns to you: nothing came of its refund."
+    )
+    told = "$1.93 of it is tax of this payment, which went back in another way already."
+    assert dispute.story.explained == f"{told} Should nothing come of that, it returns to you."
+    assert asked.story.explained == ""
     assert invariants.check() == []
     refund(top_up, 1193, "failed")
     again_if_lost(lambda: disputes.apply(telling(top_up, "a", -1193, 1193)))

@@ -175,6 +175,9 @@ class Refund(models.Model):
         help_text="No where nothing had come of it when it was first heard of: no money moved.",
     )
     problem = models.TextField(blank=True, help_text="Why nothing came of it.")
+    refusal = models.TextField(
+        blank=True, default="", db_default="", help_text="What Stripe answered, which the owner isn't shown."
+    )
     is_told = models.BooleanField(
         default=True, db_default=True, help_text="The owner was written to, where its end asks for it."
     )

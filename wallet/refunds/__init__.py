@@ -43,7 +43,7 @@ FORMS = UUID("0a1dd5a4-6d0b-4b43-8f0e-4f7f6d2f0c55")
 LIMIT_HOLDS_FOR = timedelta(hours=24)
 # Not when Stripe was asked, which is written while no lock is held.
 WRITTEN = [
-    "state", "problem", "refund_id", "transaction_id", "checked_at", "settled_at", "decided_by", "decided_at",
+    "state", "problem", "refusal", "refund_id", "transaction_id", "checked_at", "settled_at", "decided_by", "decided_at",
 ]  # fmt: skip
 UNKNOWN_PAYMENT = "is of no payment that is known here"
 
@@ -161,14 +161,18 @@ def payment_of(told: StripeRefund) -> TopUp:
     return found
 
 
-def give_up(refund_id: UUID, problem: str) -> None:
-    """Nothing came of asking Stripe: back into the wallet with it, unless it is at Stripe after all."""
+def give_up(refund_id: UUID, problem: str, refusal: str = "") -> None:
+    """Nothing came of asking Stripe: back into the wallet with it, unless it is at Stripe after all.
+
+    The owner reads `problem`; `refusal` is what Stripe said, for staff.
+    """
 
     def work() -> None:
         row = Refund.objects.get(pk=refund_id)
         lock(row.wallet_id)
         row.refresh_from_db()
         if row.state == State.CREATED and row.refund_id is None:
+            row.refusal = refusal
             end(row, State.FAILED, problem)
 
     again_if_lost(work)

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from pricing.money import usd
-from wallet import corrections
+from pricing.money import NANO_PER_CENT, usd
+from wallet import corrections, dispute_shares
 from wallet.models import Code, Dispute, Refund, TopUp, Transfer, Wallet
 from wallet.topups import proofs
 from wallet.topups.presentment import presented
@@ -19,7 +19,7 @@ from wallet.topups.proofs import Link
 class Story:
     """`paid` is what the person paid in a currency of their own; `top_up_id` says which top-up explains it, `payment` of
     which one it is that went back or returned. `tax_nanousd` moved beside it, so that `whole_nanousd` is what a card's
-    statement shows. `refund_state` is that of a refund under way.
+    statement shows. `refund_state` is that of a refund under way. `explained` is a sentence on tax that the wallet bears.
     """
 
     paid: str = ""
@@ -32,6 +32,7 @@ class Story:
     tax_nanousd: int = 0
     whole_nanousd: int = 0
     refund_state: str = ""
+    explained: str = ""
 
 
 NOTHING = Story()
@@ -54,11 +55,13 @@ def of(wallet: Wallet, movements: Iterable[tuple[int, str]]) -> dict[int, Story]
     for key, transfer in transfers.items():
         is_undone = key in corrected and corrections.undone_by(transfer) is not None
         top_up_id, tax_nanousd = named[key], taxes.get(_tax_reference(transfer), 0)
+        top_up = top_ups.get(top_up_id) if top_up_id else None
         found[key] = replace(
-            _story(transfer.code, top_ups.get(top_up_id) if top_up_id else None, is_undone),
+            _story(transfer.code, top_up, is_undone),
             tax_nanousd=tax_nanousd,
             whole_nanousd=transfer.amount_nanousd + tax_nanousd,
             refund_state=states.get(transfer.reference, ""),
+            explained=_explained(transfer, top_up, tax_nanousd) if top_up else "",
         )
     return found
 
@@ -81,6 +84,25 @@ def _taxes(transfers: Iterable[Transfer]) -> dict[str, int]:
     references = [reference for each in transfers if (reference := _tax_reference(each))]
     found = Transfer.objects.filter(reference__in=references)
     return dict(found.values_list("reference", "amount_nanousd"))
+
+
+def _explained(transfer: Transfer, top_up: TopUp, tax_nanousd: int) -> str:
+    """Where one payment went back in two ways, so that the wallet bears tax, or does no more."""
+    if transfer.code == Code.TAX:
+        if transfer.credit_account.wallet_id:
+            return "Tax that the bank took of this payment returns to you: nothing came of its refund."
+        return "Tax of this payment that is owed again: nothing came of its refund."
+    if transfer.code not in (Code.DISPUTE, Code.DISPUTE_REVERSAL):
+        return ""
+    whole_cents = (transfer.amount_nanousd + tax_nanousd) // NANO_PER_CENT
+    borne_nanousd = dispute_shares.tax_in(top_up, whole_cents) * NANO_PER_CENT - tax_nanousd
+    if borne_nanousd <= NANO_PER_CENT:
+        # Shares are counted over all parts, so each may be off by a cent.
+        return ""
+    told = f"{usd(borne_nanousd)} of it is tax of this payment, which went back in another way already."
+    return (
+        f"{told} Should nothing come of that, it returns to you." if transfer.code == Code.DISPUTE else told
+    )
 
 
 def _under_way(wallet: Wallet, transfers: Iterable[Transfer]) -> dict[str, str]:
