@@ -62,6 +62,11 @@ def test_a_refund_names_its_tax_before_it_is_asked_for_and_after(alices: Wallet,
     page = words(as_alice)
     assert "payment of $11.93 with $1.93 of tax" in page
     assert "in all $5.97 with $0.97 of tax" in page
+    request_id = Refund.objects.get().request_id
+    assert "$5.97 with $0.97 of tax went back to what you paid with." in words(
+        as_alice, requests.path(request_id)
+    )
+    assert "we have given back $5.97 with $0.97 of tax to what you paid with." in str(mail.outbox[-1].body)
 
 
 def test_without_tax_none_is_named(alices: Wallet, as_alice: Client, stripe_at_hand: Sandbox) -> None:
@@ -80,6 +85,8 @@ def test_a_bank_debit_that_is_under_way_names_what_is_debited(
     page = words(as_alice, f"/wallet/top-ups/{top_up.pk}/")
     assert "$10.00 will be in your wallet as soon as your bank has paid $11.90, $1.90 of it tax." in page
     assert "Your bank is to pay in all $11.90" in page
+    as_alice.post("/wallet/top-ups/check/")
+    assert "you pay $11.90 with $1.90 of tax" in words(as_alice, "/wallet/top-ups/check/")
     stripe_at_hand.command(f"sessions/{top_up.session_id}/settle", outcome="fails")
     assert "tax" not in words(as_alice, f"/wallet/top-ups/{top_up.pk}/").lower()
     top_up.refresh_from_db()

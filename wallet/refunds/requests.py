@@ -140,6 +140,10 @@ class Request:
         return sum(row.amount_nanousd + row.tax_nanousd for row in given)
 
     @property
+    def given_tax_nanousd(self) -> int:
+        return sum(row.tax_nanousd for row in self.rows if row.state == State.SUCCEEDED)
+
+    @property
     def returned_nanousd(self) -> int:
         """Credit that is in the wallet again."""
         return sum(row.amount_nanousd for row in self.rows if row.state in Refund.RETURNED)
