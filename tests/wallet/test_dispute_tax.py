@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import permutations
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from tests.wallet.books import CENT, balance_cents
 from tests.wallet.refunding import house_cents
 from wallet import dispute_shares, disputes, history, invariants, ledger, refunds
-from wallet.models import Code, Dispute, TopUp, Wallet
+from wallet.models import Code, Dispute, TopUp, Transfer, Wallet
 from wallet.stripe_api import DisputeMovement, StripeDispute, StripeRefund
 from wallet.transactions import again_if_lost
 
@@ -190,6 +191,27 @@ def test_a_refund_on_its_way_beside_a_dispute_breaks_nothing_in_between(alices: 
     assert (invariants.check(), disputes.unclear().count()) == ([], 1)
     refund(top_up, 1193, "failed")
     assert not disputes.unclear()
+
+
+def test_a_part_that_is_tax_alone_is_no_fault_of_the_books_unless_its_transfer_is_missing(
+    alices: Wallet,
+) -> None:
+    top_up = taxed(alices, 1)
+    row = again_if_lost(lambda: disputes.apply(telling(top_up, "a", -3, -1)))
+    assert (row.withdrawn_cents, row.tax_cents, balance_cents(alices)) == (4, 1, 1000 - 3)
+    [tax] = Transfer.objects.filter(code=Code.TAX, details__dispute=row.pk)
+    assert not Transfer.objects.filter(reference=tax.reference.replace("tax", "dispute") + ":wallet").exists()
+    assert (invariants.check(), invariants.check([alices.pk])) == ([], [])
+    with connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")
+        cursor.execute("DELETE FROM wallet_transfer WHERE id = %s", [tax.pk])
+        cursor.execute("SET session_replication_role = origin")
+    [finding] = invariants.check([alices.pk])
+    assert finding.invariant.name == "disputes"
+    [said] = finding.ids
+    assert said.startswith(
+        f"dispute {row.pk}: its wallet lacks 30000000 nano-dollars and tax 0, Stripe withdrew 4"
+    )
 
 
 @pytest.mark.parametrize("name", ["received_cents", "tax_cents"])

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Now
 
 
@@ -142,7 +143,15 @@ class Transfer(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["wallet", "id"], name="transfer_wallet_history")]
+        indexes = [
+            models.Index(fields=["wallet", "id"], name="transfer_wallet_history"),
+            # The tax of a dispute is in no wallet, and it is looked for among millions of others.
+            models.Index(
+                KeyTextTransform("dispute", "details"),
+                name="transfer_tax_of_dispute",
+                condition=Q(code="tax"),
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["reference"], name="transfer_reference_once"),
             models.CheckConstraint(name="transfer_amount_positive", condition=Q(amount_nanousd__gt=0)),
