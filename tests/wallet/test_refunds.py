@@ -301,7 +301,7 @@ def test_the_wallet_lists_where_the_refundable_would_go(
         paid(stripe_at_hand, alices, cents)
     spend(alices, 700, "spent")
     listed = as_alice.get("/wallet/").context["refundable_payments"]
-    assert [(each["top_up"].received_cents, each["back_nanousd"] // CENT) for each in listed] == [
+    assert [(each["top_up"].received_cents, each["whole_nanousd"] // CENT) for each in listed] == [
         (500, 500),
         (800, 100),
     ]
