@@ -378,3 +378,20 @@ class AutoTopUp(models.Model):
 
     def __str__(self) -> str:
         return f"Auto top-up of wallet {self.wallet_id}"
+
+
+class UnsentMail(models.Model):
+    """A mail to a wallet's owner that could not be sent. It holds no address; a row goes when the mail does."""
+
+    name = models.CharField(primary_key=True, max_length=160, help_text="What it tells of.")
+    wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="unsent_mails")
+    since = models.DateTimeField()
+    tried_at = models.DateTimeField(help_text="When it was tried last.")
+    problem = models.CharField(max_length=200, help_text="What became of that.")
+    is_given_up = models.BooleanField(default=False, help_text="It is not tried any more.")
+
+    class Meta:
+        ordering = ["-since"]
+
+    def __str__(self) -> str:
+        return f"Mail about {self.name}"
