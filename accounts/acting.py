@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib import messages
-from django.contrib.admin.utils import unquote
+from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
@@ -57,7 +57,8 @@ class Act[Row: Model]:
     """Something that staff may do to a row.
 
     `do` returns a sentence that says what was done, and raises Refused. `facts` are shown above the form. A button leads
-    to the page where `is_offered`; a form that was sent late is answered even where it is not.
+    to the page where `is_offered`, and there is a form on it; where it is not, `over` says why. A form that was sent late
+    is answered even then.
     """
 
     title: str
@@ -71,6 +72,7 @@ class Act[Row: Model]:
     form: type[ActForm] = ActForm
     initial: Callable[[Row], dict[str, Any]] = field(default=lambda row: {})
     is_grave: bool = False
+    over: Callable[[Row], str] = field(default=lambda row: "As it stands now, there is nothing to do here.")
 
 
 def button(act: Act[Any]) -> Callable[..., HttpResponse]:
@@ -126,7 +128,7 @@ class ActingAdmin(StaffAdmin):
                 form.add_error(None, str(refusal))
             else:
                 messages.success(request, message)
-                return redirect(f"admin:{self.opts.label_lower.replace('.', '_')}_change", row.pk)
+                return redirect(f"admin:{self.opts.label_lower.replace('.', '_')}_change", quote(row.pk))
         return self._page(request, row, act, form, status=422)
 
     def _page(
@@ -140,5 +142,6 @@ class ActingAdmin(StaffAdmin):
             "original": row,
             "form": form,
             "facts": act.facts(row),
+            "over": "" if act.is_offered(row) else act.over(row),
         }
         return TemplateResponse(request, "admin/act.html", context, status=status)

@@ -4,6 +4,7 @@ import re
 import uuid
 
 from django.contrib import admin
+from django.contrib.admin.utils import quote
 from django.db.models import Q
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
@@ -50,7 +51,9 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     def target(self, entry: AuditEntry) -> str:
         text = f"{entry.target_type.rpartition('.')[2]} {entry.target_id}"
         try:
-            page = reverse(f"admin:{entry.target_type.replace('.', '_')}_change", args=[entry.target_id])
+            page = reverse(
+                f"admin:{entry.target_type.replace('.', '_')}_change", args=[quote(entry.target_id)]
+            )
         except NoReverseMatch:  # a table that went
             return text
         return format_html('<a class="staff-link" href="{}">{}</a>', page, text)

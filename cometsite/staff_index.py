@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.db.models import Count, Sum
+from django.db.models import Count, Q, Sum
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -76,7 +76,8 @@ def forget() -> None:
 def _today(now: datetime) -> tuple[Number, ...]:
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     paid = TopUp.objects.filter(state=TopUp.State.PAID, paid_at__gte=midnight)
-    top_ups = paid.aggregate(count=Count("pk"), cents=Sum("received_cents"))
+    # What a promotion code covered as a whole is paid too, and moved no money.
+    top_ups = paid.aggregate(count=Count("pk", filter=Q(received_cents__gt=0)), cents=Sum("received_cents"))
     calls = Call.objects.filter(pk__gte=call_ids.floor(midnight))
     usage = calls.aggregate(count=Count("pk"), nanousd=Sum("charged_nanousd"))
     sign_ups = User.objects.filter(date_joined__gte=midnight).count()

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.models import User
 from wallet import auto_topups, cards, counting, stripe_api
 from wallet.auto_topups import forms as auto_topup_forms
+from wallet.auto_topups import standing
 from wallet.forms import dollars
 from wallet.models import CardSetup, SavedCard, Wallet
 from wallet.stripe_api import StripeRefused, StripeUnavailable
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 AWAY = "Stripe does not answer at the moment. Nothing was changed; try again in a minute."
 TOO_OFTEN = "That were many tries within an hour. Wait a while, then try again."
+CHANGED = "It, or its card, was changed after you opened this page, so nothing was saved now."
 FORM_AND_RELOAD = ["GET", "HEAD", "POST"]
 
 
@@ -100,7 +102,10 @@ def portal(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_http_methods(FORM_AND_RELOAD)
 def auto_top_up(request: HttpRequest) -> HttpResponse:
-    """`below`, `add` and `monthly` in dollars switch it on or change it; `switch=off` switches it off."""
+    """`below`, `add` and `monthly` in dollars change it, with `switch=on` they switch it on; `switch=off` switches it off.
+
+    `seen` is what the page showed. Where that is not what stands, nothing is changed but by switching off.
+    """
     if request.method != "POST":
         return redirect("wallet")
     mine = _my_wallet(request)
@@ -109,15 +114,21 @@ def auto_top_up(request: HttpRequest) -> HttpResponse:
     form = auto_topup_forms.bound(request.POST)
     if not form.is_valid():
         return wallet_page(request, auto_form=form, status=422)
+    is_switch = request.POST.get("switch") == "on"
     try:
-        auto_topups.switch_on(mine, form.wish)
+        follow = auto_topups.switch_on if is_switch else auto_topups.change
+        follow(mine, form.wish, seen=request.POST.get("seen", ""))
     except auto_topups.NoCard:
         form.add_error(None, "Save a card first; then it can be charged.")
         return wallet_page(request, auto_form=form, status=422)
+    except auto_topups.Changed:
+        return _refused(request, f"Automatic top-up {standing.in_words(mine)}. {CHANGED}", 409)
     except Suspended:
         form.add_error(None, "Your wallet is suspended, so nothing can be charged to your card.")
         return wallet_page(request, auto_form=form, status=403)
-    messages.success(request, "Automatic top-up is on.")
+    messages.success(
+        request, "Automatic top-up is on." if is_switch else "Saved. Automatic top-up goes on like this."
+    )
     return _to_section()
 
 

@@ -203,8 +203,13 @@ def is_given_back(made_at: datetime, amount: int, returned: int) -> bool:
 
 
 def is_of_nobody(charge_id: str | None) -> bool:
-    """Whether the charge was booked as one of no wallet that was given back; then none is credited with it any more."""
-    charges = StripeTransaction.objects.filter(source_id=charge_id or "-", type__in=CHARGES)
+    """Whether the charge was booked as one of no wallet that was given back; then none is credited with it any more.
+
+    Locks its transaction, as booking it does: who credits the charge and who books it so wait for one another.
+    """
+    charges = StripeTransaction.objects.select_for_update().filter(
+        source_id=charge_id or "-", type__in=CHARGES
+    )
     references = [f"{Code.REFUND_REVERSAL.value}:{each}" for each in charges.values_list("pk", flat=True)]
     return Transfer.objects.filter(reference__in=references).exists()
 

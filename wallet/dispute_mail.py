@@ -15,7 +15,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
-from wallet import rounds
+from wallet import rounds, unsent
 from wallet.models import Dispute
 
 Told = Dispute.Told
@@ -56,7 +56,9 @@ def _tell(dispute_id: str) -> None:
         return
     dispute = Dispute.objects.select_related("top_up__wallet__owner").get(pk=dispute_id)
     if _concerns_owner(dispute):
-        _send(dispute)
+        assert dispute.top_up is not None
+        if not unsent.send(f"dispute {dispute_id}", dispute.top_up.wallet_id, lambda: _send(dispute)):
+            return
     Dispute.objects.filter(pk=dispute_id, told=dispute.told).update(told=_stage(dispute), mail_begun_at=None)
 
 

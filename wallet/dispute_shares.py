@@ -15,6 +15,7 @@ from wallet.models import Code, Dispute, Refund, TopUp, Transfer
 from wallet.stripe_api import DisputeMovement
 
 CODES = (Code.DISPUTE, Code.DISPUTE_REVERSAL)
+TOO_MUCH = "More was taken than the payment brought in."
 
 
 def sums(movements: Iterable[DisputeMovement]) -> tuple[int, int]:
@@ -71,6 +72,19 @@ def split_anew(refund: Refund) -> None:
         amount_nanousd=abs(change) * NANO_PER_CENT,
         details={"dispute": row.pk, "top_up": str(top_up.pk), "refund": str(refund.pk)},
     )
+
+
+def tell_excess(top_up: TopUp) -> None:
+    """Say with each dispute that holds something of a payment whether all of them, and refunds, took more than was paid."""
+    given = Refund.objects.filter(top_up=top_up, state=Refund.State.SUCCEEDED)
+    given_cents = given.aggregate(cents=Sum(F("amount_cents") + F("tax_cents"), default=0))["cents"]
+    is_too_much = _taken(top_up)["cents"] + given_cents > paid_cents(top_up)
+    for row in Dispute.objects.filter(top_up=top_up).order_by("pk"):
+        problem = row.problem.replace(TOO_MUCH, "").strip()
+        if is_too_much and gone_cents(row) > 0:
+            problem = f"{problem} {TOO_MUCH}".strip()
+        if problem != row.problem:
+            Dispute.objects.filter(pk=row.pk).update(problem=problem)
 
 
 def tax_in(top_up: TopUp, taken_cents: int) -> int:

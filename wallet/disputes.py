@@ -76,6 +76,9 @@ def apply(told: StripeDispute) -> Dispute:
     row.fee_cents = max(row.fee_cents, sum(each.fee for each in movements))
     row.problem = " ".join([*_problems(row, told), *([obstacle] if obstacle else [])])
     row.save()
+    if row.top_up is not None:
+        dispute_shares.tell_excess(row.top_up)
+        row.refresh_from_db(fields=["problem"])
     dispute_mail.tell_on_commit(row)
     return row
 
@@ -119,14 +122,18 @@ def unclear() -> QuerySet[Dispute]:
 
 def on_wallet_page(wallet: Wallet) -> dict[str, object]:
     """What the page says of disputes: the undecided ones and those of the last months, newest first, at most ten; how much
-    all of them together took of the wallet and have not returned, and what is to be expected of that.
+    all of them together took of the wallet and have not returned, the tax beside it, and what is to be expected of that.
     """
     own = Dispute.objects.filter(top_up__wallet=wallet)
     recent = Q(opened_at__gt=timezone.now() - ENDED_SHOWN) | ~Q(status__in=Dispute.CLOSED)
-    taken = own.aggregate(cents=Sum(F("withdrawn_cents") - F("reinstated_cents") - F("tax_cents"), default=0))
+    taken = own.aggregate(
+        cents=Sum(F("withdrawn_cents") - F("reinstated_cents") - F("tax_cents"), default=0),
+        tax_cents=Sum("tax_cents", default=0),
+    )
     return {
         "disputes": list(own.filter(recent).select_related("top_up").order_by("-opened_at")[:MOST_SHOWN]),
         "taken_back_nanousd": taken["cents"] * NANO_PER_CENT,
+        "tax_taken_back_nanousd": taken["tax_cents"] * NANO_PER_CENT,
         "taken_outlook": _outlook(own),
         "is_dispute_undecided": undecided(wallet).exists(),
     }
@@ -232,9 +239,3 @@ def _problems(row: Dispute, told: StripeDispute) -> Iterator[str]:
         yield f"Its status is {row.status}, which this release does not know. It counts as open."
     if not_understood := _not_understood(told):
         yield not_understood
-    if (
-        row.is_open
-        and row.top_up is not None
-        and dispute_shares.gone_cents(row) > dispute_shares.paid_cents(row.top_up)
-    ):
-        yield "More was taken than the payment brought in."

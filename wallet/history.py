@@ -17,6 +17,8 @@ from wallet.topups.stories import Story
 from wallet.transactions import rows
 
 PAGE = 25
+# Where staff's word for it says too little to its owner.
+LABELS = {Code.GRANT: "Credit from us", Code.GRANT_VOID: "Credit from us, withdrawn"}
 # Transfers that are looked at for one page. A day with more of them shows as two rows that still add up.
 WINDOW = 20_000
 
@@ -61,7 +63,7 @@ class Movement:
 
     @property
     def label(self) -> str:
-        return "Automatic top-up" if self.story.is_automatic else self.code.label
+        return "Automatic top-up" if self.story.is_automatic else LABELS.get(self.code, self.code.label)
 
     @property
     def is_usage(self) -> bool:

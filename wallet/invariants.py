@@ -208,18 +208,20 @@ register(
         " was booked twice or not at all. Ask Stripe again on the dispute's page, then grant what is too much.",
         by_sql(f"""
         SELECT format('dispute %%s: its wallet lacks %%s nano-dollars and tax %%s, Stripe withdrew %%s cents and reinstated'
-            ' %%s, of it tax %%s', d.id, coalesce(m.moved, 0), coalesce(m.tax, 0), d.withdrawn_cents, d.reinstated_cents,
+            ' %%s, of it tax %%s', d.id, coalesce(m.moved, 0), coalesce(s.tax, 0), d.withdrawn_cents, d.reinstated_cents,
             d.tax_cents)
         FROM wallet_dispute d JOIN (SELECT id FROM wallet_topup WHERE {OF_WALLETS}) t ON t.id = d.top_up_id
         LEFT JOIN (
-            SELECT w.details ->> 'dispute' AS id, sum(w.sign * w.amount_nanousd) AS moved,
-                sum(w.sign * CASE w.code WHEN 'tax' THEN -w.amount_nanousd ELSE x.amount_nanousd END) AS tax
-            FROM (SELECT *, CASE WHEN EXISTS (SELECT FROM wallet_account a WHERE a.id = debit_account_id
-                      AND a.wallet_id IS NOT NULL) THEN 1 ELSE -1 END AS sign FROM wallet_transfer
-                  WHERE code IN ('dispute', 'dispute_reversal', 'tax') AND wallet_id IS NOT NULL AND {OF_WALLETS}) w
-                LEFT JOIN wallet_transfer x ON x.reference = 'tax:' || (w.details ->> 'balance_transaction')
-            GROUP BY w.details ->> 'dispute') m ON m.id = d.id
-        WHERE (coalesce(m.moved, 0), coalesce(m.tax, 0)) IS DISTINCT FROM
+            SELECT details ->> 'dispute' AS id, sum(amount_nanousd * CASE WHEN EXISTS (SELECT FROM wallet_account a
+                WHERE a.id = debit_account_id AND a.wallet_id IS NOT NULL) THEN 1 ELSE -1 END) AS moved
+            FROM wallet_transfer
+            WHERE code IN ('dispute', 'dispute_reversal', 'tax') AND wallet_id IS NOT NULL AND {OF_WALLETS}
+            GROUP BY details ->> 'dispute') m ON m.id = d.id
+        CROSS JOIN LATERAL (
+            SELECT sum(CASE WHEN x.debit_account_id = (SELECT id FROM wallet_account WHERE wallet_id IS NULL
+                AND kind = 'tax_payable') THEN x.amount_nanousd ELSE -x.amount_nanousd END) AS tax
+            FROM wallet_transfer x WHERE x.code = 'tax' AND x.details ->> 'dispute' = d.id) s
+        WHERE (coalesce(m.moved, 0), coalesce(s.tax, 0)) IS DISTINCT FROM
             ((d.withdrawn_cents - d.reinstated_cents - d.tax_cents) * 10000000::bigint, d.tax_cents * 10000000::bigint)"""),  # noqa: S608
     ),
     Invariant(

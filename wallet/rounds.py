@@ -17,7 +17,7 @@ from wallet.topups.verdicts import Parked
 
 logger = logging.getLogger(__name__)
 
-# A task has two rounds at most, and 200 seconds; the last question of a round may take twenty more.
+# A task has two rounds of this length at most, and 200 seconds; the last question of a round may take twenty more.
 ROUND_S = 50.0
 # So many questions without an answer end it. One row that Stripe always fails about is not enough for that.
 MOST_UNANSWERED = 3

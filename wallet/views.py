@@ -8,7 +8,7 @@ from typing import cast
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.db.models import Case, Q, QuerySet, When
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -30,7 +30,9 @@ from wallet.wallets import Suspended, wallet_of
 logger = logging.getLogger(__name__)
 
 HOLDS_SHOWN = 20
-TOP_UPS_SHOWN = 20
+TOP_UPS_SHOWN = 100
+# Of those that nobody waits for: pages that were left, and what a promotion code covered.
+IDLE_SHOWN = 2
 FAILURES_SHOWN = datetime.timedelta(days=7)
 # While a bank takes its time, a page that asks again and again is answered from the row for this long.
 FRESH = datetime.timedelta(seconds=5)
@@ -124,8 +126,7 @@ def _told_of(mine: TopUp) -> dict[str, object]:
         "links": proofs.links(mine),
         "paid_as": presented(mine.presentment_amount, mine.presentment_currency),
         "discount": stories.discount(mine),
-        "discount_nanousd": mine.amount_nanousd - mine.received_nanousd,
-        "paid_nanousd": mine.received_nanousd + mine.tax_nanousd,
+        "discount_nanousd": stories.discount_nanousd(mine),
         "since": stories.since(mine),
         "undone_by": undone_by,
         "undone_before": undone_by and undone_by.pk + 1,
@@ -162,7 +163,7 @@ def wallet_page(
         "holds": Hold.objects.filter(
             wallet=mine, state=Hold.State.OPEN, expires_at__gt=timezone.now()
         ).order_by("-created_at")[:HOLDS_SHOWN],
-        "top_ups": _top_ups_to_see(mine),
+        **_top_ups_to_see(mine, are_all_wanted=request.GET.get("top_ups") == "all"),
         "history": history.page(mine, before),
         "is_first_page": before is None,
         "checked": invariants.last_good(),
@@ -175,17 +176,23 @@ def wallet_page(
     return render(request, "wallet/wallet.html", context, status=status)
 
 
-def _top_ups_to_see(mine: Wallet) -> QuerySet[TopUp]:
-    """Not in the history, since no money moved: those under way, and those that a bank refused in the last week.
-
-    What waits for somebody comes first, so that pages that were opened and left don't push it out.
+def _top_ups_to_see(mine: Wallet, *, are_all_wanted: bool) -> dict[str, object]:
+    """Not in the history, since no money moved: those that wait for somebody or that a bank refused in the last week, then
+    the newest of the pages that were left, and of what a promotion code covered as a whole. With Stripe's papers.
     """
-    shown = Q(state__in=[*TopUp.UNFINISHED, TopUp.State.PARKED])
+    own = TopUp.objects.filter(wallet=mine).order_by("-created_at")
+    waits = Q(state__in=[TopUp.State.PARKED, TopUp.State.PENDING])
     refused = Q(state=TopUp.State.FAILED, created_at__gt=timezone.now() - FAILURES_SHOWN)
-    waits = Case(
-        When(state__in=[TopUp.State.PARKED, TopUp.State.PENDING, TopUp.State.FAILED], then=0), default=1
+    idle = (
+        own.filter(state__in=[TopUp.State.CREATED, TopUp.State.OPEN]),
+        own.filter(state=TopUp.State.PAID, received_cents=0),
     )
-    return TopUp.objects.filter(shown | refused, wallet=mine).order_by(waits, "-created_at")[:TOP_UPS_SHOWN]
+    most = TOP_UPS_SHOWN if are_all_wanted else IDLE_SHOWN
+    shown = [*own.filter(waits | refused)[:TOP_UPS_SHOWN], *(each for kind in idle for each in kind[:most])]
+    return {
+        "top_ups": [(each, proofs.links(each)) for each in shown],
+        "top_ups_left_out": 0 if are_all_wanted else sum(max(kind.count() - most, 0) for kind in idle),
+    }
 
 
 def _starter_credit(mine: Wallet) -> str:

@@ -62,7 +62,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ("logs", "0003_daily_usage"),
         ("tokens", "0003_rules_of_keys"),
-        ("wallet", "0020_expected_tokens"),
+        ("wallet", "0022_expected_tokens"),
     ]
 
     operations = [

@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ("logs", "0005_customer_groups"),
         ("pricing", "0003_markups"),
-        ("wallet", "0022_movements"),
+        ("wallet", "0024_movements"),
     ]
 
     operations = [

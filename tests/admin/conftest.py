@@ -33,6 +33,7 @@ from wallet.models import (
     StripeTransaction,
     TopUp,
     Transfer,
+    UnsentMail,
     Wallet,
 )
 from wallet.reconciliation import accepting
@@ -114,6 +115,8 @@ def world(alice: User, charlie: User, gateway: Gateway, staff: User) -> World:
     )
     request_id = refunds.start(wallet, 100)
     refunds.give_up(Refund.objects.get(request_id=request_id).pk, HOSTILE)
+    now = timezone.now()
+    UnsentMail.objects.create(name=HOSTILE, wallet=wallet, since=now, tried_at=now, problem=HOSTILE)
     acts.give_credit(Instruction(staff, f"Promised to {HOSTILE}", uuid.uuid4()), wallet, 200 * NANO_PER_USD)
     invariants.run(full=True)
     DaySeal.objects.create(table="wallet_transfer", day=date(2026, 1, 1), rows=1, digest=b"x" * 32)

@@ -10,7 +10,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from cometsite import staff_index
-from tests.admin.browsing import shoot, staff_page
+from tests.admin.browsing import DESK, PHONE, shoot, staff_page
 from tests.admin.conftest import World
 from tests.journey.browser import Complaints, needs_chromium
 from wallet.models import Hold, Reconciliation, TopUp
@@ -98,6 +98,22 @@ def test_long_words_stay_in_their_place(
         if name == "index":
             expect(page.get_by_text(LONG)).to_be_visible()
         assert page.evaluate(TOO_WIDE) == [], name
+
+
+@pytest.fixture
+def _long_problem(world: World) -> None:
+    TopUp.objects.update(problem="It does not add up, for this reason and that. " * 40)
+
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+@pytest.mark.usefixtures("_long_problem")
+def test_a_long_problem_makes_no_tall_row(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto("/admin/wallet/topup/")
+    page.wait_for_load_state("networkidle")
+    rows = page.locator("tr.data-row")
+    assert rows.count() > 0
+    assert max(rows.evaluate_all("rows => rows.map(row => row.offsetHeight)")) < 150
 
 
 def test_the_dark_theme_stays(paths: dict[str, str], page: Page) -> None:

@@ -21,6 +21,7 @@ SHOWN = {
     "wallet.wallet", "wallet.account", "wallet.transfer", "wallet.funds", "wallet.hold",
     "wallet.topup", "wallet.dispute", "wallet.stripeevent", "wallet.checkrun", "wallet.dayseal", "tokens.apikey",
     "wallet.refund", "wallet.reconciliation", "wallet.stripetransaction", "wallet.difference",
+    "wallet.unsentmail",
     "tokens.gatewaykey", "pricing.model", "pricing.priceversion", "pricing.markup",
     "pricing.customergroup", "logs.call", "logs.rejectedcall",
 }  # fmt: skip

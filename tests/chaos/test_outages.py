@@ -40,6 +40,7 @@ def test_what_only_the_queue_knew_is_found_again(trial: Trial) -> None:
     outages.lose_the_queue(trial, "forgotten")
     assert trial.pending_events() > 0
     trial.stack.manage("shell", "-v0", "-c", PERIODIC_JOB)
-    trial.stack.wait_for(lambda: trial.pending_events() == 0, 30)
+    # An event whose first try fails is due again after half a minute, and the job comes once a minute.
+    trial.stack.wait_for(lambda: trial.pending_events() == 0, 100)
     trial.settle(by_hand=True)
     assert trial.compare() == []

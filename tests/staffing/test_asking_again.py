@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.admin.utils import quote
 from django.core.exceptions import PermissionDenied
 from django.urls import reverse
 from django.utils import timezone
@@ -185,6 +186,21 @@ def test_the_button_leads_to_a_form_that_says_what_came_of_it(
     assert "Stripe was asked. It is paid (Paid and credited)." in answer.text
     assert "Ask Stripe again" not in answer.text
     assert paid_cents(alices) == 700
+
+
+def test_the_form_comes_back_to_an_id_that_the_panel_quotes(
+    stripe: Sandbox, alices: Wallet, keeper: User
+) -> None:
+    event = parked_event(parked(stripe, alices))
+    StripeEvent.objects.filter(pk=event.pk).update(id="evt_5F3F1")
+    desk = browser(keeper)
+    page = "/admin/wallet/stripeevent/evt_5F5F3F1/change/"
+    address = reverse("admin:wallet_stripeevent_ask", args=[quote("evt_5F3F1")])
+    assert f'href="{page}"' in desk.get(address).text
+    sent = {"request_id": str(uuid.uuid4()), "reason": "Stripe's support mended it."}
+    answer = desk.post(address, sent)
+    assert (answer.status_code, answer["Location"]) == (302, page)
+    assert f'href="{page}"' in desk.get("/admin/accounts/auditentry/").text
 
 
 def test_a_refund_is_read_again(stripe: Sandbox, alices: Wallet, keeper: User) -> None:

@@ -145,7 +145,8 @@ def test_a_second_person_decides(keeper: User, second: User, wallet: Wallet) -> 
     for _ in range(3):
         assert other.post(approve, sent)["Location"] == shown
     assert ledger.balances(wallet).balance_nanousd == STARTER + 100_010_000_000
-    assert other.post(decline, open_form(other, decline)).status_code == 422
+    assert "there is nothing to do here" in other.get(decline).text
+    assert other.post(decline, {"request_id": str(uuid.uuid4()), "reason": REASON}).status_code == 422
     assert AuditEntry.objects.count() == 2
     assert_books()
 

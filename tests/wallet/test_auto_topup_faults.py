@@ -186,7 +186,8 @@ def test_the_largest_month_fits(
 ) -> None:
     settings.TOP_UP_MAXIMUM_CENTS = 999_999_99
     save_card(stripe_at_hand, alices)
-    given = {"below": "5", "add": "10", "monthly": "99999999"}
+    seen = as_alice.get("/wallet/").context["auto_seen"]
+    given = {"below": "5", "add": "10", "monthly": "99999999", "switch": "on", "seen": seen}
     assert as_alice.post("/wallet/auto-top-up/", given).status_code == 422
     assert as_alice.post("/wallet/auto-top-up/", given | {"monthly": "20000000"}).status_code == 303
 

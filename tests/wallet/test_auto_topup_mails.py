@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts import closing
 from accounts.models import User
 from tests.stripe_sandbox.process import Sandbox
+from tests.wallet.mailing import refusing
 from tests.wallet.saved import automatic, save_card, switched_on
 from tests.wallet.test_auto_topups import let_pass, unanswered, wish_of
 from tests.wallet.test_topups import pay, started
@@ -18,6 +19,7 @@ from wallet.auto_topups import endings
 from wallet.auto_topups import mail as auto_topup_mail
 from wallet.models import SavedCard, TopUp, Wallet
 from wallet.stripe_api import Payment, StripeFailed
+from wallet.wallets import wallet_of
 
 
 def letters(part: str) -> list[str]:
@@ -170,6 +172,18 @@ def test_a_mail_server_that_hangs_loses_no_mail_and_takes_little_time(
         with pytest.raises(SoftTimeLimitExceeded):
             auto_topup_mail.tell_charges()
     assert auto_topup_mail.tell_charges() == 6
+
+
+def test_mails_that_can_never_be_sent_hold_up_no_other(
+    alices: Wallet, charlie: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, wallet in enumerate((alices, wallet_of(charlie))):
+        TopUp.objects.create(
+            wallet=wallet, amount_cents=100, state="paid", payment_intent_id=f"pi_{number}", is_told=False
+        )
+    monkeypatch.setattr(auto_topup_mail, "send_mail", refusing(alices))
+    assert sum(auto_topup_mail.tell_charges(limit=1) for _ in range(64)) == 1
+    assert [each.to for each in mail.outbox] == [[charlie.email]]
 
 
 def test_nobody_is_written_to_about_a_closed_account(

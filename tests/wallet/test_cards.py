@@ -35,6 +35,11 @@ CARD, PORTAL, AUTO = "/wallet/card/", "/wallet/portal/", "/wallet/auto-top-up/"
 TERMS = {"below": "5", "add": "10", "monthly": "30"}
 
 
+def shown(client: Client, **more: str) -> dict[str, str]:
+    """What a tab that is opened now would send with these terms."""
+    return TERMS | {"seen": client.get("/wallet/").context["auto_seen"]} | more
+
+
 def handled(kind: str, object_id: str) -> StripeEvent:
     event = StripeEvent.objects.create(
         id=f"evt_{uuid4().hex}", type=kind, object_id=object_id, livemode=False, payload={}
@@ -317,7 +322,7 @@ def test_the_form_switches_it_on_and_off_and_the_page_says_so(
     page = as_alice.get("/wallet/").text
     assert 'id="auto-consent"' in page
     assert 'data-state="off"' in page
-    assert as_alice.post(AUTO, TERMS).status_code == 303
+    assert as_alice.post(AUTO, shown(as_alice, switch="on")).status_code == 303
     wish = AutoTopUp.objects.get()
     assert (wish.below_cents, wish.add_cents, wish.monthly_cents) == (500, 1000, 3000)
     assert wish.agreed_at
@@ -328,6 +333,63 @@ def test_the_form_switches_it_on_and_off_and_the_page_says_so(
     answer = as_alice.post(AUTO, {"switch": "off"}, follow=True)
     assert "Automatic top-up is off. Your card is not charged any more." in answer.text
     assert 'data-state="off"' in answer.text
+
+
+@pytest.mark.parametrize("switch", [{}, {"switch": "on"}])
+def test_a_tab_from_before_it_was_switched_off_never_switches_it_on(
+    alices: Wallet, as_alice: Client, stripe_at_hand: Sandbox, switch: dict[str, str]
+) -> None:
+    switched_on(stripe_at_hand, alices)
+    stale = shown(as_alice, below="6") | switch
+    as_alice.post(AUTO, {"switch": "off"})
+    for sent in (stale, stale | {"below": "5"}):
+        answer = as_alice.post(AUTO, sent)
+        assert answer.status_code == 409
+        assert (
+            "Automatic top-up is off. It, or its card, was changed after you opened this page" in answer.text
+        )
+        assert 'data-state="off"' in answer.text
+    assert auto_topups.charge_due() == 0
+
+
+def test_saving_changes_alone_never_switches_it_on(
+    alices: Wallet, as_alice: Client, stripe_at_hand: Sandbox
+) -> None:
+    save_card(stripe_at_hand, alices)
+    assert as_alice.post(AUTO, shown(as_alice)).status_code == 409
+    assert not AutoTopUp.objects.exists()
+    auto_topups.switch_on(alices, BELOW_5_ADD_10)
+    AutoTopUp.objects.update(paused_for="The bank wants you.")
+    answer = as_alice.post(AUTO, shown(as_alice))
+    assert (answer.status_code, "Automatic top-up is paused. It" in answer.text) == (409, True)
+    assert auto_topups.charge_due() == 0
+
+
+def test_a_tab_from_before_raises_no_limit_that_was_lowered(
+    alices: Wallet, as_alice: Client, stripe_at_hand: Sandbox
+) -> None:
+    switched_on(stripe_at_hand, alices)
+    stale = shown(as_alice, below="6")
+    lowered = shown(as_alice, monthly="10")
+    for _ in range(2):
+        # Sent twice, as by a double click, it is saved and says so.
+        assert as_alice.post(AUTO, lowered).status_code == 303
+    answer = as_alice.post(AUTO, stale)
+    assert "Automatic top-up is on, with $10.00 a charge. It, or its card, was changed" in answer.text
+    assert AutoTopUp.objects.get().monthly_cents == 1000
+    assert 'value="10.00"' in answer.text
+    assert as_alice.post(AUTO, shown(as_alice, below="6")).status_code == 303
+    assert AutoTopUp.objects.get().below_cents == 600
+
+
+def test_a_tab_that_names_another_card_agrees_to_nothing(
+    alices: Wallet, as_alice: Client, stripe_at_hand: Sandbox
+) -> None:
+    save_card(stripe_at_hand, alices)
+    stale = shown(as_alice, switch="on")
+    save_card(stripe_at_hand, alices)
+    assert as_alice.post(AUTO, stale).status_code == 409
+    assert not AutoTopUp.objects.exists()
 
 
 def test_a_charge_that_is_under_way_is_said(

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from django.contrib.admin.utils import quote
 from playwright.sync_api import expect
 
 from accounts.models import User
@@ -50,7 +51,7 @@ def test_disputes_are_told_to_the_owner_and_to_staff(
             shoot(page, "dispute-index")
             page.goto("/admin/wallet/dispute/")
             shoot(page, "dispute-queue")
-            page.goto(f"/admin/wallet/dispute/{waits}/change/")
+            page.goto(f"/admin/wallet/dispute/{quote(waits)}/change/")
             shoot(page, "dispute")
             page.get_by_role("link", name="Ask Stripe again").click()
             shoot(page, "dispute-ask")

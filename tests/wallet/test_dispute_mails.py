@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core import mail
+from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import User
@@ -14,7 +15,7 @@ from tests.stripe_sandbox.process import Sandbox
 from tests.wallet.test_disputes import disputed, hear, move, paid, told
 from tests.wallet.test_events import handled
 from wallet import dispute_mail, disputes
-from wallet.models import Dispute, TopUp, Wallet
+from wallet.models import Dispute, TopUp, UnsentMail, Wallet
 
 
 @pytest.fixture(autouse=True)
@@ -141,6 +142,8 @@ def test_where_mail_can_not_be_sent_it_is_tried_again(
         assert hear(dispute_id).withdrawn_cents == 1000
         Dispute.objects.update(mail_begun_at=None)
         dispute_mail.tell_due()
+    # As if it had waited long enough.
+    UnsentMail.objects.update(since=F("tried_at"))
     Dispute.objects.update(mail_begun_at=None)
     dispute_mail.tell_due()
     assert subjects() == [OPENED]

@@ -165,7 +165,7 @@ def test_a_dispute_shows_its_money_and_its_deadline(
 ) -> None:
     dispute_id = disputed(stripe_at_hand, paid(stripe_at_hand, alices))
     hear(dispute_id)
-    page = desk.get(f"{LIST}{dispute_id}/change/").text
+    page = desk.get(f"{LIST}{quote(dispute_id)}/change/").text
     for part in ("$10.00", "$15.00", "in 8 d", "evidence is due", f"Wallet {alices.pk}", "Ask Stripe again"):
         assert part in page
 

@@ -5,14 +5,15 @@ from dataclasses import replace
 from itertools import permutations
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.wallet.books import CENT, balance_cents
 from tests.wallet.refunding import house_cents
-from wallet import dispute_shares, disputes, invariants, ledger, refunds
-from wallet.models import Code, Dispute, TopUp, Wallet
+from wallet import dispute_shares, disputes, history, invariants, ledger, refunds
+from wallet.models import Code, Dispute, TopUp, Transfer, Wallet
 from wallet.stripe_api import DisputeMovement, StripeDispute, StripeRefund
 from wallet.transactions import again_if_lost
 
@@ -110,17 +111,17 @@ def test_a_payment_that_is_refunded_and_disputed_gives_its_tax_back_once(alices:
     refund(top_up, 1193)
     again_if_lost(lambda: disputes.apply(telling(top_up, "a", -1193)))
     assert (tax_owed_cents(), balance_cents(alices)) == (0, -1193)
+    assert [row.problem for row in disputes.unclear()] == [dispute_shares.TOO_MUCH]
     again_if_lost(lambda: disputes.apply(telling(top_up, "a", -1193, 1193)))
     assert (tax_owed_cents(), balance_cents(alices)) == (0, 0)
-    assert invariants.check() == []
+    assert (invariants.check(), list(disputes.unclear())) == ([], [])
 
 
 def test_a_dispute_after_a_part_was_refunded_takes_what_tax_is_left(alices: Wallet) -> None:
     top_up = taxed(alices, 1)
     refund(top_up, 596)
     row = again_if_lost(lambda: disputes.apply(telling(top_up, "a", -1193)))
-    # All that was paid, and not more; that the tax had gone before is nothing to look into.
-    assert row.problem == ""
+    assert row.problem == "More was taken than the payment brought in."
     assert (tax_owed_cents(), balance_cents(alices)) == (0, 1000 + 193 - 596 - 1193)
     assert invariants.check() == []
 
@@ -140,6 +141,15 @@ def test_a_refund_that_fails_after_the_dispute_leaves_all_the_tax_to_the_dispute
     again_if_lost(lambda: disputes.apply(telling(top_up, "a", -1193)))
     refund(top_up, 1193, "failed")
     assert (tax_owed_cents(), balance_cents(alices), taken(top_up)) == (0, 0, (1000, 193))
+    newest, _, dispute, asked = history.page(alices).movements[:4]
+    assert (newest.code, newest.story.payment) == (Code.TAX, top_up)
+    assert (
+        newest.story.explained
+        == "Tax that the bank took of this payment returns to you: nothing came of its refund."
+    )
+    told = "$1.93 of it is tax of this payment, which went back in another way already."
+    assert dispute.story.explained == f"{told} Should nothing come of that, it returns to you."
+    assert asked.story.explained == ""
     assert invariants.check() == []
     refund(top_up, 1193, "failed")
     again_if_lost(lambda: disputes.apply(telling(top_up, "a", -1193, 1193)))
@@ -175,10 +185,33 @@ def test_a_refund_on_its_way_beside_a_dispute_breaks_nothing_in_between(alices: 
     top_up = taxed(alices, 1)
     refund(top_up, 1193, "pending")
     again_if_lost(lambda: disputes.apply(telling(top_up, "a", -1193)))
-    assert (tax_owed_cents(), invariants.check()) == (0, [])
+    assert (tax_owed_cents(), invariants.check(), list(disputes.unclear())) == (0, [], [])
     refund(top_up, 1193)
     assert (tax_owed_cents(), balance_cents(alices)) == (0, -1193)
-    assert invariants.check() == []
+    assert (invariants.check(), disputes.unclear().count()) == ([], 1)
+    refund(top_up, 1193, "failed")
+    assert not disputes.unclear()
+
+
+def test_a_part_that_is_tax_alone_is_no_fault_of_the_books_unless_its_transfer_is_missing(
+    alices: Wallet,
+) -> None:
+    top_up = taxed(alices, 1)
+    row = again_if_lost(lambda: disputes.apply(telling(top_up, "a", -3, -1)))
+    assert (row.withdrawn_cents, row.tax_cents, balance_cents(alices)) == (4, 1, 1000 - 3)
+    [tax] = Transfer.objects.filter(code=Code.TAX, details__dispute=row.pk)
+    assert not Transfer.objects.filter(reference=tax.reference.replace("tax", "dispute") + ":wallet").exists()
+    assert (invariants.check(), invariants.check([alices.pk])) == ([], [])
+    with connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")
+        cursor.execute("DELETE FROM wallet_transfer WHERE id = %s", [tax.pk])
+        cursor.execute("SET session_replication_role = origin")
+    [finding] = invariants.check([alices.pk])
+    assert finding.invariant.name == "disputes"
+    [said] = finding.ids
+    assert said.startswith(
+        f"dispute {row.pk}: its wallet lacks 30000000 nano-dollars and tax 0, Stripe withdrew 4"
+    )
 
 
 @pytest.mark.parametrize("name", ["received_cents", "tax_cents"])

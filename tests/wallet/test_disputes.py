@@ -255,6 +255,19 @@ def test_more_than_was_paid_is_taken_and_told(alices: Wallet, stripe_at_hand: Sa
     assert balance_cents(alices) == -100
 
 
+def test_two_disputes_of_the_whole_are_more_than_was_paid(alices: Wallet, stripe_at_hand: Sandbox) -> None:
+    top_up = paid(stripe_at_hand, alices)
+    first, second = (disputed(stripe_at_hand, top_up, amount=1000) for _ in range(2))
+    assert hear(first).problem == ""
+    assert hear(second).problem == "More was taken than the payment brought in."
+    assert {row.pk for row in disputes.unclear()} == {first, second}
+    move(stripe_at_hand, first, "lose")
+    assert hear(first).problem
+    move(stripe_at_hand, second, "win")
+    assert hear(second).problem == ""
+    assert not disputes.unclear()
+
+
 def test_an_older_telling_takes_no_state_back_but_its_money_counts(
     alices: Wallet, stripe_at_hand: Sandbox
 ) -> None:

@@ -19,6 +19,7 @@ from tests.parallel import at_once
 from tests.stripe_sandbox.process import Sandbox
 from tests.wallet.books import balance_cents
 from tests.wallet.refunding import at_stripe, given_cents, only, paid
+from tests.wallet.test_disputes import disputed, hear
 from wallet import invariants, leaving, refunds
 from wallet.models import Refund, Wallet
 from wallet.refunds import decisions as refund_decisions
@@ -144,6 +145,64 @@ def test_a_declined_one_returns_with_the_reason(
     assert (told.subject, told.to) == ("Comet: Your refund was declined", ["alice@example.com"])
     assert "Pay back the disputed one first." in told.body
     assert AuditEntry.objects.filter(action="wallet.decline_refund").count() == 1
+
+
+def test_what_was_decided_has_no_form_and_is_not_decided_again(
+    alices: Wallet, as_alice: Client, staff: User, limited: Sandbox
+) -> None:
+    paid(limited, alices)
+    desk = Client()
+    desk.force_login(staff)
+    other = User.objects.create_superuser("other@example.com", "correct horse battery")
+
+    def closed(said: str) -> None:
+        row = Refund.objects.latest("created_at")
+        for act in ("approve", "decline"):
+            page = f"/admin/wallet/refund/{row.pk}/{act}/"
+            opened = desk.get(page).text
+            assert said in opened
+            assert 'name="reason"' not in opened
+            form = {"request_id": str(uuid.uuid4()), "reason": "Ticket 8: checked again."}
+            answer = desk.post(page, form)
+            assert (answer.status_code, 'name="reason"' in answer.text) == (422, False)
+        assert Refund.objects.get(pk=row.pk).state == row.state
+
+    state_of(as_alice, "8.00")
+    as_alice.post(f"/wallet/refunds/{only(alices).request_id}/cancel/")
+    closed("Nobody has to decide about it. Canceled; it is in the wallet again.")
+    state_of(as_alice, "8.00")
+    refund_decisions.decline(by(staff), Refund.objects.latest("created_at"))
+    closed("staff@example.com declined it on ")
+    state_of(as_alice, "8.00")
+    refund_decisions.approve(by(other), Refund.objects.latest("created_at"))
+    closed("other@example.com approved it on ")
+    assert AuditEntry.objects.count() == 2
+
+
+def test_a_payment_that_the_bank_took_meanwhile_is_told_in_our_words(
+    alices: Wallet, as_alice: Client, staff: User, limited: Sandbox
+) -> None:
+    top_up = paid(limited, alices)
+    state_of(as_alice, "8.00")
+    row = only(alices)
+    hear(disputed(limited, top_up))
+    desk = Client()
+    desk.force_login(staff)
+    page = f"/admin/wallet/refund/{row.pk}/approve/"
+    shown = desk.get(page).text
+    assert (
+        "payment of $10.00, The bank takes the payment back; evidence is due. $10.00 of it is taken" in shown
+    )
+    assert "Stripe refuses to give this payment back." in shown
+    desk.post(page, {"request_id": str(uuid.uuid4()), "reason": "Ticket 9: checked."})
+    said = "The bank disputes the payment, so nothing is given back on it."
+    row.refresh_from_db()
+    assert (row.state, row.problem) == (State.FAILED, said)
+    assert "has been charged back" in row.refusal
+    assert "has been charged back" in desk.get(f"/admin/wallet/refund/{row.pk}/change/").text
+    owners = as_alice.get(f"/wallet/refunds/{row.request_id}/").text
+    assert (said in owners, "charged back" in owners) == (True, False)
+    assert "charged back" not in mail.outbox[-1].body
 
 
 def test_one_person_decides_and_only_once(

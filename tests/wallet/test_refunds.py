@@ -13,6 +13,7 @@ from tests.metering.gateway import give
 from tests.parallel import at_once
 from tests.stripe_sandbox.process import Sandbox
 from tests.wallet.books import CENT, balance_cents
+from tests.wallet.mailing import refusing
 from tests.wallet.refunding import at_stripe, given_cents, house_cents, in_dashboard, move, only, paid
 from tests.wallet.saved import spend
 from wallet import invariants, ledger, refunds, stripe_api, tasks
@@ -20,6 +21,7 @@ from wallet.models import Refund, Transfer, Wallet
 from wallet.refunds import asking as refund_asking
 from wallet.refunds import mail as refund_mail
 from wallet.stripe_api import StripeUnavailable
+from wallet.wallets import wallet_of
 
 State = Refund.State
 
@@ -299,7 +301,7 @@ def test_the_wallet_lists_where_the_refundable_would_go(
         paid(stripe_at_hand, alices, cents)
     spend(alices, 700, "spent")
     listed = as_alice.get("/wallet/").context["refundable_payments"]
-    assert [(each["top_up"].received_cents, each["back_nanousd"] // CENT) for each in listed] == [
+    assert [(each["top_up"].received_cents, each["whole_nanousd"] // CENT) for each in listed] == [
         (500, 500),
         (800, 100),
     ]
@@ -357,3 +359,17 @@ def test_a_mail_that_could_not_be_sent_is_sent_later_and_once(
     at_once(8, lambda _: refund_mail.tell(row.request_id))
     tasks.settle_open_refunds()
     assert [each.subject for each in mail.outbox] == ["Comet: Your refund is on its way to you"]
+
+
+def test_mails_that_can_never_be_sent_hold_up_no_other(
+    alices: Wallet, charlie: User, stripe_at_hand: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refund_mail, "send_mail", refusing(alices))
+    for wallet in (alices, wallet_of(charlie)):
+        paid(stripe_at_hand, wallet)
+        asked(wallet, 400)
+    mail.outbox.clear()
+    Refund.objects.update(is_told=False)
+    for _ in range(64):
+        refund_mail.tell_due(limit=1)
+    assert [each.to for each in mail.outbox] == [[charlie.email]]

@@ -121,4 +121,5 @@ def test_what_does_not_add_up_is_parked(changes: dict[str, Any]) -> None:
     ],
 )
 def test_what_is_not_paid_moves_nothing(changes: dict[str, Any], state: State) -> None:
-    assert verdict(**changes) == (state, None, None)
+    to_come = (1000, 0) if state == State.PENDING else (None, None)
+    assert verdict(**changes) == (state, *to_come)

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ("pricing", "0001_initial"),
         ("tokens", "0002_daily_usage"),
-        ("wallet", "0020_expected_tokens"),
+        ("wallet", "0022_expected_tokens"),
     ]
 
     operations = [

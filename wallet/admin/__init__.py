@@ -91,6 +91,8 @@ class WalletAdmin(ActingAdmin, ReadOnlyAdmin):
         found = [what for ids in run.failures.values() for what in ids if of_it.search(what)]
         if found:
             return format_html_join("", "<p><strong>Wrong: {}</strong></p>", ((what,) for what in found))
+        if run.started_at < wallet.created_at:
+            return f"Not checked yet: it is younger than the last check ({run.finished_at:%Y-%m-%d %H:%M:%S} UTC)."
         return f"Checked {run.finished_at:%Y-%m-%d %H:%M:%S} UTC, nothing found about this wallet."
 
     balance = dollars("Balance", "funds.balance_nanousd")

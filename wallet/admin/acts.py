@@ -63,13 +63,25 @@ def _explained(what: str) -> Callable[[], str]:
     )
 
 
+def state_of(wallet: Wallet) -> str:
+    """In a word, for staff."""
+    if _is_closed(wallet):
+        return "closed account"
+    return "suspended" if wallet.suspended_at else "open"
+
+
+def _is_closed(wallet: Wallet) -> bool:
+    """Nobody can reach it any more, so there is nothing to give and nobody to keep out."""
+    return wallet.owner.closed_at is not None
+
+
 def _of_wallet(wallet: Wallet) -> list[tuple[str, object]]:
     return [
         ("Wallet", f"{wallet.pk} of {wallet.owner}"),
         ("Balance", usd(wallet.funds.balance_nanousd)),
         ("Of it promotional", usd(wallet.funds.promotional_nanousd)),
         ("Held", usd(wallet.funds.held_nanousd)),
-        ("State", "suspended" if wallet.suspended_at else "open"),
+        ("State", state_of(wallet)),
     ]
 
 
@@ -150,7 +162,7 @@ GRANT_CREDIT = Act[Wallet](
     explained=_explained("The credit is promotional: used before bought money, and never refunded."),
     do=_grant,
     may=_may,
-    is_offered=lambda wallet: True,
+    is_offered=lambda wallet: not _is_closed(wallet),
     facts=_of_wallet,
     form=AmountForm,
 )
@@ -163,7 +175,7 @@ SUSPEND = Act[Wallet](
     ),
     do=_suspend,
     may=_may,
-    is_offered=lambda wallet: wallet.suspended_at is None,
+    is_offered=lambda wallet: wallet.suspended_at is None and not _is_closed(wallet),
     facts=_of_wallet,
     is_grave=True,
 )
@@ -174,7 +186,7 @@ REINSTATE = Act[Wallet](
     explained=lambda: "Its keys work again.",
     do=_reinstate,
     may=_may,
-    is_offered=lambda wallet: wallet.suspended_at is not None,
+    is_offered=lambda wallet: wallet.suspended_at is not None and not _is_closed(wallet),
     facts=_of_wallet,
 )
 VOID_GRANT = Act[Transfer](

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
+from django.utils.text import Truncator
+
 from pricing.money import NANO_PER_CENT, usd
 from staff.admin import code, column, link
 
@@ -31,6 +33,11 @@ def linked(title: str, attribute: str) -> Column:
 def coded(title: str, attribute: str) -> Column:
     """An id or a text exactly as it is stored, or a dash."""
     return _column(title, attribute, code)
+
+
+def briefly(title: str, attribute: str) -> Column:
+    """The beginning of a sentence for people, for lists; all of it is on the page of the row."""
+    return _column(title, attribute, lambda text: Truncator(text).chars(90) or "-")
 
 
 def worded(title: str, attribute: str) -> Column:

@@ -12,9 +12,9 @@ from pricing.money import usd
 from staff.admin import ReadOnlyAdmin, column, lines, link, list_link
 from wallet import disputes
 from wallet.admin.again import ASK_ABOUT_DISPUTE
-from wallet.admin.columns import cents, coded, linked
+from wallet.admin.columns import briefly, cents, coded, linked
 from wallet.admin.terms import as_uuid, names_a_wallet, wallets_for
-from wallet.models import Dispute, Transfer
+from wallet.models import Dispute, StripeTransaction, Transfer
 
 STRIPE = "https://api.stripe.com"
 DASHBOARD = "https://dashboard.stripe.com"
@@ -49,7 +49,7 @@ class DisputeAdmin(ActingAdmin, ReadOnlyAdmin):
     actions_detail = ("ask",)
     ask = button(ASK_ABOUT_DISPUTE)
     list_display = (
-        "status_label", "due", "amount", "reason_text", "wallet", "withdrawn", "reinstated", "evidence", "problem",
+        "status_label", "due", "amount", "reason_text", "wallet", "withdrawn", "reinstated", "evidence", "problem_in_brief",
     )  # fmt: skip
     list_display_links = ("status_label",)
     list_filter = (Stage,)
@@ -123,6 +123,7 @@ class DisputeAdmin(ActingAdmin, ReadOnlyAdmin):
     withdrawn = cents("Withdrawn", "withdrawn_cents")
     reinstated = cents("Reinstated", "reinstated_cents")
     tax = cents("Tax in what is gone", "tax_cents")
+    problem_in_brief = briefly("Problem", "problem")
     fee = cents("Fee, which the house pays", "fee_cents")
 
     @column("Evidence")
@@ -157,11 +158,16 @@ class DisputeAdmin(ActingAdmin, ReadOnlyAdmin):
     def transfers(self, dispute: Dispute) -> str:
         if dispute.top_up is None:
             return "-"
-        found = Transfer.objects.filter(
+        in_wallet = Transfer.objects.filter(
             wallet=dispute.top_up.wallet_id,
             code__in=["dispute", "dispute_reversal", "tax"],
             details__dispute=dispute.pk,
         )
+        # The house's tax is in no wallet, so it is found by what it is called: by a movement of Stripe's.
+        movements = {each.details.get("balance_transaction") for each in in_wallet}
+        movements |= set(StripeTransaction.objects.filter(source_id=dispute.pk).values_list("pk", flat=True))
+        taxes = Transfer.objects.filter(reference__in=[f"tax:{each}" for each in movements if each])
+        found = sorted({*in_wallet, *taxes}, key=lambda each: each.pk)
         return lines([link(each, f"{each.get_code_display()} {usd(each.amount_nanousd)}") for each in found])
 
 

@@ -7,9 +7,9 @@ from django.http import HttpRequest
 from accounts.acting import ActingAdmin, button
 from staff.admin import ReadOnlyAdmin, column, lines, list_link, pretty
 from wallet.admin.again import ASK_ABOUT_EVENT, ASK_ABOUT_TOP_UP
-from wallet.admin.columns import cents, coded, linked, worded
+from wallet.admin.columns import briefly, cents, coded, linked, worded
 from wallet.admin.terms import as_uuid, names_a_wallet, wallets_for
-from wallet.models import StripeEvent, TopUp
+from wallet.models import StripeEvent, TopUp, UnsentMail
 from wallet.models.stripe import FRAUD_WARNING
 
 
@@ -31,7 +31,16 @@ class TopUpAdmin(ActingAdmin, ReadOnlyAdmin):
     actions_detail = ("ask",)
     ask = button(ASK_ABOUT_TOP_UP)
     # What counts comes first: on a phone the rest is beyond the edge of the table.
-    list_display = ("created_at", "amount", "state_label", "wallet", "begun", "paid_at", "problem", "id")
+    list_display = (
+        "created_at",
+        "amount",
+        "state_label",
+        "wallet",
+        "begun",
+        "paid_at",
+        "problem_in_brief",
+        "id",
+    )
     list_filter = ("state", Begun)
     list_select_related = ("wallet",)
     linked_by = ("wallet__id__exact",)
@@ -78,6 +87,7 @@ class TopUpAdmin(ActingAdmin, ReadOnlyAdmin):
     payment_intent = coded("Payment intent", "payment_intent_id")
     received = cents("Received, less tax", "received_cents")
     tax = cents("Tax", "tax_cents")
+    problem_in_brief = briefly("Problem", "problem")
 
     @column("Paid in")
     def presentment(self, top_up: TopUp) -> str:
@@ -138,3 +148,26 @@ class StripeEventAdmin(ActingAdmin, ReadOnlyAdmin):
     @column("Payload")
     def formatted(self, event: StripeEvent) -> str:
         return pretty(event.payload)
+
+
+@admin.register(UnsentMail)
+class UnsentMailAdmin(ReadOnlyAdmin):
+    """Mails to owners that no server took. Those that are given up are told on the wallet's pages alone."""
+
+    list_display = ("since", "name", "state_label", "problem", "wallet_link", "tried_at")
+    list_filter = ("is_given_up",)
+    list_select_related = ("wallet",)
+    linked_by = ("wallet__id__exact",)
+    search_fields = ("name",)
+    search_help_text = "Owner's e-mail, or wallet number"
+    ordering = ("-since",)
+    fields = ("name", "wallet_link", "state_label", "problem", "since", "tried_at")
+
+    def matching(self, term: str) -> Q:
+        return Q(wallet__in=wallets_for(term))
+
+    wallet_link = linked("Wallet", "wallet")
+
+    @column("State", labels={"given up": "danger", "tried again": "warning"})
+    def state_label(self, mail: UnsentMail) -> str:
+        return "given up" if mail.is_given_up else "tried again"

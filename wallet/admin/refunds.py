@@ -14,14 +14,17 @@ from accounts.audit import Instruction
 from accounts.models import User
 from pricing.money import NANO_PER_CENT, usd
 from staff.admin import ReadOnlyAdmin, column, lines, link, list_link
+from wallet import dispute_shares
 from wallet.acts import PERMISSION
+from wallet.admin.acts import state_of
 from wallet.admin.again import ASK_ABOUT_REFUND
-from wallet.admin.columns import cents, coded, linked, worded
+from wallet.admin.columns import briefly, cents, coded, linked, worded
 from wallet.admin.terms import as_uuid, names_a_wallet, wallets_for
-from wallet.models import Refund, Transfer
+from wallet.models import Dispute, Refund, Transfer
 from wallet.refunds import asking as refund_asking
 from wallet.refunds import decisions as refund_decisions
 from wallet.refunds import requests as refund_requests
+from wallet.refunds.payments import REFUNDABLE
 from wallet.refunds.requests import Request
 
 State = Refund.State
@@ -47,14 +50,45 @@ def _payments(count: int) -> str:
 
 def _facts(refund: Refund) -> list[tuple[str, object]]:
     asked, wallet = _asked(refund), refund.wallet
-    state = "suspended" if wallet.suspended_at else "open"
     return [
         ("Whole request", f"{usd(asked.amount_nanousd)} of {_payments(len(asked.rows))}"),
         ("Tax beside it", usd(asked.tax_nanousd)),
-        ("Wallet", f"{wallet.pk} of {wallet.owner}, {state}"),
+        ("Wallet", f"{wallet.pk} of {wallet.owner}, {state_of(wallet)}"),
         ("Account since", f"{wallet.owner.date_joined:%Y-%m-%d %H:%M} UTC"),
         ("Left in the wallet", usd(wallet.funds.balance_nanousd)),
+        *_disputed(asked),
     ]
+
+
+def _disputed(asked: Request) -> list[tuple[str, object]]:
+    """What banks do about the payments of a request. Stripe refuses to give back what a bank has taken, or may."""
+    found = Dispute.objects.filter(top_up__in=[row.top_up_id for row in asked.rows]).select_related("top_up")
+    return [
+        (
+            "Disputed",
+            format_html(
+                "{}: payment of {}, {}. {} of it is taken with tax.{}",
+                link(each, f"Dispute {each.pk}"),
+                usd(dispute_shares.paid_cents(each.top_up) * NANO_PER_CENT),
+                dict(Dispute.Status.choices).get(each.status, each.status),
+                usd(dispute_shares.gone_cents(each) * NANO_PER_CENT),
+                "" if each.status in REFUNDABLE else " Stripe refuses to give this payment back.",
+            ),
+        )
+        for each in found
+        if each.top_up is not None
+    ]
+
+
+def _decided(refund: Refund) -> str:
+    """How the request was decided, or ended without that."""
+    now = refund.get_state_display()
+    if refund.decided_by is None or refund.decided_at is None:
+        return f"Nobody has to decide about it. {now}."
+    at = f"{refund.decided_at:%Y-%m-%d at %H:%M} UTC"
+    if refund.state == State.DECLINED:
+        return f"{refund.decided_by} declined it on {at}."
+    return f"{refund.decided_by} approved it on {at}. Since then: {now}."
 
 
 def _approve(by: Instruction, refund: Refund, _: dict[str, Any]) -> str:
@@ -77,6 +111,7 @@ APPROVE = Act[Refund](
     do=_approve,
     may=_may,
     is_offered=_waits,
+    over=_decided,
     facts=_facts,
 )
 DECLINE = Act[Refund](
@@ -89,6 +124,7 @@ DECLINE = Act[Refund](
     do=_decline,
     may=_may,
     is_offered=_waits,
+    over=_decided,
     facts=_facts,
     is_grave=True,
 )
@@ -101,7 +137,7 @@ class RefundAdmin(ActingAdmin, ReadOnlyAdmin):
     decline = button(DECLINE)
     ask = button(ASK_ABOUT_REFUND)
     list_display = (
-        "created_at", "amount", "state_label", "owner", "problem", "tax", "begun", "request_link", "request_amount",
+        "created_at", "amount", "state_label", "owner", "problem_in_brief", "tax", "begun", "request_link", "request_amount",
         "settled_at", "id",
     )  # fmt: skip
     list_filter = ("state", "origin")
@@ -112,7 +148,7 @@ class RefundAdmin(ActingAdmin, ReadOnlyAdmin):
     ordering = ("-created_at",)
     fieldsets = (
         (None, {"fields": ("id", "whole_request", "wallet_link", "amount", "tax", "origin")}),
-        ("State", {"fields": ("state_label", "meaning", "problem")}),
+        ("State", {"fields": ("state_label", "meaning", "problem", "refusal")}),
         ("Decision", {"fields": ("decided_by", "decided_at", "trail")}),
         ("Stripe", {"fields": ("top_up_link", "payment_intent", "stripe_id", "events")}),
         ("Books", {"fields": ("transfers",)}),
@@ -152,6 +188,7 @@ class RefundAdmin(ActingAdmin, ReadOnlyAdmin):
         return usd(getattr(refund, "request_cents", 0) * NANO_PER_CENT)
 
     tax = cents("Tax", "tax_cents")
+    problem_in_brief = briefly("Problem", "problem")
 
     @column(
         "State",
@@ -193,7 +230,13 @@ class RefundAdmin(ActingAdmin, ReadOnlyAdmin):
     @column("Transfers")
     def transfers(self, refund: Refund) -> str:
         names = [f"{kind}:{refund.pk}" for kind in ("refund", "refund_reversal")]
-        found = Transfer.objects.filter(reference__in=[*names, *(f"tax:{name}" for name in names)])
+        # Where it came to nothing, what it leaves of the tax may be a dispute's.
+        disputed = refund.top_up.disputes.values_list("pk", flat=True)
+        taxes = [f"tax:{name}" for name in (*names, *(f"{dispute}:{refund.pk}" for dispute in disputed))]
+        found = Transfer.objects.filter(reference__in=[*names, *taxes])
         return lines(
-            [format_html("{} {}", link(each), usd(each.amount_nanousd)) for each in found.order_by("pk")]
+            [
+                format_html("{} {}", link(each, each.reference), usd(each.amount_nanousd))
+                for each in found.order_by("pk")
+            ]
         )

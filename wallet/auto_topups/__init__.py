@@ -11,7 +11,7 @@ estimate, and nobody should be charged for one; on the history every charge foll
 import datetime
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from uuid import UUID
 
 from django.conf import settings
@@ -23,7 +23,7 @@ from django.utils import timezone
 from accounts.models import User
 from pricing.money import NANO_PER_CENT
 from wallet import cards, ledger, rounds, stripe_api, wallets
-from wallet.auto_topups import causes, endings
+from wallet.auto_topups import causes, endings, standing
 from wallet.models import AutoTopUp, SavedCard, TopUp, Wallet
 from wallet.stripe_api import KEY_LIFE, CustomerGone, Payment, StripeFailed, StripeRefused
 from wallet.topups import crediting, customers, proofs
@@ -52,29 +52,27 @@ class Wish:
     monthly_cents: int
 
 
-def switch_on(wallet: Wallet, wish: Wish) -> None:
+class Changed(Exception):
+    """What stands is not what the page showed."""
+
+
+def switch_on(wallet: Wallet, wish: Wish, *, seen: str | None = None) -> None:
     """The owner agrees to be charged like this from now on. Forgets declines and pauses.
 
-    Raises wallets.Suspended and NoCard.
+    `seen` is the `standing.name` that the owner looked at. Raises wallets.Suspended, NoCard and Changed.
     """
     with transaction.atomic():
-        locked = wallets.lock_to_pay_in(wallet.pk)
-        if not SavedCard.objects.filter(wallet=wallet).exists():
-            raise NoCard
-        AutoTopUp.objects.update_or_create(
-            wallet=locked,
-            defaults={
-                "is_on": True,
-                "below_cents": wish.below_cents,
-                "add_cents": wish.add_cents,
-                "monthly_cents": wish.monthly_cents,
-                "declines": 0,
-                "next_attempt_at": None,
-                "paused_for": "",
-                "is_told": True,
-                "agreed_at": timezone.now(),
-            },
-        )
+        _require_seen(wallets.lock_to_pay_in(wallet.pk), wish, seen)
+        _agree(wallet, wish)
+
+
+def change(wallet: Wallet, wish: Wish, *, seen: str) -> None:
+    """Other amounts for what is on; never switches it on. Otherwise as `switch_on`."""
+    with transaction.atomic():
+        _require_seen(wallets.lock_to_pay_in(wallet.pk), wish, seen)
+        if not AutoTopUp.objects.filter(wallet=wallet, is_on=True, paused_for="").exists():
+            raise Changed
+        _agree(wallet, wish)
 
 
 def switch_off(wallet: Wallet) -> TopUp | None:
@@ -267,6 +265,30 @@ def of_payment(payment: Payment) -> TopUp | None:
             return None
         found = automatic.filter(pk=order).first()
     return found
+
+
+def _require_seen(wallet: Wallet, wish: Wish, seen: str | None) -> None:
+    """The wallet is locked. The same form sent twice finds that it stands already. Raises NoCard and Changed."""
+    if not SavedCard.objects.filter(wallet=wallet).exists():
+        raise NoCard
+    stands = AutoTopUp.objects.filter(wallet=wallet, is_on=True, paused_for="", **asdict(wish)).exists()
+    if seen is not None and not stands and seen != standing.name(wallet):
+        raise Changed
+
+
+def _agree(wallet: Wallet, wish: Wish) -> None:
+    AutoTopUp.objects.update_or_create(
+        wallet=wallet,
+        defaults={
+            **asdict(wish),
+            "is_on": True,
+            "declines": 0,
+            "next_attempt_at": None,
+            "paused_for": "",
+            "is_told": True,
+            "agreed_at": timezone.now(),
+        },
+    )
 
 
 def _is_over(wallet_id: int) -> bool:

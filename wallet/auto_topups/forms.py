@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from pricing.money import NANO_PER_CENT, cents_from_text
 from wallet import auto_topups
-from wallet.auto_topups import Wish
+from wallet.auto_topups import Wish, standing
 from wallet.forms import dollars
 from wallet.models import AutoTopUp, SavedCard, TopUp, Wallet
 
@@ -92,6 +92,7 @@ def on_wallet_page(mine: Wallet, form: AutoTopUpForm | None = None) -> dict[str,
         "card_is_expired": bool(card and card.expires and card.expires < timezone.now().date()),
         "auto": wish and Shown(wish, charged),
         "auto_form": form or _unbound(wish),
+        "auto_seen": standing.name(mine),
         "auto_smallest": dollars(settings.TOP_UP_MINIMUM_CENTS),
         "auto_largest": dollars(settings.TOP_UP_MAXIMUM_CENTS),
         "auto_last": latest.first(),
@@ -111,10 +112,6 @@ class Shown:
         if self.wish.is_on:
             return "paused" if self.wish.paused_for else "on"
         return "stopped" if self.wish.paused_for else "off"
-
-    @property
-    def below_nanousd(self) -> int:
-        return self.wish.below_cents * NANO_PER_CENT
 
     @property
     def add_nanousd(self) -> int:

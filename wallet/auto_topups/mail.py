@@ -1,6 +1,7 @@
 """Writes to the owner of a wallet that is topped up by itself: what was charged, what was declined, and that it stopped.
 
-The mark that a mail is due is written with what it tells, in one transaction; the rows say whether it was sent.
+The mark that a mail is due is written with what it tells, in one transaction; the rows say whether it was sent. They are
+sent in any order, so that those that can never be sent hold up no other.
 """
 
 from typing import Any
@@ -11,17 +12,18 @@ from django.db.models import Model, QuerySet
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from accounts.models import User
-from wallet import ledger, rounds
-from wallet.models import AutoTopUp, SavedCard, TopUp
+from wallet import ledger, rounds, unsent
+from wallet.models import AutoTopUp, SavedCard, TopUp, Wallet
 
 # A mail server that hangs must not take the time of the job that charges.
 MAIL_S = 15.0
 
 
 def tell_charges(limit: int = 100) -> int:
-    """One round of the periodic job; returns how many were written about. Once for a charge, unless it can't be sent."""
-    untold = TopUp.objects.filter(is_told=False).select_related("wallet__owner").order_by("created_at")
+    """One round of the periodic job; returns how many were written about. Once for a charge, unless it can't be sent: then
+    again later, for a day.
+    """
+    untold = TopUp.objects.filter(is_told=False).select_related("wallet__owner").order_by("?")
     told = 0
 
     def look(top_up: TopUp) -> None:
@@ -31,7 +33,7 @@ def tell_charges(limit: int = 100) -> int:
         if letter is None:
             found.update(is_told=True)
         else:
-            told += _tell(found, top_up.wallet.owner, *letter)
+            told += _tell(f"top-up {top_up.pk}", found, top_up.wallet, *letter)
 
     rounds.go_round("the mail about", untold[:limit], look, seconds=MAIL_S)
     return told
@@ -40,16 +42,16 @@ def tell_charges(limit: int = 100) -> int:
 def tell_stopped(limit: int = 100) -> int:
     """The same of automatic top-ups that stopped. Once for a stop, unless the mail can't be sent."""
     untold = AutoTopUp.objects.filter(is_told=False).exclude(paused_for="")
+    untold = untold.select_related("wallet__owner").order_by("?")
     told = 0
 
     def look(wish: AutoTopUp) -> None:
         nonlocal told
         found = AutoTopUp.objects.filter(pk=wish.pk)
         letter = "Automatic top-up stopped", "auto_top_up_stopped", {"reason": wish.paused_for}
-        told += _tell(found, wish.wallet.owner, *letter)
+        told += _tell(f"automatic top-ups of wallet {wish.pk}", found, wish.wallet, *letter)
 
-    in_turn = untold.select_related("wallet__owner").order_by("changed_at")
-    rounds.go_round("the mail about", in_turn[:limit], look, seconds=MAIL_S)
+    rounds.go_round("the mail about", untold[:limit], look, seconds=MAIL_S)
     return told
 
 
@@ -69,8 +71,9 @@ def _of_charge(top_up: TopUp) -> tuple[str, str, dict[str, Any]] | None:
 
 
 def _tell[R: Model](
-    rows: QuerySet[R], owner: User, subject: str, template: str, context: dict[str, Any]
+    name: str, rows: QuerySet[R], wallet: Wallet, subject: str, template: str, context: dict[str, Any]
 ) -> bool:
+    owner = wallet.owner
     # Whoever changes the mark writes. A crash between the two loses a mail; the page still tells.
     if not rows.filter(is_told=False).update(is_told=True) or not owner.is_active:
         return False
@@ -79,17 +82,22 @@ def _tell[R: Model](
         "site_name": settings.SITE_NAME,
         "site_url": settings.SITE_URL,
     }
-    try:
+
+    def write() -> None:
         send_mail(
             f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}{subject}",
             render_to_string(f"wallet/email/{template}_message.txt", context),
             None,
             [owner.email],
         )
-    except Exception:
-        rows.update(is_told=False)
-        raise
-    return True
+
+    is_done = False
+    try:
+        is_done = unsent.send(name, wallet.pk, write)
+    finally:
+        if not is_done:
+            rows.update(is_told=False)
+    return is_done
 
 
 def _url(name: str, *args: Any) -> str:

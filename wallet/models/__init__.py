@@ -3,7 +3,16 @@
 from wallet.models.acts import Proposal
 from wallet.models.books import Account, Code, Funds, Hold, HouseBalance, Transfer, Wallet
 from wallet.models.checks import CheckRun, DaySeal
-from wallet.models.payments import AutoTopUp, CardSetup, Dispute, Refund, SavedCard, StripeCustomer, TopUp
+from wallet.models.payments import (
+    AutoTopUp,
+    CardSetup,
+    Dispute,
+    Refund,
+    SavedCard,
+    StripeCustomer,
+    TopUp,
+    UnsentMail,
+)
 from wallet.models.stripe import Difference, Reconciliation, StripeEvent, StripeTransaction
 
 __all__ = [
@@ -27,5 +36,6 @@ __all__ = [
     "StripeTransaction",
     "TopUp",
     "Transfer",
+    "UnsentMail",
     "Wallet",
 ]

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Now
 
 from pricing.models import CustomerGroup
@@ -161,6 +162,12 @@ class Transfer(models.Model):
                 condition=~Q(code="usage"),
             ),
             models.Index(fields=["created_at", "id"], name="transfer_movements", condition=~Q(code="usage")),
+            # The tax of a dispute is in no wallet, and it is looked for among millions of others.
+            models.Index(
+                KeyTextTransform("dispute", "details"),
+                name="transfer_tax_of_dispute",
+                condition=Q(code="tax"),
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["reference"], name="transfer_reference_once"),

@@ -64,6 +64,7 @@ class TopUp(models.Model):
     invoice_url = models.URLField(
         max_length=2000, blank=True, help_text="Stripe's invoice, where it makes one."
     )
+    # Both are known already while the bank is still to pay them.
     received_cents = models.PositiveIntegerField(null=True, help_text="What Stripe received, less tax.")
     tax_cents = models.PositiveIntegerField(null=True)
     presentment_amount = models.PositiveBigIntegerField(
@@ -114,6 +115,11 @@ class TopUp(models.Model):
     @property
     def tax_nanousd(self) -> int:
         return (self.tax_cents or 0) * NANO_PER_CENT
+
+    @property
+    def paid_nanousd(self) -> int:
+        """With its tax, as a card's statement shows it."""
+        return self.received_nanousd + self.tax_nanousd
 
 
 class Refund(models.Model):
@@ -169,6 +175,9 @@ class Refund(models.Model):
         help_text="No where nothing had come of it when it was first heard of: no money moved.",
     )
     problem = models.TextField(blank=True, help_text="Why nothing came of it.")
+    refusal = models.TextField(
+        blank=True, default="", db_default="", help_text="What Stripe answered, which the owner isn't shown."
+    )
     is_told = models.BooleanField(
         default=True, db_default=True, help_text="The owner was written to, where its end asks for it."
     )
@@ -287,6 +296,11 @@ class Dispute(models.Model):
     def taken_nanousd(self) -> int:
         return self.taken_cents * NANO_PER_CENT
 
+    @property
+    def tax_nanousd(self) -> int:
+        """Tax that the bank took beside it."""
+        return self.tax_cents * NANO_PER_CENT if self.top_up_id else 0
+
 
 class SavedCard(models.Model):
     """The card that a wallet charges by itself. The card lies at Stripe; here is what names it to its owner."""
@@ -364,3 +378,20 @@ class AutoTopUp(models.Model):
 
     def __str__(self) -> str:
         return f"Auto top-up of wallet {self.wallet_id}"
+
+
+class UnsentMail(models.Model):
+    """A mail to a wallet's owner that could not be sent. It holds no address; a row goes when the mail does."""
+
+    name = models.CharField(primary_key=True, max_length=160, help_text="What it tells of.")
+    wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="unsent_mails")
+    since = models.DateTimeField()
+    tried_at = models.DateTimeField(help_text="When it was tried last.")
+    problem = models.CharField(max_length=200, help_text="What became of that.")
+    is_given_up = models.BooleanField(default=False, help_text="It is not tried any more.")
+
+    class Meta:
+        ordering = ["-since"]
+
+    def __str__(self) -> str:
+        return f"Mail about {self.name}"

@@ -149,7 +149,9 @@ def _refunds(found: list[Returned], report: Report) -> None:
 def _disputes(found: list[Disputed], report: Report) -> None:
     rows = Dispute.objects.in_bulk([told.id for told in found])
     for told in found:
-        if _standing(rows.get(told.id)) != (told.status, told.withdrawn, told.reinstated, True):
+        row = rows.get(told.id)
+        is_same = _standing(row) == (told.status, told.withdrawn, told.reinstated, True)
+        if row is None or not is_same or row.problem:
             _dispute(told.id, report)
 
 
@@ -167,7 +169,7 @@ def _dispute(dispute_id: str, report: Report) -> None:
         why = (row.problem if row else "") or problem or "its payment is not known."
         report.differs(dispute_id, f"Dispute {dispute_id} is not in the books: {why}")
     elif row.problem:
-        report.differs(dispute_id, f"Dispute {dispute_id} is booked, but does not add up: {row.problem}")
+        report.differs(dispute_id, f"Dispute {dispute_id} does not add up: {row.problem}")
 
 
 def _standing(row: Dispute | None) -> tuple[str, int, int, bool] | None:
@@ -292,16 +294,17 @@ def _credited(row: TopUp | None) -> int:
 
 
 # Payments before what came of them, then the money's own list, when everything that explains it is known; at the end the
-# credits that it does not tell of.
+# credits that it does not tell of. Charges stand before disputes: one that was given back explains what was said of its
+# payment and refunds, but not what a bank took on top.
 KINDS = (
     Kind("sessions", listing.sessions, _sessions),
     Kind("payments", listing.payments, _payments),
     Kind("unfinished top-ups", _unfinished_top_ups, _settle),
     Kind("refunds", listing.refunds, _refunds),
     Kind("unfinished refunds", _unfinished_refunds, _ask),
+    Kind("charges", listing.charges, _charges),
     Kind("disputes", listing.disputes, _disputes),
     Kind("open disputes", _open_disputes, _each(_dispute)),
-    Kind("charges", listing.charges, _charges),
     Kind("balance transactions", listing.balance_transactions, movements.compare),
     Kind("credits on their way", lambda _, after: _rows(clearing.in_transit(), after), movements.look_up),
 )

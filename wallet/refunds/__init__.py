@@ -24,7 +24,14 @@ from wallet.refunds import mail as refund_mail
 from wallet.refunds import payments as refund_payments
 from wallet.refunds import refundable
 from wallet.refunds.refundable import Part, Refundable
-from wallet.refunds.verdicts import difference, is_news, of_failure, state_of, while_pending
+from wallet.refunds.verdicts import (
+    CANCELED_BY_OWNER,
+    difference,
+    is_news,
+    of_failure,
+    state_of,
+    while_pending,
+)
 from wallet.stripe_api import StripeRefund
 from wallet.topups.verdicts import Parked
 from wallet.transactions import again_if_lost
@@ -36,7 +43,7 @@ FORMS = UUID("0a1dd5a4-6d0b-4b43-8f0e-4f7f6d2f0c55")
 LIMIT_HOLDS_FOR = timedelta(hours=24)
 # Not when Stripe was asked, which is written while no lock is held.
 WRITTEN = [
-    "state", "problem", "refund_id", "transaction_id", "checked_at", "settled_at", "decided_by", "decided_at",
+    "state", "problem", "refusal", "refund_id", "transaction_id", "checked_at", "settled_at", "decided_by", "decided_at",
 ]  # fmt: skip
 UNKNOWN_PAYMENT = "is of no payment that is known here"
 
@@ -100,7 +107,7 @@ def cancel(wallet: Wallet, request_id: UUID) -> bool:
             Refund.objects.filter(wallet=wallet, request_id=request_id, state=State.WAITING).order_by("pk")
         )
         for row in waiting:
-            end(row, State.CANCELED, "You canceled it.")
+            end(row, State.CANCELED, CANCELED_BY_OWNER)
         return bool(waiting)
 
     return again_if_lost(work)
@@ -136,6 +143,7 @@ def apply(told: StripeRefund) -> Refund:
     if row.state == state == State.PENDING:
         row.problem = while_pending(told)
     row.save(update_fields=WRITTEN)
+    dispute_shares.tell_excess(top_up)
     return row
 
 
@@ -153,14 +161,18 @@ def payment_of(told: StripeRefund) -> TopUp:
     return found
 
 
-def give_up(refund_id: UUID, problem: str) -> None:
-    """Nothing came of asking Stripe: back into the wallet with it, unless it is at Stripe after all."""
+def give_up(refund_id: UUID, problem: str, refusal: str = "") -> None:
+    """Nothing came of asking Stripe: back into the wallet with it, unless it is at Stripe after all.
+
+    The owner reads `problem`; `refusal` is what Stripe said, for staff.
+    """
 
     def work() -> None:
         row = Refund.objects.get(pk=refund_id)
         lock(row.wallet_id)
         row.refresh_from_db()
         if row.state == State.CREATED and row.refund_id is None:
+            row.refusal = refusal
             end(row, State.FAILED, problem)
 
     again_if_lost(work)
@@ -175,6 +187,7 @@ def end(row: Refund, state: Refund.State, problem: str) -> None:
         logger.error("Refund %s came back into the wallet of a closed account: %s", row.pk, problem)
     row.save(update_fields=WRITTEN)
     dispute_shares.split_anew(row)
+    dispute_shares.tell_excess(row.top_up)
     _tell(row)
 
 

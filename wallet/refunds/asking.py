@@ -140,7 +140,7 @@ def _ask(row: Refund, *, was_asked: bool) -> StripeRefund | None:
         )
     except StripeRefused as error:
         refusal: StripeRefused | StripeFailed = error
-        problem = f"{of_refusal(error.code)} ({error})"
+        problem = of_refusal(error.code)
     except StripeFailed as error:
         refusal, problem = error, FAILED_FOR_A_DAY
     # It may have been done all the same: under a key that Stripe forgot, or before its answer got lost.
@@ -150,8 +150,8 @@ def _ask(row: Refund, *, was_asked: bool) -> StripeRefund | None:
     is_young = row.asked_at is None or timezone.now() - row.asked_at < KEY_LIFE
     if isinstance(refusal, StripeFailed) and is_young:
         raise refusal
-    logger.error("Refund %s came to nothing: %s", row.pk, problem)
-    refunds.give_up(row.pk, problem)
+    logger.error("Refund %s came to nothing: %s (%s)", row.pk, problem, refusal)
+    refunds.give_up(row.pk, problem, str(refusal))
     return None
 
 

@@ -41,7 +41,8 @@ def on_wallet_page(wallet: Wallet, form: RefundForm) -> dict[str, object]:
         "refundable": found,
         "refundable_payments": _payments(parts, wallet),
         "payments_left_out": len(parts) - PAYMENTS_SHOWN,
-        "has_refundable_tax": any(part.tax_cents for part in parts),
+        "refundable_tax_nanousd": sum(part.tax_cents for part in parts) * NANO_PER_CENT,
+        "refundable_whole_nanousd": sum(part.amount_cents + part.tax_cents for part in parts) * NANO_PER_CENT,
         "are_disputed": refund_payments.are_disputed(wallet),
         "refunds_wait": refunds.waits_for_staff(wallet),
         "refund_approval_above": _limit(),
@@ -65,11 +66,15 @@ def other_amount(cents: int) -> str:
 
 
 def _payments(parts: list[Part], wallet: Wallet) -> list[dict[str, object]]:
-    """The payments that all of it would go to, with how much; together that is what is refundable."""
+    """The payments that all of it would go to, with how much; less tax that is together what is refundable."""
     shown = parts[:PAYMENTS_SHOWN]
     top_ups = wallet.top_ups.in_bulk([part.top_up_id for part in shown])
     return [
-        {"top_up": top_ups[part.top_up_id], "back_nanousd": part.amount_cents * NANO_PER_CENT}
+        {
+            "top_up": top_ups[part.top_up_id],
+            "tax_nanousd": part.tax_cents * NANO_PER_CENT,
+            "whole_nanousd": (part.amount_cents + part.tax_cents) * NANO_PER_CENT,
+        }
         for part in shown
     ]
 

@@ -10,7 +10,7 @@ from django.core.mail import send_mail
 from django.db.models import Exists, OuterRef
 from django.template.loader import render_to_string
 
-from wallet import rounds
+from wallet import rounds, unsent
 from wallet.models import Refund
 from wallet.refunds import requests as refund_requests
 from wallet.refunds.requests import NEWEST, Request
@@ -42,18 +42,21 @@ def tell(request_id: UUID) -> None:
         request_id,
         list(of_request.filter(pk__in=taken).select_related("top_up", "wallet__owner").order_by(*NEWEST)),
     )
+    if not taken or asked.rows[0].wallet.owner.closed_at is not None:
+        return
+    is_done = False
     try:
-        if taken and asked.rows[0].wallet.owner.closed_at is None:
-            _send(asked)
-    except Exception:
-        of_request.filter(pk__in=taken).update(is_told=False)
-        raise
+        is_done = unsent.send(f"refund {request_id}", asked.rows[0].wallet_id, lambda: _send(asked))
+    finally:
+        if not is_done:
+            of_request.filter(pk__in=taken).update(is_told=False)
 
 
 def tell_due(limit: int = 50) -> int:
     """One round of the periodic job: send what nobody has sent. Returns how many were looked at."""
     under_way = Refund.objects.filter(state__in=Refund.UNFINISHED, request_id=OuterRef("request_id"))
-    due = Refund.objects.filter(~Exists(under_way), is_told=False).order_by("settled_at")
+    # In any order, so that those that can never be sent hold up no other.
+    due = Refund.objects.filter(~Exists(under_way), is_told=False).order_by("?")
     return rounds.go_round(
         "the mail about refund request",
         dict.fromkeys(due.values_list("request_id", flat=True)[:limit]),

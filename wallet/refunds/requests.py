@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from wallet.models import Refund, Wallet
-from wallet.refunds.verdicts import NEEDS_ACTION
+from wallet.refunds.verdicts import CANCELED_BY_OWNER, NEEDS_ACTION
 
 State = Refund.State
 
@@ -85,9 +85,18 @@ class Request:
         return "Partly given back" if State.SUCCEEDED in states else "Not given back"
 
     @property
-    def unpaid(self) -> list[Refund]:
-        """The parts that are in the wallet again, each with a sentence on why."""
-        return [row for row in self.rows if row.problem and row.state in Refund.RETURNED]
+    def unpaid(self) -> list[tuple[str, int]]:
+        """Why parts are in the wallet again, each sentence once, with the credit that it is said of."""
+        found: dict[str, int] = {}
+        for row in self.rows:
+            if row.problem and row.state in Refund.RETURNED:
+                found[row.problem] = found.get(row.problem, 0) + row.amount_nanousd
+        return list(found.items())
+
+    @property
+    def is_own_cancel(self) -> bool:
+        """Whether all of it came back because its owner wanted so."""
+        return all(row.state == State.CANCELED and row.problem == CANCELED_BY_OWNER for row in self.rows)
 
     @property
     def is_settled(self) -> bool:
@@ -129,6 +138,10 @@ class Request:
         """What was given back, with its tax: as a bank shows it."""
         given = [row for row in self.rows if row.state == State.SUCCEEDED]
         return sum(row.amount_nanousd + row.tax_nanousd for row in given)
+
+    @property
+    def given_tax_nanousd(self) -> int:
+        return sum(row.tax_nanousd for row in self.rows if row.state == State.SUCCEEDED)
 
     @property
     def returned_nanousd(self) -> int:

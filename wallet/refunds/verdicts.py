@@ -19,6 +19,8 @@ STATES = {
 }
 # What a row says while Stripe waits for the customer.
 NEEDS_ACTION = "Stripe waits for the customer, to whom it sends an e-mail."
+# What it says where its owner took it back while it waited for staff.
+CANCELED_BY_OWNER = "You canceled it."
 # What was told late must not take a row back.
 ORDER = [State.WAITING, State.CREATED, State.PENDING, State.SUCCEEDED]
 

@@ -27,11 +27,10 @@ API_VERSION = stripe.api_version or ""
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """A PaymentIntent. Amounts are in minor units of `currency`."""
+    """A PaymentIntent. `amount_received` is in minor units of its currency."""
 
     id: str
     status: str
-    currency: str
     amount_received: int
 
 
@@ -42,10 +41,8 @@ class Charge:
     id: str
     payment_intent_id: str | None
     paid: bool
-    currency: str
     amount: int
     refunded: int
-    disputed: bool
     made_at: datetime
 
 
@@ -229,9 +226,7 @@ def patiently[T](ask: Callable[[], T]) -> T:
 
 
 def _payment(found: Any) -> Payment:
-    return Payment(
-        id=found.id, status=found.status, currency=found.currency, amount_received=found.amount_received
-    )
+    return Payment(id=found.id, status=found.status, amount_received=found.amount_received)
 
 
 def _charge(found: Any) -> Charge:
@@ -239,10 +234,8 @@ def _charge(found: Any) -> Charge:
         id=found.id,
         payment_intent_id=_id(found.payment_intent),
         paid=bool(found.paid and found.captured),
-        currency=found.currency,
         amount=found.amount_captured,
         refunded=found.amount_refunded,
-        disputed=bool(found.disputed),
         made_at=_time(found.created),
     )
 

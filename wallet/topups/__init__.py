@@ -231,9 +231,9 @@ def _write(top_up: TopUp, session: Session, verdict: Verdict) -> None:
         top_up.payment_intent_id = session.payment_intent_id or top_up.payment_intent_id
         top_up.presentment_amount = session.presentment_amount
         top_up.presentment_currency = session.presentment_currency or ""
+    top_up.received_cents = verdict.received_cents
+    top_up.tax_cents = verdict.tax_cents
     if verdict.state == TopUp.State.PAID:
         top_up.paid_at = top_up.checked_at
-        top_up.received_cents = verdict.received_cents
-        top_up.tax_cents = verdict.tax_cents
         proofs.note(top_up, session.charge_id, session.receipt_url, session.invoice_url)
     top_up.save()

@@ -72,6 +72,8 @@ def _plain(found: Finding) -> dict[str, Any]:
         "outcome": found.outcome.value,
         "top_up": str(found.top_up.pk),
         "nanousd": found.amount_nanousd,
+        "paid_nanousd": found.top_up.paid_nanousd,
+        "tax_nanousd": found.top_up.tax_nanousd,
         "at": found.top_up.created_at.isoformat(),
     }
 

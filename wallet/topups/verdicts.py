@@ -23,7 +23,7 @@ class Parked(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The state that follows. `received_cents` is without `tax_cents`; both only where it is paid."""
+    """The state that follows. `received_cents` is without `tax_cents`; both only where it is paid, or the bank is to pay."""
 
     state: State
     received_cents: int | None = None
@@ -95,7 +95,10 @@ def _received(session: Session) -> Verdict:
 
 def _later(session: Session) -> Verdict:
     if session.payment_intent_status in WAITING:
-        return Verdict(State.PENDING)
+        total, tax = session.amount_total, session.amount_tax
+        if total is None or not 0 <= tax <= total:
+            return Verdict(State.PENDING)
+        return Verdict(State.PENDING, received_cents=total - tax, tax_cents=tax)
     if session.payment_intent_status in OVER:
         return Verdict(State.FAILED)
     return _unknown(session)

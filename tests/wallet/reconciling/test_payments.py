@@ -1,5 +1,7 @@
 """Payments that no event told, over HTTP: credited once, or named as a difference."""
 
+import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -7,6 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
+from tests.parallel import at_once
 from tests.stripe_sandbox.process import Sandbox, payment
 from tests.wallet.books import CENT, balance_cents
 from tests.wallet.reconciling.asking import good, many
@@ -16,6 +19,7 @@ from tests.wallet.test_topups import pay, started
 from wallet import clearing, invariants, ledger, topups
 from wallet.models import Code, StripeTransaction, TopUp, Transfer, Wallet
 from wallet.reconciliation import runs
+from wallet.stripe_api.listing import BalanceTransaction
 
 
 def test_what_no_event_told_is_credited_once(alices: Wallet, stripe: Sandbox) -> None:
@@ -113,6 +117,45 @@ def test_what_was_explained_as_given_back_is_credited_no_more(
     assert (told.state, balance_cents(alices)) == ("parked", 0)
     assert told.problem.startswith(f"All of payment {top_up.payment_intent_id} was given back")
     good(runs.run())
+
+
+def test_a_payment_that_is_explained_and_credited_at_once_is_in_the_books_once(
+    alices: Wallet, staff: User, stripe: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top_up = parked(stripe, alices)
+    stripe.command(f"charges/{top_up.payment_intent_id}/refund", amount=1000)
+    assert runs.run().differences
+    monkeypatch.setattr(clearing, "UNCLAIMED", timedelta())
+    is_booking, post = threading.Event(), clearing._post
+
+    def post_slowly(told: BalanceTransaction, posting: clearing.Posting) -> None:
+        is_booking.set()
+        time.sleep(0.5)
+        post(told, posting)
+
+    def credit() -> TopUp:
+        assert is_booking.wait(20)
+        return ask_again(staff, top_up)
+
+    monkeypatch.setattr(clearing, "_post", post_slowly)
+    _, told = at_once(2, lambda number: credit() if number else runs.run())
+    assert (told.state, balance_cents(alices)) == ("parked", 0)
+    good(runs.run())
+
+
+def test_what_a_bank_takes_of_a_payment_that_was_given_back_stays_a_difference(
+    alices: Wallet, stripe: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clearing, "UNCLAIMED", timedelta())
+    top_up = parked(stripe, alices)
+    stripe.command(f"charges/{top_up.payment_intent_id}/refund", amount=1000)
+    opened = stripe.command(f"charges/{top_up.payment_intent_id}/dispute", amount=1000)["dispute"]
+    for _ in range(2):
+        [told] = runs.run().differences
+        assert told.startswith(
+            f"Dispute {opened['id']} is not in the books: Payment {top_up.payment_intent_id} is"
+        )
+    assert (lies("disputes"), lies("refunds_pending"), balance_cents(alices)) == (1000, 0, 0)
 
 
 def test_what_is_credited_without_a_payment_is_a_difference(alices: Wallet, stripe: Sandbox) -> None:

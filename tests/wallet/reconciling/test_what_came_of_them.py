@@ -1,18 +1,20 @@
 """Refunds, disputes, returned debits and payouts that no event told."""
 
-from dataclasses import replace
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
 
+from accounts.audit import Instruction
+from accounts.models import User
 from tests.stripe_sandbox.process import Sandbox
 from tests.wallet.books import balance_cents
 from tests.wallet.reconciling.asking import good
 from tests.wallet.test_clearing import lies
 from tests.wallet.test_topups import pay, started
-from wallet import stripe_api
-from wallet.models import Refund, StripeTransaction, Wallet
+from wallet import acts, stripe_api
+from wallet.models import Refund, StripeTransaction, Transfer, Wallet
 from wallet.reconciliation import runs
 from wallet.refunds import asking as refund_asking
 from wallet.stripe_api import StripeRefund
@@ -71,17 +73,33 @@ def test_a_dispute_on_day_90(alices: Wallet, stripe: Sandbox) -> None:
     assert balance_cents(alices) == 700
 
 
-def test_a_dispute_that_is_booked_but_odd_is_not_called_missing(
-    alices: Wallet, stripe: Sandbox, monkeypatch: pytest.MonkeyPatch
+def test_a_dispute_that_is_booked_but_odd_is_named_in_every_run_and_not_called_missing(
+    alices: Wallet, stripe: Sandbox
 ) -> None:
     top_up = started(alices, 1000)
     pay(stripe, top_up)
     opened = stripe.command(f"charges/{top_up.session_id}/dispute", amount=300)["dispute"]
-    read = stripe_api.dispute
-    monkeypatch.setattr(stripe_api, "dispute", lambda key: replace(read(key), status="in_appeal"))
-    [told] = runs.run().differences
-    assert told.startswith(f"Dispute {opened['id']} is booked, but does not add up: Its status is in_appeal")
+    stripe.command(f"disputes/{opened['id']}/set", status="in_appeal")
+    for _ in range(2):
+        [told] = runs.run().differences
+        assert told.startswith(f"Dispute {opened['id']} does not add up: Its status is in_appeal")
     assert balance_cents(alices) == 700
+    stripe.command(f"disputes/{opened['id']}/set", status="under_review")
+    good(runs.run())
+
+
+def test_an_inquiry_that_escalates_after_a_correction_is_not_called_booked(
+    alices: Wallet, staff: User, stripe: Sandbox
+) -> None:
+    top_up = started(alices, 1000)
+    pay(stripe, top_up)
+    opened = stripe.command(f"charges/{top_up.session_id}/dispute", inquiry="true")["dispute"]
+    good(runs.run())
+    acts.correct(Instruction(staff, "It was credited twice.", uuid4()), Transfer.objects.get(code="top_up"))
+    stripe.command(f"disputes/{opened['id']}/escalate")
+    told, _ = runs.run().differences
+    assert told.startswith(f"Dispute {opened['id']} does not add up: Staff took top-up {top_up.pk} back")
+    assert (balance_cents(alices), lies("disputes")) == (0, 1000)
 
 
 def test_a_debit_that_comes_back_after_it_succeeded(alices: Wallet, stripe: Sandbox) -> None:

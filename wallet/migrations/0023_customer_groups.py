@@ -1,4 +1,4 @@
-"""A wallet keeps the group in which it was before, whose prices calls pay that had started then."""
+"""Wallets may belong to a group of customers."""
 
 import django.db.models.deletion
 from django.db import migrations, models
@@ -7,23 +7,18 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("pricing", "0002_customer_groups"),
-        ("wallet", "0022_movements"),
+        ("wallet", "0022_expected_tokens"),
     ]
 
     operations = [
         migrations.AddField(
             model_name="wallet",
-            name="group_since",
-            field=models.DateTimeField(editable=False, help_text="Null: it never was in another.", null=True),
-        ),
-        migrations.AddField(
-            model_name="wallet",
-            name="group_before",
+            name="customer_group",
             field=models.ForeignKey(
-                editable=False,
+                blank=True,
                 null=True,
                 on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
+                related_name="wallets",
                 to="pricing.customergroup",
             ),
         ),

@@ -1,4 +1,4 @@
-"""Wallets may belong to a group of customers."""
+"""A wallet keeps the group in which it was before, whose prices calls pay that had started then."""
 
 import django.db.models.deletion
 from django.db import migrations, models
@@ -7,18 +7,23 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("pricing", "0002_customer_groups"),
-        ("wallet", "0020_expected_tokens"),
+        ("wallet", "0024_movements"),
     ]
 
     operations = [
         migrations.AddField(
             model_name="wallet",
-            name="customer_group",
+            name="group_since",
+            field=models.DateTimeField(editable=False, help_text="Null: it never was in another.", null=True),
+        ),
+        migrations.AddField(
+            model_name="wallet",
+            name="group_before",
             field=models.ForeignKey(
-                blank=True,
+                editable=False,
                 null=True,
                 on_delete=django.db.models.deletion.PROTECT,
-                related_name="wallets",
+                related_name="+",
                 to="pricing.customergroup",
             ),
         ),

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("wallet", "0018_refund_mails"),
+        ("wallet", "0021_unsent_mails"),
     ]
 
     operations = [

@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ("wallet", "0021_customer_groups"),
+        ("wallet", "0023_customer_groups"),
     ]
 
     operations = [
