@@ -61,15 +61,15 @@ def test_what_is_held_of_a_model_without_tokens_has_the_rate_once(gateway: Gatew
     sell("painter", {"images": 40_000_000_000})
     issued = keys.issue(give(alice, 10**9), "laptop")
     join(issued, 5_000)
-    (result,) = gateway.record(call(issued.key, model="painter", usage={"images": 2}))
-    assert result["charged_nanousd"] == 40_000_000
+    (result,) = gateway.record(call(issued.key, model="painter", usage={"images": 4}))
+    assert result["charged_nanousd"] == 80_000_000
     estimating.forget()
     # No one else called it: what one image costs, times the rate.
     assert gateway.authorize(issued.text, "painter").json()["held_nanousd"] == 20_000_000
     Wallet.objects.filter(pk=issued.key.wallet_id).update(customer_group=None)
     gateway.record(call(issued.key, model="painter", usage={"images": 6}))
     estimating.forget()
-    assert gateway.authorize(issued.text, "painter").json()["held_nanousd"] == 140_000_000
+    assert gateway.authorize(issued.text, "painter").json()["held_nanousd"] == 160_000_000
 
 
 def test_a_receipt_keeps_the_rate_of_its_time(gateway: Gateway, issued: IssuedKey, alice: User) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.planted.visitor import Visitor
 from tests.stack import Stack
-from tests.tokens.test_leaks import Finder
+from tests.tokens.finder import Finder
 
 PASSWORD = "correct horse battery"
 STAFF = "staff-of-the-hunt@example.com"

@@ -1,10 +1,14 @@
 """Somebody with a key, signed in."""
 
+from collections.abc import Iterator
+
 import pytest
 from django.test import Client
+from pytest_django import Settings
 
 from accounts.models import User
-from tokens import keys
+from tests.tokens.finder import Finder
+from tokens import keys, leaks
 from tokens.keys import IssuedKey
 from wallet.wallets import wallet_of
 
@@ -18,3 +22,13 @@ def signed_in(client: Client, alice: User) -> Client:
 @pytest.fixture
 def issued(alice: User) -> IssuedKey:
     return keys.issue(wallet_of(alice), "Laptop")
+
+
+@pytest.fixture
+def finder(settings: Settings) -> Iterator[Finder]:
+    found = Finder()
+    with found.serving():
+        settings.LEAK_REPORT_KEYS_URL = found.url
+        leaks.forget()
+        yield found
+    leaks.forget()

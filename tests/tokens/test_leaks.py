@@ -1,130 +1,25 @@
-"""Keys found in public, reported as GitHub's secret scanning does it, and keys that staff revoke: who is told what."""
+"""Keys found in public, reported as GitHub's secret scanning does it: what becomes of them, and who is told."""
 
-import base64
 import hashlib
-import json
-import threading
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from django.contrib.auth.models import Permission
 from django.core import mail
-from django.core.exceptions import PermissionDenied
 from django.core.mail.backends.locmem import EmailBackend
 from django.test import Client
-from pytest_django import Settings
 
 from accounts import closing
-from accounts.audit import AlreadySent, Instruction, Refused
-from accounts.models import AuditEntry, User
+from accounts.models import User
 from tests.metering.gateway import Gateway, give, sell
 from tests.parallel import at_once
-from tests.site.test_start import start
-from tokens import keys, leaks, notices
+from tests.tokens.finder import URL, Finder, finding, labels, unknown_text
+from tokens import keys, notices
 from tokens.keys import IssuedKey, Rules
 from tokens.models import ApiKey, Notice
 from wallet.wallets import wallet_of
 
 pytestmark = pytest.mark.django_db
-URL = "https://github.example/octocat/hello/blob/1/config.py"
-
-
-@dataclass
-class Finder:
-    """Signs reports, and serves its public keys on a port of this machine."""
-
-    keys: dict[str, Any] = field(default_factory=lambda: {"one": ec.generate_private_key(ec.SECP256R1())})
-    answer: bytes | None = None
-    status: int = 200
-    asked: int = 0
-    url: str = ""
-
-    def document(self) -> bytes:
-        if self.answer is not None:
-            return self.answer
-        listed = [
-            {
-                "key_identifier": name,
-                "key": key.public_key()
-                .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-                .decode(),
-                "is_current": True,
-            }
-            for name, key in self.keys.items()
-        ]
-        return json.dumps({"public_keys": listed}).encode()
-
-    def sign(self, body: bytes, name: str = "one") -> str:
-        return base64.b64encode(self.keys[name].sign(body, ec.ECDSA(SHA256()))).decode()
-
-    def report(self, findings: object, **headers: str) -> Any:
-        body = findings if isinstance(findings, bytes) else json.dumps(findings).encode()
-        sent = {
-            "Github-Public-Key-Identifier": "one",
-            "Github-Public-Key-Signature": self.sign(body),
-            **headers,
-        }
-        return Client().post("/tokens/leaks/", body, content_type="application/json", headers=sent)
-
-    @contextmanager
-    def serving(self) -> Iterator[None]:
-        finder = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                finder.asked += 1
-                body = finder.document()
-                self.send_response(finder.status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        self.url = f"http://127.0.0.1:{server.server_address[1]}/"
-        try:
-            yield
-        finally:
-            server.shutdown()
-            thread.join()
-            server.server_close()
-
-
-@pytest.fixture
-def finder(settings: Settings) -> Iterator[Finder]:
-    found = Finder()
-    with found.serving():
-        settings.LEAK_REPORT_KEYS_URL = found.url
-        leaks.forget()
-        yield found
-    leaks.forget()
-
-
-def finding(text: str, url: str = URL) -> dict[str, str]:
-    return {"token": text, "type": "comet_key", "url": url, "source": "content"}
-
-
-def labels(response: Any) -> list[str]:
-    assert response.status_code == 200, response.content
-    return [each["label"] for each in response.json()]
-
-
-def unknown_text(alice: User) -> str:
-    """Of a key's form, checksum and all, but nobody's."""
-    return keys.draw(wallet_of(alice), "never stored").text
 
 
 def test_a_leaked_key_is_revoked_and_its_owner_told(finder: Finder, issued: IssuedKey) -> None:
@@ -235,25 +130,6 @@ def test_an_empty_list_is_answered_by_one(finder: Finder) -> None:
     assert labels(finder.report([])) == []
 
 
-def test_without_a_good_signature_nothing_happens(finder: Finder, issued: IssuedKey) -> None:
-    body = json.dumps([finding(issued.text)]).encode()
-    other = Finder()
-    bad = {
-        "changed": finder.sign(body + b" "),
-        "somebody else's": other.sign(body),
-        "no Base64": "§§§",
-        "Base64 of nothing": base64.b64encode(b"nothing").decode(),
-        "empty": "",
-        "long": "A" * 201,
-    }
-    for name, signature in bad.items():
-        assert finder.report(body, **{"Github-Public-Key-Signature": signature}).status_code == 401, name
-    for key_id in ("", "x" * 201):
-        assert finder.report(body, **{"Github-Public-Key-Identifier": key_id}).status_code == 401
-    assert not ApiKey.objects.get().is_revoked
-    assert issued.text.encode() not in finder.report(body, **{"Github-Public-Key-Signature": "AAAA"}).content
-
-
 def test_a_body_that_is_too_large(finder: Finder) -> None:
     assert finder.report(b" " * (1024 * 1024 + 1)).status_code == 413
 
@@ -263,87 +139,6 @@ def test_many_findings_in_one_report(finder: Finder, alice: User) -> None:
     noise = [finding(keys.draw(wallet_of(alice), "x").text) for _ in range(2000)]
     found = labels(finder.report([*noise, *(finding(each.text) for each in issued)]))
     assert found == ["false_positive"] * 2000 + ["true_positive"] * 20
-
-
-@pytest.mark.parametrize("path", ["/tokens/leaks/", "/tokens/leaks"])
-def test_it_is_off_where_the_operator_set_no_address(settings: Settings, path: str) -> None:
-    settings.LEAK_REPORT_KEYS_URL = ""
-    assert Client().post(path, b"[]", content_type="application/json").status_code == 404
-    assert Client().get(path).status_code == 405
-
-
-def test_public_keys_are_kept(finder: Finder, monkeypatch: pytest.MonkeyPatch) -> None:
-    for _ in range(5):
-        assert finder.report([]).status_code == 200
-    assert finder.asked == 1
-    clock = [leaks._clock()]
-    monkeypatch.setattr(leaks, "_clock", lambda: clock[0])
-    for _ in range(5):
-        # Nobody makes us ask more than once a minute.
-        assert finder.report([], **{"Github-Public-Key-Identifier": "made up"}).status_code == 401
-    assert finder.asked == 1
-    clock[0] += leaks.PAUSE_S
-    assert finder.report([], **{"Github-Public-Key-Identifier": "made up"}).status_code == 401
-    assert finder.asked == 2
-    finder.keys["two"] = ec.generate_private_key(ec.SECP256R1())
-    clock[0] += leaks.PAUSE_S
-    headers = {
-        "Github-Public-Key-Identifier": "two",
-        "Github-Public-Key-Signature": finder.sign(b"[]", "two"),
-    }
-    assert finder.report([], **headers).status_code == 200
-    assert finder.asked == 3
-    withdrawn = {"Github-Public-Key-Identifier": "one", "Github-Public-Key-Signature": finder.sign(b"[]")}
-    finder.keys["one"] = finder.keys["two"]
-    assert finder.report([], **withdrawn).status_code == 200
-    clock[0] += leaks.FRESH_S
-    assert finder.report([], **withdrawn).status_code == 401
-
-
-def test_while_the_address_does_not_answer(finder: Finder, monkeypatch: pytest.MonkeyPatch) -> None:
-    finder.status = 500
-    response = finder.report([])
-    assert (response.status_code, response["Retry-After"]) == (503, "60")
-    finder.status = 200
-    assert finder.report([]).status_code == 503, "asked again within the minute"
-    leaks.forget()
-    assert finder.report([]).status_code == 200
-    finder.status = 500
-    monkeypatch.setattr(leaks, "FRESH_S", 0.0)
-    monkeypatch.setattr(leaks, "PAUSE_S", 0.0)
-    assert finder.report([]).status_code == 200, "those of before go on counting"
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        b"",
-        b"{}",
-        b"[]",
-        b'{"public_keys": 1}',
-        b'{"public_keys": [{"key": "x", "key_identifier": "one"}]}',
-        b"x" * 300_000,
-    ],
-)
-def test_an_answer_that_is_no_list_of_keys(finder: Finder, answer: bytes) -> None:
-    finder.answer = answer
-    assert finder.report([]).status_code == 503
-
-
-def test_keys_of_another_kind_count_for_nothing(finder: Finder) -> None:
-    good = finder.keys["one"]
-    finder.keys = {
-        "rsa": rsa.generate_private_key(65537, 2048),
-        "p384": ec.generate_private_key(ec.SECP384R1()),
-        "one": good,
-    }
-    assert finder.report([]).status_code == 200
-    headers = {
-        "Github-Public-Key-Identifier": "p384",
-        "Github-Public-Key-Signature": finder.sign(b"[]", "p384"),
-    }
-    leaks.forget()
-    assert finder.report(b"[]", **headers).status_code == 401
 
 
 @pytest.mark.django_db(transaction=True)
@@ -386,87 +181,3 @@ def test_a_closed_account_leaves_no_address_and_no_word_at_its_keys(issued: Issu
     closing.close_own(alice)
     key = ApiKey.objects.get()
     assert (key.notes, key.networks) == ("", None)
-
-
-def test_production_takes_https_alone() -> None:
-    assert (
-        start(LEAK_REPORT_KEYS_URL="https://api.github.com/meta/public_keys/secret_scanning").returncode == 0
-    )
-    done = start(LEAK_REPORT_KEYS_URL="http://api.github.com/")
-    assert done.returncode != 0
-    assert "LEAK_REPORT_KEYS_URL" in done.stderr.splitlines()[-1]
-
-
-class TestStaff:
-    REASON = "Reported by a partner, ticket 9."
-
-    @pytest.fixture
-    def guard(self, db: None) -> User:
-        user = User.objects.create_user("guard@example.com", "correct horse battery", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename="revoke_apikey"))
-        return user
-
-    def by(self, guard: User, request_id: uuid.UUID | None = None) -> Instruction:
-        return Instruction(guard, self.REASON, request_id or uuid.uuid4())
-
-    def test_revoke_with_a_reason_that_the_owner_reads(self, guard: User, issued: IssuedKey) -> None:
-        notices.revoke(self.by(guard), issued.key)
-        assert ApiKey.objects.get().is_revoked
-        entry = AuditEntry.objects.get()
-        assert (entry.action, entry.target_type, entry.reason) == (
-            "tokens.revoke",
-            "wallet.wallet",
-            self.REASON,
-        )
-        assert entry.details == {"key": issued.key.pk, "hint": issued.key.hint}
-        notices.tell_owners()
-        assert self.REASON in mail.outbox[0].body
-        assert issued.text not in mail.outbox[0].body
-
-    def test_once_per_form(self, guard: User, issued: IssuedKey, alice: User) -> None:
-        form = uuid.uuid4()
-        for _ in range(2):
-            notices.revoke(self.by(guard, form), issued.key)
-        assert (AuditEntry.objects.count(), Notice.objects.count()) == (1, 1)
-        with pytest.raises(Refused, match="revoked already"):
-            notices.revoke(self.by(guard), issued.key)
-        with pytest.raises(AlreadySent):
-            notices.revoke(self.by(guard, form), keys.issue(wallet_of(alice), "Other").key)
-        assert (AuditEntry.objects.count(), Notice.objects.count()) == (1, 1)
-
-    def test_others_may_not(self, issued: IssuedKey, alice: User) -> None:
-        viewer = User.objects.create_user("viewer@example.com", is_staff=True)
-        for actor in (viewer, alice):
-            with pytest.raises(PermissionDenied):
-                notices.revoke(self.by(actor), issued.key)
-        assert not ApiKey.objects.get().is_revoked
-
-    def test_the_page_of_the_panel(self, guard: User, issued: IssuedKey, client: Client) -> None:
-        client.force_login(guard)
-        page = f"/admin/tokens/apikey/{issued.key.pk}/revoke/"
-        assert page in client.get(f"/admin/tokens/apikey/{issued.key.pk}/change/").text
-        assert "Every call with it is refused at once" in client.get(page).text
-        form = {"request_id": str(uuid.uuid4()), "reason": "short"}
-        assert client.post(page, {**form, "reason": "x"}).status_code == 422
-        for _ in range(2):
-            sent = client.post(page, {**form, "reason": self.REASON}, follow=True)
-            assert "is revoked. Its owner is told." in sent.text
-        assert self.REASON in sent.text
-        assert page not in sent.text
-        assert Notice.objects.count() == 1
-
-    def test_the_list_is_filtered_by_kind_and_state(
-        self, guard: User, issued: IssuedKey, client: Client, alice: User
-    ) -> None:
-        keys.issue(wallet_of(alice), "Query", ApiKey.Kind.QUERY)
-        keys.revoke(keys.issue(wallet_of(alice), "Gone").key)
-        client.force_login(guard)
-
-        def listed(**query: str) -> set[str]:
-            answer = client.get("/admin/tokens/apikey/", query)
-            return {key.name for key in answer.context["cl"].result_list}
-
-        assert listed(state="revoked") == {"Gone"}
-        assert listed(state="in_use") == {"Laptop", "Query"}
-        assert listed(state="in_use", kind__exact="query") == {"Query"}
-        assert listed(state="nonsense") == {"Laptop", "Query", "Gone"}
