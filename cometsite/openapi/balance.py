@@ -33,6 +33,7 @@ _UNKNOWN = "The API key is unknown, revoked or expired."
 _WRONG_KIND = "A key of kind account may not ask for this."
 _OFTEN = "Too many questions in this minute. Ask later."
 
+_ALLOW = allow("GET, HEAD, OPTIONS")
 OPENAI_REFUSALS = {
     "400": openai_errors(
         400,
@@ -40,13 +41,14 @@ OPENAI_REFUSALS = {
     ),
     "401": openai_errors(401, {"invalid_api_key": _UNKNOWN}),
     "403": openai_errors(403, {"wrong_kind_of_key": _WRONG_KIND}),
-    "405": openai_errors(405, {"method_not_allowed": "Use GET."}, allow("GET, HEAD, OPTIONS")),
+    "405": openai_errors(405, {"method_not_allowed": "Use GET."}, _ALLOW),
     "429": openai_errors(429, {"rate_limited": _OFTEN}, RETRY_AFTER),
     "500": openai_errors(500, {"internal_error": "A mistake of ours."}),
     "503": openai_errors(503, {"unavailable": "The database does not answer. Ask again."}, RETRY_AFTER),
 }
 PLAIN_REFUSALS = {
     **REFUSALS,
+    "405": refusal("Another method.", "Use GET.", _ALLOW),
     "400": refusal("A full key, or what no address may have, stands in the address.", "Leave out the NUL."),
     "401": refusal("No key, or one that does not hold.", _UNKNOWN),
     "403": refusal("Another kind of key.", _WRONG_KIND),
