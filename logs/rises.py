@@ -104,7 +104,7 @@ def _send(wallet: Wallet, notices: Iterable[RiseNotice]) -> None:
             (rise, _steps(rise, wallet), settings.SITE_URL + reverse("model", args=[rise.model.name]))
             for rise in sorted(told, key=lambda rise: (rise.after.effective_from, rise.model.name))
         ],
-        "rates": [(rate, f"{rate.multiplier_bp / 10_000:g}") for rate in rates],
+        "rates": rates,
         "days": USED_WITHIN.days,
         "page": settings.SITE_URL + reverse("pricing"),
     }

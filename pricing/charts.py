@@ -1,5 +1,6 @@
 """A model's price history as steps and lines, for a template to draw as SVG. Pure arithmetic; what it shows is exact."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -85,7 +86,7 @@ def of_history(versions: Sequence[DatedTable], *, now: datetime) -> Chart | None
     units = _units_of(versions)
     prices = {unit: [_price(version, unit) for version in versions] for unit in units}
     highest = max(price for each in prices.values() for price in each if price is not None)
-    axes = _axes(versions, now, rounded_up(-int(-highest // 1)))
+    axes = _axes(versions, now, rounded_up(math.ceil(highest)))
     middle = axes.begin + (axes.end - axes.begin) / 2
     has_coming = versions[-1].effective_from > now
     return Chart(
@@ -127,9 +128,9 @@ def _price(version: DatedTable, unit: str) -> Decimal | None:
 
 
 def _axes(versions: Sequence[DatedTable], now: datetime, top: int) -> _Axes:
-    """From the first change that has a date (and a little before it) until now, or the last change to come."""
+    """From a little before now, or before the first change that has a date; until now, or the last change to come."""
     is_undated = versions[0].effective_from == UNDATED_FROM
-    begin = versions[is_undated].effective_from
+    begin = min(versions[is_undated].effective_from, now)
     end = max(now, versions[-1].effective_from)
     margin = max((end - begin) / 10, timedelta(days=1))
     return _Axes(begin - margin if is_undated else begin, end + margin, top, now)

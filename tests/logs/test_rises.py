@@ -195,6 +195,19 @@ def test_a_rate_that_rises_is_told_to_members_who_use_anything(
     assert RiseNotice.objects.get().group_rate == group.rates.get(multiplier_bp=9_000)
 
 
+def test_a_rate_that_rises_after_it_falls_is_not_said_to_be_above_that_of_today(
+    use: Use, alice: User, mailoutbox: list[EmailMessage]
+) -> None:
+    sell()
+    use(alice, "gpt-4o")
+    group = groups.create("Friends", 10_000)
+    Wallet.objects.update(customer_group=group)
+    groups.change_rate(group, 5_000, effective_from=timezone.now() + timedelta(days=8))
+    groups.change_rate(group, 8_000, effective_from=timezone.now() + timedelta(days=9))
+    tasks.tell_of_rises()
+    assert "pay 0.8 times the prices of the list, which is more than before." in str(mailoutbox[0].body)
+
+
 def test_who_closed_their_account_is_left_alone(
     use: Use, alice: User, mailoutbox: list[EmailMessage]
 ) -> None:

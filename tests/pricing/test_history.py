@@ -1,5 +1,6 @@
 """A model's price history: changes in words, and the drawing."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -114,6 +115,30 @@ def test_the_drawing_steps_at_each_change() -> None:
 @pytest.mark.django_db
 def test_a_price_that_never_changed_has_no_drawing() -> None:
     assert charts.of_history(stored((UNDATED_FROM, rates())).versions, now=timezone.now()) is None
+
+
+@pytest.mark.django_db
+def test_a_first_change_to_come_is_drawn_from_now_on() -> None:
+    """What was before it has no date, so the drawing begins a little before now: a price is not told as of another day."""
+    now = timezone.now()
+    coming = now + timedelta(days=8)
+    model = stored((UNDATED_FROM, rates(2_000_000, 8_000_000)), (coming, rates(4_000_000, 8_000_000)))
+    chart = charts.of_history(model.versions, now=now)
+    assert chart is not None
+    assert chart.days[0][2] < now
+    dot = chart.series[0].dots[0]
+    assert (dot.at, chart.left < (chart.now or 0) < dot.x < chart.right) == (coming, True)
+    assert chart.series[0].past.endswith(f"H{chart.now}")
+
+
+@pytest.mark.django_db
+def test_a_fraction_above_a_round_price_stays_on_the_drawing() -> None:
+    model = stored((MARCH, rates(0, 0)), (MARCH + timedelta(days=1), rates(1, 5)))
+    multiplied = replace(model.versions[1], table=model.versions[1].table.with_rate(8_100))
+    chart = charts.of_history([model.versions[0], multiplied], now=timezone.now())
+    assert chart is not None
+    heights = [dot.y for series in chart.series for dot in series.dots]
+    assert min(heights) >= chart.top
 
 
 @pytest.mark.django_db
