@@ -64,6 +64,20 @@ def differences(books: dict[str, Any]) -> list[str]:
     return [*found, *_of_house(books, ours), *_of_wallets(books, ours), *_of_presentment(theirs)]
 
 
+def taken_beyond_payments(books: dict[str, Any]) -> set[str]:
+    """What staff are told of disputes, each booked to the cent, that took more than refunds had left of their payment."""
+    payments = [row["payment_intent"] for row in books["payments"] if row["clearing"] < 0]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM wallet_dispute WHERE payment_intent_id = ANY(%s) AND withdrawn_cents > reinstated_cents",
+            [payments],
+        )
+        return {
+            f"Dispute {dispute} does not add up: More was taken than the payment brought in."
+            for (dispute,) in cursor.fetchall()
+        }
+
+
 def _of_nothing(rest: Counter[str]) -> Iterator[str]:
     for kind, cents in rest.items():
         if cents:
