@@ -16,6 +16,6 @@ def tell_of_rises() -> None:
     rises.tell()
 
 
-@shared_task
+@shared_task(time_limit=3600, soft_time_limit=3500)
 def import_prices() -> None:
     price_imports.run_daily()

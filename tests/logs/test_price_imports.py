@@ -172,6 +172,12 @@ def test_every_night_where_the_operator_turned_it_on(
     assert len(mailoutbox) == 1
 
 
+def test_the_nightly_import_may_take_longer_than_other_tasks() -> None:
+    """It rates a month's calls again before it writes to staff, and finds nothing to tell when it is tried again."""
+    task = tasks.import_prices
+    assert app.conf.task_time_limit < (task.soft_time_limit or 0) < (task.time_limit or 0)
+
+
 def test_what_the_nightly_import_refuses_is_mailed_and_not_sold_dearer(
     settings: Settings, pricer: User, mailoutbox: list[EmailMessage]
 ) -> None:
