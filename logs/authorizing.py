@@ -13,7 +13,7 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from logs import call_ids, estimating
+from logs import call_ids, estimating, waiting
 from pricing import catalogue
 from tokens import keys, limits
 from tokens.models import ApiKey
@@ -194,7 +194,9 @@ def _check(found: Found, *, is_sold: bool) -> None:
     if not found.allows_address:
         raise Refused(403, "ip_not_allowed", "This key may not be used from this address.")
     if found.limit_reached:
-        reached = limits.reached(ApiKey.objects.get(pk=found.key_id), found.limit_reached, timezone.now())
+        key, now = ApiKey.objects.get(pk=found.key_id), timezone.now()
+        wait_s = waiting.seconds(key, found.limit_reached, now)
+        reached = limits.reached(key, found.limit_reached, now, wait_s)
         code = "rate_limited" if reached.is_rate else "key_limit_reached"
         raise Refused(429, code, reached.message, reached.retry_after_s)
 

@@ -17,7 +17,7 @@ Period = ApiKey.Period
 MINUTE = timedelta(seconds=60)
 # A limit over the whole life is not lifted by waiting; this keeps clients from asking again at once.
 LATER_S = 3600
-# Of a minute's limit some is free again with each call that leaves the minute.
+# When an open call ends, nobody knows.
 SOON_S = 5
 
 
@@ -46,12 +46,14 @@ def resets_at(period: str, now: datetime) -> datetime:
     return start + timedelta(days=7 if period == Period.WEEK else 1)
 
 
-def reached(key: ApiKey, limit: str, now: datetime) -> Reached:
-    """What to answer where this limit, named by its column, is reached."""
+def reached(key: ApiKey, limit: str, now: datetime, wait_s: int | None = None) -> Reached:
+    """What to answer where this limit, named by its column, is reached. `wait_s`: until one a minute has room again."""
+    soon_s = wait_s or SOON_S
     match limit:
         case "limit_nanousd":
             amount = usd(key.limit_nanousd or 0)
-            return Reached(f"This key has spent its limit of {amount}.", LATER_S, is_rate=False)
+            message = f"This key has spent its limit of {amount}. That does not reset: raise the limit, or use another key."
+            return Reached(message, LATER_S, is_rate=False)
         case "period_limit_nanousd" if key.period:
             reset = resets_at(key.period, now)
             message = (
@@ -65,9 +67,9 @@ def reached(key: ApiKey, limit: str, now: datetime) -> Reached:
             )
         case "requests_per_minute":
             return Reached(
-                f"This key may make {key.requests_per_minute} calls a minute.", SOON_S, is_rate=True
+                f"This key may make {key.requests_per_minute} calls a minute.", soon_s, is_rate=True
             )
         case "tokens_per_minute":
-            return Reached(f"This key may use {key.tokens_per_minute} tokens a minute.", SOON_S, is_rate=True)
+            return Reached(f"This key may use {key.tokens_per_minute} tokens a minute.", soon_s, is_rate=True)
     # It was changed in this moment.
     return Reached("This key has reached a limit.", SOON_S, is_rate=True)
