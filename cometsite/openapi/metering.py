@@ -94,8 +94,8 @@ AUTHORIZE = {
         "404": errors({"model_not_found": "There is no model of this name for sale."}),
         "429": errors(
             {
-                "key_limit_reached": "The key has spent its limit, which does not reset, or that of this day, week or month; "
-                "the message says which.",
+                "key_limit_reached": "The key has spent its limit, which does not reset, or that of this day, week or "
+                "month; the message says which.",
                 "rate_limited": "The key has made its calls of this minute or used its tokens, and `Retry-After` tells when "
                 "there is room again; or it has its calls open.",
             },
