@@ -2,7 +2,7 @@
 
 Once for each wallet and price version, or rate of its group. A notice is found again each minute until the price holds, so
 who begins to use the model meanwhile is told too; the mail follows from the table. The only module that writes rise notices.
-Mails tell what a wallet pays, with the rate of its group. A mail is rather sent twice than lost.
+Mails tell what a wallet pays, with the rate of its group. A mail is rather sent twice than lost, unless no server takes it.
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ from pricing import announced, catalogue, rises
 from pricing.announced import Rise
 from pricing.rating import PriceTable
 from pricing.rises import Step
-from wallet import rounds
+from wallet import rounds, unsent
 from wallet.models import Wallet
 
 USED_WITHIN = timedelta(days=30)
@@ -87,7 +87,9 @@ def _tell_owner(wallet_id: int) -> None:
         taken.update(mail_begun_at=timezone.now())
     wallet = Wallet.objects.select_related("owner").get(pk=wallet_id)
     if found and wallet.owner.closed_at is None:
-        _send(wallet, found)
+        name = f"rising prices, since notice {min(notice.pk for notice in found)}"
+        if not unsent.send(name, wallet_id, lambda: _send(wallet, found)):
+            return
     taken.update(told_at=timezone.now(), mail_begun_at=None)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from smtplib import SMTPRecipientsRefused
 
 import pytest
 from django.core.mail import EmailMessage, send_mail
@@ -21,7 +22,7 @@ from tests.metering.gateway import Gateway, call, give, sell
 from tests.parallel import at_once
 from tokens import keys
 from tokens.models import DailyUsage
-from wallet.models import Wallet
+from wallet.models import UnsentMail, Wallet
 
 __all__ = ["gateway"]  # a fixture of the metering tests
 
@@ -248,6 +249,29 @@ def test_a_mail_that_fails_is_sent_later_and_holds_up_no_other(
     forward(timedelta(minutes=11))
     tasks.tell_of_rises()
     assert [mail.to for mail in mailoutbox] == [[bob.email], [alice.email]]
+
+
+def test_a_mail_that_no_server_takes_is_given_up_after_a_day(
+    use: Use, alice: User, forward: Forward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sell()
+    wallet = use(alice, "gpt-4o")
+    rise()
+    asked = []
+
+    def refuse(subject: str, text: str, sender: None, to: list[str]) -> object:
+        asked.append(subject)
+        raise SMTPRecipientsRefused({to[0]: (550, b"No such person")})
+
+    monkeypatch.setattr("logs.rises.send_mail", refuse)
+    for _ in range(60):
+        tasks.tell_of_rises()
+        forward(timedelta(hours=1))
+    assert 1 < len(asked) < 12
+    assert RiseNotice.objects.get().told_at is not None
+    mail = UnsentMail.objects.get()
+    assert (mail.wallet, mail.is_given_up) == (wallet, True)
+    assert alice.email not in mail.problem
 
 
 def test_nothing_is_asked_of_usage_while_nothing_rises(
