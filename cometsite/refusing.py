@@ -5,7 +5,8 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
-from tokens.bearing import ErrorForm, open_to_browsers, openai_error, plain_error
+from pricing.browsers import open_to_browsers
+from tokens.bearing import ErrorForm, openai_error, plain_error
 
 
 def _finders_form(status: int, code: str, message: str) -> dict[str, Any]:
@@ -34,7 +35,7 @@ def refusal(request: HttpRequest, status: int, code: str, message: str) -> HttpR
         return None
     _, form, from_browsers = found
     answer = JsonResponse(form(status, code, message), status=status)
-    return open_to_browsers(answer) if from_browsers else answer
+    return open_to_browsers(request, answer) if from_browsers else answer
 
 
 def bad_address(request: HttpRequest, message: str) -> HttpResponse:

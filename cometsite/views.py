@@ -7,13 +7,13 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
-from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from redis.exceptions import RedisError
 
 from cometsite import openapi as openapi_document
 from cometsite.openapi import reading
 from cometsite.refusing import refusal
+from pricing.browsers import for_any_site
 from pricing.money import NANO_PER_USD, usd
 
 
@@ -29,12 +29,9 @@ def help_page(request: HttpRequest) -> HttpResponse:
     return render(request, "help/index.html", _facts())
 
 
-@csrf_exempt
-@require_safe
+@for_any_site
 def openapi(request: HttpRequest) -> HttpResponse:
-    response = JsonResponse(openapi_document.document(settings.SITE_URL))
-    response["Access-Control-Allow-Origin"] = "*"
-    return response
+    return JsonResponse(openapi_document.document(settings.SITE_URL))
 
 
 @require_safe

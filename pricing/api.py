@@ -13,12 +13,12 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
-from django.views.decorators.http import require_safe
 
 from pricing import calling, catalogue
+from pricing.browsers import for_any_site
 from pricing.calling import Endpoint
 from pricing.catalogue import SellableModel
-from pricing.kept import Body, Kept, answer_anywhere
+from pricing.kept import Body, Kept, answer
 from pricing.money import PICO_PER_USD
 from pricing.rating import BASIS_POINTS, PriceTable
 
@@ -47,23 +47,19 @@ class _Answers:
 _kept = Kept[_Answers]()
 
 
-@require_safe
+@for_any_site
 def models(request: HttpRequest) -> HttpResponse:
     """All models for sale."""
-    return answer_anywhere(request, _kept.current(_answers).everything)
+    return answer(request, _kept.current(_answers).everything)
 
 
-@require_safe
+@for_any_site
 def model(request: HttpRequest, code: str) -> HttpResponse:
     """One model, by its code or its full name, with what is told of it in words."""
     body = _kept.current(_answers).by_code.get(code)
     if body is None:
-        answer: HttpResponse = JsonResponse(
-            {"success": False, "message": "There is no model of this code."}, status=404
-        )
-        answer["Access-Control-Allow-Origin"] = "*"
-        return answer
-    return answer_anywhere(request, body)
+        return JsonResponse({"success": False, "message": "There is no model of this code."}, status=404)
+    return answer(request, body)
 
 
 def _answers(now: datetime) -> _Answers:

@@ -68,13 +68,6 @@ def answer(request: HttpRequest, body: Body) -> HttpResponse:
     return found
 
 
-def answer_anywhere(request: HttpRequest, body: Body) -> HttpResponse:
-    """The same for programs, which may run in a page of any origin."""
-    found = answer(request, body)
-    found["Access-Control-Allow-Origin"] = "*"
-    return found
-
-
 def for_visitors(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
     """Decorator: keeps a page of the catalogue as it looks for who asks for nothing in particular and has no session.
 

@@ -14,12 +14,12 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.views.decorators.http import require_safe
 
 from pricing import catalogue
 from pricing.api import endpoints_of, success
+from pricing.browsers import for_any_site
 from pricing.catalogue import DatedTable, SellableModel
-from pricing.kept import Body, Kept, answer_anywhere
+from pricing.kept import Body, Kept, answer
 from pricing.rating import PriceTable
 from pricing.spreadsheets import cell
 from pricing.units import UNITS
@@ -44,16 +44,16 @@ COLUMNS = (
 _json, _csv = Kept[Body](), Kept[Body]()
 
 
-@require_safe
+@for_any_site
 def as_json(request: HttpRequest) -> HttpResponse:
     """Every model for sale with the version in force and those to come."""
-    return answer_anywhere(request, _json.current(_json_body))
+    return answer(request, _json.current(_json_body))
 
 
-@require_safe
+@for_any_site
 def as_csv(request: HttpRequest) -> HttpResponse:
     """The same, a row for each price."""
-    found = answer_anywhere(request, _csv.current(_csv_body))
+    found = answer(request, _csv.current(_csv_body))
     found["Content-Disposition"] = 'attachment; filename="pricing.csv"'
     return found
 

@@ -17,9 +17,10 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
 from pricing import catalogue, quota
+from pricing.browsers import open_to_browsers
 from pricing.models import Model
 from pricing.quota import cents, dollars
-from tokens import balance, bearing, limits, spending, states
+from tokens import balance, limits, spending, states
 from tokens.bearing import Asks, openai_error, plain_error
 from tokens.models import ApiKey
 from wallet.models import TopUp
@@ -173,7 +174,7 @@ def quota_by_address(request: HttpRequest) -> HttpResponseBase:
         request.META["HTTP_AUTHORIZATION"] = f"Bearer {request.GET.get('key', '')}"
         response = _quota(request)
     response["Referrer-Policy"] = "no-referrer"
-    return bearing.open_to_browsers(response)
+    return open_to_browsers(request, response)
 
 
 @plain

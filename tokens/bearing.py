@@ -11,18 +11,17 @@ from typing import Any
 
 from django.conf import settings
 from django.core.cache import cache
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
+from pricing.browsers import is_preflight, open_to_browsers, preflight
 from tokens import keys
 from tokens.models import ApiKey
 
 Kind = ApiKey.Kind
 MINUTE_S = 60
 LONGEST_KEY = 200
-# A preflight is asked again after a day.
-PREFLIGHT_S = "86400"
 
 type ErrorForm = Callable[[int, str, str], dict[str, Any]]
 type View = Callable[[HttpRequest, ApiKey], HttpResponseBase]
@@ -52,10 +51,10 @@ class Asks:
         @csrf_exempt
         @functools.wraps(view)
         def checked(request: HttpRequest) -> HttpResponseBase:
-            is_preflight = self.from_browsers and request.method == "OPTIONS"
-            response = HttpResponse(status=204) if is_preflight else self._answer(view, request)
+            asks_before = self.from_browsers and is_preflight(request)
+            response = preflight(request) if asks_before else self._answer(view, request)
             response["Cache-Control"] = "private, no-store"
-            return open_to_browsers(response) if self.from_browsers else response
+            return open_to_browsers(request, response) if self.from_browsers else response
 
         return checked
 
@@ -73,6 +72,7 @@ class Asks:
             response = self.failure(429, "rate_limited", "Too many questions in this minute. Ask later.")
             response["Retry-After"] = str(MINUTE_S)
             return response
+        keys.note_question(key)
         return view(request, key)
 
     def failure(self, status: int, code: str, message: str) -> JsonResponse:
@@ -101,12 +101,3 @@ def asks_too_often(key: ApiKey) -> bool:
         return cache.incr(name) > settings.API_QUESTIONS_PER_MINUTE
     except Exception:  # The cache's own errors and those of its connection have nothing else in common.
         return False
-
-
-def open_to_browsers[R: HttpResponseBase](response: R) -> R:
-    """For programs on any site. No cookie is let through, so a page can ask only with a key that it was given."""
-    response["Access-Control-Allow-Origin"] = "*"
-    response["Access-Control-Allow-Methods"] = "GET, OPTIONS"
-    response["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
-    response["Access-Control-Max-Age"] = PREFLIGHT_S
-    return response

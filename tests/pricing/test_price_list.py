@@ -154,6 +154,29 @@ def test_endpoints_are_those_of_the_models_page(
     assert all(path in page for path in endpoints.values())
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/api/pricing",
+        "/api/pricing.csv",
+        "/api/models",
+        "/api/model/gpt-4o",
+        "/api/model/no-such",
+        "/api/openapi.json",
+    ],
+)
+def test_pages_of_other_sites_may_ask_by_validator(client: Client, address: str) -> None:
+    importing.run([listing(history=(DatedRates(UNDATED_FROM, rates()),))])
+    asked = {"Origin": "https://example.com", "Access-Control-Request-Method": "GET"}
+    preflight = client.options(address, headers={**asked, "Access-Control-Request-Headers": "if-none-match"})
+    assert preflight.status_code == 204
+    assert preflight["Access-Control-Allow-Headers"] == "if-none-match"
+    for response in (preflight, client.get(address), client.post(address)):
+        assert response["Access-Control-Allow-Origin"] == "*"
+        assert "ETag" in response["Access-Control-Expose-Headers"]
+        assert "Access-Control-Allow-Credentials" not in response
+
+
 @pytest.mark.parametrize("address", ["/api/pricing", "/api/pricing.csv"])
 def test_any_program_may_read_it_and_nobody_may_write(client: Client, address: str) -> None:
     importing.run([listing(history=(DatedRates(UNDATED_FROM, rates()),))])

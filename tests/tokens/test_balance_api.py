@@ -235,6 +235,24 @@ def test_programs_in_a_browser_may_ask_from_anywhere(issued: IssuedKey, address:
     assert Client().post(address).status_code == 405
 
 
+@pytest.mark.parametrize(
+    ("asked", "allowed"),
+    [
+        (
+            "authorization,x-stainless-os,openai-organization",
+            "authorization,x-stainless-os,openai-organization",
+        ),
+        ("", "Authorization, Content-Type"),
+        ("<é>", "Authorization, Content-Type"),
+        ("x" * 3000, "Authorization, Content-Type"),
+    ],
+)
+def test_clients_libraries_may_add_headers_of_their_own(asked: str, allowed: str) -> None:
+    told = {"Origin": "https://example.com", "Access-Control-Request-Headers": asked}
+    preflight = Client().options("/v1/models", headers=told)
+    assert preflight["Access-Control-Allow-Headers"] == allowed
+
+
 def test_pages_are_not_open_to_other_sites() -> None:
     assert "Access-Control-Allow-Origin" not in Client().get("/", headers={"Origin": "https://example.com"})
 
