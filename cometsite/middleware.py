@@ -13,7 +13,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.encoding import escape_uri_path
 from django.utils.http import escape_leading_slashes
 
-from cometsite.refusing import bad_address, refusal
+from cometsite.refusing import bad_address, not_found, refusal
 from tokens import masking
 
 Handler = Callable[[HttpRequest], HttpResponse]
@@ -93,8 +93,7 @@ class KeysOutOfSight:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if masking.holds_key(request.path):
-            refused = refusal(request, 404, "not_found", "There is nothing at this address.")
-            return refused or render(request, "404.html", status=404)
+            return not_found(request)
         query = request.META.get("QUERY_STRING", "")
         if masking.holds_key(unquote_plus(query)) and request.path not in self.TAKES_A_KEY:
             refused = refusal(request, 400, "invalid_address", "A full key has no place in this address.")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
@@ -36,6 +37,14 @@ def refusal(request: HttpRequest, status: int, code: str, message: str) -> HttpR
     _, form, from_browsers = found
     answer = JsonResponse(form(status, code, message), status=status)
     return open_to_browsers(request, answer) if from_browsers else answer
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """404 for an address where nothing is. Clients that call models here are told where those are called."""
+    message = "There is nothing at this address."
+    if request.path.startswith("/v1/"):
+        message += f" Models are not called on this site: calls go to {settings.GATEWAY_BASE_URL}."
+    return refusal(request, 404, "not_found", message) or render(request, "404.html", status=404)
 
 
 def bad_address(request: HttpRequest, message: str) -> HttpResponse:

@@ -25,4 +25,5 @@ urlpatterns = [
     path("admin/", admin.site.urls),
 ]
 
+handler404 = "cometsite.refusing.not_found"
 handler500 = "cometsite.views.server_error"

@@ -31,6 +31,7 @@ DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 openai = Asks(ASKING, openai_error, from_browsers=True)
 plain = Asks(ASKING, plain_error, from_browsers=True)
+by_address = Asks(ASKING, plain_error, from_browsers=True, place="in the address, as ?key=KEY")
 
 
 @openai
@@ -105,7 +106,10 @@ def token_usage(request: HttpRequest, key: ApiKey) -> HttpResponse:
 
 @openai
 def models(request: HttpRequest, key: ApiKey) -> HttpResponse:
-    """What this key may call, as OpenAI lists it."""
+    """What this key may call, as OpenAI lists it; for one that calls nothing itself, what its account may call.
+
+    Programs that check whether a service is up take an empty list for a failure.
+    """
     allowed = None if key.model_ids is None else set(key.model_ids)
     listed = [
         {
@@ -177,7 +181,7 @@ def quota_by_address(request: HttpRequest) -> HttpResponseBase:
     return open_to_browsers(request, response)
 
 
-@plain
+@by_address
 def _quota(request: HttpRequest, key: ApiKey) -> HttpResponse:
     try:
         days = _days(request)

@@ -40,12 +40,13 @@ def plain_error(status: int, code: str, message: str) -> dict[str, Any]:
 class Asks:
     """Decorator: the view gets the key of whoever asks. `kinds` are those of the keys that may.
 
-    `from_browsers`: pages of other sites may ask too.
+    `from_browsers`: pages of other sites may ask too. `place`: where a key is expected, for who sends none.
     """
 
     kinds: Collection[str]
     error: ErrorForm
     from_browsers: bool = False
+    place: str = "in the header Authorization: Bearer KEY"
 
     def __call__(self, view: View) -> Callable[[HttpRequest], HttpResponseBase]:
         @csrf_exempt
@@ -63,7 +64,10 @@ class Asks:
             response = self.failure(405, "method_not_allowed", "Use GET.")
             response["Allow"] = "GET, HEAD, OPTIONS" if self.from_browsers else "GET, HEAD"
             return response
-        key = known(bearer(request))
+        text = bearer(request)
+        if not text:
+            return self.failure(401, "invalid_api_key", f"No key was sent. Send it {self.place}.")
+        key = known(text)
         if key is None:
             return self.failure(401, "invalid_api_key", "The API key is unknown, revoked or expired.")
         if key.kind not in self.kinds:

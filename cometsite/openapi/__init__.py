@@ -27,6 +27,9 @@ ABOUT = (
     "ends in `_picousd`. Times are RFC 3339. Unknown fields are ignored. The account and balance APIs, which clients of "
     "other services speak, have amounts and times of their own.\n\n"
     "Pages of any site may ask for the balance, prices and this document, with a key where one is needed; for nothing else."
+    "\n\n"
+    "What is below `/v1/` or `/api/` and not described here answers 404, as JSON in the form of errors that the addresses "
+    "beside it have. Models are not called on this site but at its gateway."
 )
 # In the order in which they are read.
 PARTS = (metering, balance, account, staff, catalogue, price_list, leaks, site)

@@ -39,7 +39,7 @@ OPENAI_REFUSALS = {
         400,
         {"invalid_address": "A full key, or what no address may have, stands in the address."},
     ),
-    "401": openai_errors(401, {"invalid_api_key": _UNKNOWN}),
+    "401": openai_errors(401, {"invalid_api_key": f"{_UNKNOWN} Or none was sent; the message says so."}),
     "403": openai_errors(403, {"wrong_kind_of_key": _WRONG_KIND}),
     "405": openai_errors(405, {"method_not_allowed": "Use GET."}, _ALLOW),
     "429": openai_errors(429, {"rate_limited": _OFTEN}, RETRY_AFTER),
@@ -150,7 +150,8 @@ TOKEN_USAGE = _operation(
 CALLABLE = _operation(
     "listCallableModels",
     "What a key may call",
-    "As OpenAI lists models.",
+    "As OpenAI lists models. A query key, which calls nothing itself, sees what its account may call, within the models "
+    "that it is limited to.",
     "CallableModels",
     {
         "object": "list",

@@ -224,6 +224,25 @@ def test_only_unknown_revoked_and_expired_keys_are_refused(issued: IssuedKey, ad
     assert get(address, account.text).status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("/v1/models", "Authorization: Bearer"), ("/api/usage/token", "Authorization: Bearer"),
+        ("/api/user/self", "Authorization: Bearer"), ("/user/quota", "?key="),
+    ],
+)  # fmt: skip
+def test_who_sends_no_key_is_told_where_it_goes(issued: IssuedKey, address: str, place: str) -> None:
+    refused = get(address, None)
+    assert refused.status_code == 401
+    assert "No key was sent." in refused.content.decode()
+    assert place in refused.content.decode()
+
+
+def test_a_query_key_sees_what_its_account_may_call(issued: IssuedKey) -> None:
+    query = keys.issue(issued.key.wallet, "asks", ApiKey.Kind.QUERY)
+    assert [model["id"] for model in get("/v1/models", query.text).json()["data"]] == ["gpt-4o"]
+
+
 @pytest.mark.parametrize("address", [*ADDRESSES, "/user/quota"])
 def test_programs_in_a_browser_may_ask_from_anywhere(issued: IssuedKey, address: str) -> None:
     preflight = Client().options(address, headers={"Origin": "https://example.com"})
