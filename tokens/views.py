@@ -27,7 +27,7 @@ REVOKED_SHOWN = 100
 CALLS_SHOWN = 20
 MODELS_SHOWN = 12
 DAYS_SHOWN = 30
-# Cheap and known to everybody; where it isn't for sale, the first text model is the example.
+# Cheap and known to everybody; where a key may not call it, the first text model that it may is the example.
 EXAMPLE_MODEL = "gpt-4o-mini"
 LARGEST_ID = 2**63 - 1
 
@@ -92,7 +92,7 @@ def show_new(request: HttpRequest, issued: keys.IssuedKey, *, status: int) -> Ht
         "issued": issued,
         "key": issued.key,
         "is_rotated": issued.key.previous_until is not None,
-        "example": _example(issued.text) if is_for_calls else "",
+        "example": _example(issued) if is_for_calls else "",
         **_addresses(),
     }
     response = render(request, "tokens/new.html", context, status=status)
@@ -156,14 +156,14 @@ def _addresses() -> dict[str, object]:
     }
 
 
-def _example(text: str) -> str:
-    """A call to paste into a terminal, with this key; empty while no text model is for sale."""
-    now = timezone.now()
-    wanted = catalogue.find(EXAMPLE_MODEL, at=now)
-    others = (model for model in catalogue.sellable(at=now) if model.kind == Kind.TEXT)
-    model = wanted or next(others, None)
-    table = model.price_at(now) if model else None
-    if model is None or table is None:
-        return ""
-    curl = calling.snippets(model, table, base_url=settings.GATEWAY_BASE_URL)[0].code
-    return curl.replace("$API_KEY", text)
+def _example(issued: keys.IssuedKey) -> str:
+    """A call to paste into a terminal that this key may make; empty where it may call no model with an endpoint."""
+    now, allowed = timezone.now(), issued.key.model_ids
+    models = [model for model in catalogue.sellable(at=now) if allowed is None or model.id in allowed]
+    models.sort(key=lambda model: (model.name != EXAMPLE_MODEL, model.kind != Kind.TEXT))
+    for model in models:
+        table = model.price_at(now)
+        found = calling.snippets(model, table, base_url=settings.GATEWAY_BASE_URL) if table else []
+        if found:
+            return found[0].code.replace("$API_KEY", issued.text)
+    return ""

@@ -8,7 +8,7 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.models import User
-from pricing import catalogue, importing
+from pricing import catalogue, genai_listings, importing, per_use_listings
 from pricing.listings import UNDATED_FROM, Listing
 from pricing.models import Kind
 from pricing.publishing import DatedRates
@@ -90,6 +90,28 @@ def test_the_first_call_is_ready_to_paste(signed_in: Client, settings: Settings)
     assert "curl https://gateway.example/v1/chat/completions" in page
     assert f"Authorization: Bearer {shown[1]}" in page
     assert "gpt-4o-mini" in page
+
+
+@pytest.mark.parametrize(
+    ("allowed", "shown", "is_shown"),
+    [
+        ("claude-sonnet-4-5", "claude-sonnet-4-5", True),
+        ("text-embedding-3-small", "https://gateway.example/v1/embeddings", True),
+        ("suno_music", "Try it", False),
+    ],
+)
+def test_the_first_call_is_one_that_the_key_may_make(
+    signed_in: Client, settings: Settings, allowed: str, shown: str, *, is_shown: bool
+) -> None:
+    settings.GATEWAY_BASE_URL = "https://gateway.example"
+    importing.run([*genai_listings.listings(), *per_use_listings.listings()])
+    catalogue.forget()
+    page = signed_in.post("/tokens/", {"name": "My app", "models": allowed}).text
+    catalogue.forget()
+    assert NEW_KEY.search(page)
+    assert (shown in page) is is_shown
+    assert "gpt-4o-mini" not in page
+    assert "any full name" not in page
 
 
 @pytest.mark.parametrize(
