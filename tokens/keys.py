@@ -37,6 +37,7 @@ FORM = re.compile(
 LONGEST_NAME = 80
 FORMS = UUID("4d1b7c62-0f83-4e5a-9a37-6c2e8f10b95d")
 LONGEST_OVERLAP = timedelta(days=30)
+ASKED_TO = timedelta(minutes=1)
 
 
 class KeyLimitReached(Exception):
@@ -181,6 +182,14 @@ def find(text: str) -> ApiKey | None:
     is_previous = Q(previous_digest=wanted, previous_until__gt=timezone.now())
     found = ApiKey.objects.filter(Q(digest=wanted) | is_previous)
     return found.select_related("wallet__owner").first()
+
+
+def note_question(key: ApiKey) -> None:
+    """Remember that a key, as `find` just read it, asked an API of this site: written once a minute at most."""
+    now = timezone.now()
+    is_due = Q(last_asked_at=None) | Q(last_asked_at__lte=now - ASKED_TO)
+    if key.last_asked_at is None or key.last_asked_at <= now - ASKED_TO:
+        ApiKey.objects.filter(is_due, pk=key.pk).update(last_asked_at=now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,9 @@ class ApiKey(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     disabled_at = models.DateTimeField(null=True, editable=False)
     revoked_at = models.DateTimeField(null=True, editable=False)
+    last_asked_at = models.DateTimeField(
+        null=True, editable=False, help_text="When it last asked an API of this site, to about a minute."
+    )
     limit_nanousd = models.BigIntegerField(null=True, blank=True, help_text="Over its whole life.")
     period = models.CharField(max_length=5, choices=Period, blank=True, default="", db_default="")
     period_limit_nanousd = models.BigIntegerField(null=True, blank=True)

@@ -31,7 +31,7 @@ class Used:
 
 @dataclass(frozen=True, slots=True)
 class Spend:
-    """All that a key has used so far."""
+    """All that a key has used so far; `last_used_at` is of questions to the APIs of this site too."""
 
     spent_nanousd: int = 0
     calls: int = 0
@@ -65,14 +65,19 @@ def adding(used: Mapping[Place, Used]) -> Ask[None]:
 
 def of_keys(keys: Iterable[ApiKey]) -> dict[int, Spend]:
     """What each of these keys, by its id, has used."""
-    wanted = {key.pk: key.wallet_id for key in keys}
+    wanted = {key.pk: key for key in keys}
     sums = (
-        DailyUsage.objects.filter(wallet__in=set(wanted.values()), key__in=wanted)
+        DailyUsage.objects.filter(wallet__in={key.wallet_id for key in wanted.values()}, key__in=wanted)
         .values_list("key_id")
         .annotate(Sum("charged_nanousd"), Sum("calls"), Max("last_used_at"))
     )
-    found = {key_id: Spend(int(spent), int(calls), last) for key_id, spent, calls, last in sums}
-    return {key_id: found.get(key_id, Spend()) for key_id in wanted}
+    found = {key_id: (int(spent), int(calls), last) for key_id, spent, calls, last in sums}
+    spends = {}
+    for key_id, key in wanted.items():
+        spent, calls, called_at = found.get(key_id, (0, 0, None))
+        used_at = max((at for at in (called_at, key.last_asked_at) if at), default=None)
+        spends[key_id] = Spend(spent, calls, used_at)
+    return spends
 
 
 def of_wallet(wallet_id: int) -> Spend:
