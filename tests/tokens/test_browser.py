@@ -54,13 +54,12 @@ def test_the_list_fits_and_leads_to_each_key(
     live_server: object, alice: User, wallet: Wallet, width: int
 ) -> None:
     session = session_of(alice)
-    with chromium() as browser:
-        with signed_in(browser, str(live_server), session) as page:
-            page.set_viewport_size({"width": width, "height": 900})
-            page.goto("/tokens/")
-            page.get_by_text("Show 1 revoked token").click()
-            assert fits(page)
-            picture(page, f"tokens-{width}")
-            page.set_viewport_size({"width": width, "height": 900})
-            page.get_by_role("link", name="Laptop", exact=True).click()
-            expect(page.get_by_role("heading", level=1)).to_have_text("Laptop")
+    with chromium() as browser, signed_in(browser, str(live_server), session) as page:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.goto("/tokens/")
+        page.get_by_text("Show 1 revoked token").click()
+        assert fits(page)
+        picture(page, f"tokens-{width}")
+        page.set_viewport_size({"width": width, "height": 900})
+        page.get_by_role("link", name="Laptop", exact=True).click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Laptop")
