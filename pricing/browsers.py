@@ -19,7 +19,7 @@ ASKED_HEADERS = re.compile(r"[\w!#$%&'*+.^`|~, -]{1,2000}", re.ASCII)
 def open_to_browsers[R: HttpResponseBase](request: HttpRequest, response: R) -> R:
     """Lets programs on any site read this. They may send what headers they like: clients' libraries add their own, and we
     heed none of those."""
-    asked = request.headers.get("Access-Control-Request-Headers", "")
+    asked = request.headers.get("Access-Control-Request-Headers", "") if is_preflight(request) else ""
     response["Access-Control-Allow-Origin"] = "*"
     response["Access-Control-Allow-Methods"] = "GET, OPTIONS"
     response["Access-Control-Allow-Headers"] = asked if ASKED_HEADERS.fullmatch(asked) else USUAL_HEADERS
