@@ -74,12 +74,16 @@ def _operation(
     }
 
 
-_SCOPE = "Of the key where it has a limit on spending of its own, else of its wallet."
+_SCOPE = (
+    "Of the key where it has a limit on spending of its own, else of its wallet. A debt, and what a key spent beyond its "
+    "limit, show as more used than there ever was."
+)
 
 SUBSCRIPTION = _operation(
     "getSubscription",
     "OpenAI's billing: the limit",
-    f"{_SCOPE} What is left is `hard_limit_usd` less `total_usage` / 100 of the usage.",
+    f"{_SCOPE} What is left is `hard_limit_usd` less `total_usage` / 100 of the "
+    "usage; below zero by what was spent beyond.",
     "Subscription",
     {
         "object": "billing_subscription",

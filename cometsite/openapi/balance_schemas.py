@@ -12,14 +12,15 @@ def _dollars(description: str) -> dict[str, Any]:
     return number(f"{description} Dollars.", minimum=0)
 
 
+_GRANTED = "what is used and what is left, and less than what is used by a debt, or by what a key spent beyond its limit."
 _TOKEN_USAGE = shape(
     "The key's own limit, or its wallet where it has none.",
     {
         "object": text("What this is.", const="token_usage"),
         "name": text("What its owner calls the key."),
-        "total_granted": whole(f"What is left and what is used. {UNITS}", minimum=0),
+        "total_granted": whole(f"All that there ever was: {_GRANTED} {UNITS}", minimum=0),
         "total_used": whole(f"What was used over the whole life. {UNITS}", minimum=0),
-        "total_available": whole(f"What is left, of a debt nothing. {UNITS}", minimum=0),
+        "total_available": whole(f"What is left, 0 of a debt or beyond a limit. {UNITS}", minimum=0),
         "unlimited_quota": yes_or_no("False.", const=False),
         "model_limits": by_name(
             yes_or_no("True.", const=True), "The models that it may call, where it may not call all."
@@ -33,7 +34,7 @@ _GRANT = shape(
     {
         "object": text("What this is.", const="credit_grant"),
         "id": text("Of the key where it has a limit of its own, else of its wallet."),
-        "grant_amount": _dollars("What is left and what is used."),
+        "grant_amount": _dollars(f"All that there ever was: {_GRANTED}"),
         "used_amount": _dollars("What was used."),
         "effective_at": whole("Since when, in Unix seconds.", minimum=0),
         "expires_at": or_null(whole("When the key expires, in Unix seconds; null: never.", minimum=1)),
@@ -85,7 +86,7 @@ SCHEMAS: dict[str, Any] = {
             "object": text("What this is.", const="credit_summary"),
             "total_granted": _dollars("What is left and what is used."),
             "total_used": _dollars("What was used."),
-            "total_available": _dollars("What is left, of a debt nothing."),
+            "total_available": _dollars("What is left, 0 of a debt or beyond a limit."),
             "grants": shape(
                 "As a list.",
                 {

@@ -95,6 +95,22 @@ def test_a_debt_shows_as_usage_above_the_limit(alice: User) -> None:
     assert (quota["total_granted"], quota["total_used"], quota["total_available"]) == (2_500, 3_000, 0)
 
 
+def test_what_a_key_spent_beyond_its_limit_shows_as_usage_above_it(issued: IssuedKey) -> None:
+    """In every form alike, and nowhere is what is left below zero."""
+    limit(issued, limit_nanousd=USD // 100)
+    told = get("/v1/dashboard/billing/subscription", issued.text).json()
+    used = get("/v1/dashboard/billing/usage", issued.text).json()
+    assert (told["hard_limit_usd"], used["total_usage"]) == (0.01, 1.2)
+    grants = get("/v1/dashboard/billing/credit_grants", issued.text).json()
+    assert (grants["total_granted"], grants["total_used"], grants["total_available"]) == (0.01, 0.012, 0.0)
+    quota = get("/api/usage/token", issued.text).json()["data"]
+    assert (quota["total_granted"], quota["total_used"], quota["total_available"]) == (5_000, 6_000, 0)
+    listed = get("/user/quota", None, data={"key": issued.text}).json()["keys"]
+    assert (listed[0]["remain_quota"], listed[0]["used_quota"]) == (0.0, 0.012)
+    key = get("/api/v1/key", issued.text).json()["data"]
+    assert (key["limit"], key["limit_remaining"], key["usage"]) == (0.01, 0.0, 0.012)
+
+
 @pytest.mark.parametrize("address", ["/api/usage/token", "/api/usage/token/"])
 def test_usage_of_a_key_in_quota_units(issued: IssuedKey, address: str) -> None:
     limit(issued, limit_nanousd=USD, model_ids=[catalogue.sellable()[0].id])
