@@ -45,7 +45,7 @@ def for_any_site[**P](
 
     @csrf_exempt
     @functools.wraps(view)
-    def opened(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def opened(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if is_preflight(request):
             return preflight(request)
         return open_to_browsers(request, safe(request, *args, **kwargs))
