@@ -4,7 +4,6 @@ The only module that writes notices. A notice is written in the transaction that
 the other; the mail follows from the table, whatever else goes wrong. Locks the key's row.
 """
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,8 +19,7 @@ from accounts.audit import Instruction, Refused
 from accounts.models import User
 from tokens import keys, masking
 from tokens.models import ApiKey, Notice
-
-logger = logging.getLogger(__name__)
+from wallet import rounds, unsent
 
 PERMISSION = "tokens.revoke_apikey"
 ACTION = "tokens.revoke"
@@ -84,30 +82,34 @@ def _end(key: ApiKey, *, is_current: bool) -> Notice.Ended:
     return Ended.PREVIOUS if keys.end_overlap(key) else Ended.NOTHING
 
 
-def tell_owners(limit: int = 100) -> int:
-    """One round of the periodic job: write to owners who were not told yet. Returns how many were."""
-    due = Notice.objects.filter(told_at=None).select_related("key__wallet__owner").order_by("id")
-    return sum(_tell(notice) for notice in due[:limit])
+def tell_owners(limit: int = 500) -> int:
+    """One round of the periodic job: write to owners who were not told yet. Returns at how many notices it looked."""
+    # In any order, so that those who can't be written to don't come first for ever.
+    due = Notice.objects.filter(told_at=None).order_by("?").values_list("pk", flat=True)[:limit]
+    return rounds.go_round("the mail about a key, notice", due, _tell)
 
 
-def _tell(notice: Notice) -> bool:
-    # Whoever changes the mark writes. A crash between the two loses a mail; the key's page still tells.
-    rows = Notice.objects.filter(pk=notice.pk)
-    owner = notice.key.wallet.owner
-    if not rows.filter(told_at=None).update(told_at=timezone.now()) or owner.closed_at is not None:
-        return False
+def _tell(notice_id: int) -> None:
+    # Whoever changes the mark writes. A kill between the two loses a mail; the key's page still tells.
+    if not Notice.objects.filter(pk=notice_id, told_at=None).update(told_at=timezone.now()):
+        return
+    notice = Notice.objects.select_related("key__wallet__owner").get(pk=notice_id)
+    wallet = notice.key.wallet
+    is_done = wallet.owner.closed_at is not None
     try:
-        send_mail(
-            f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}{SUBJECTS[notice.cause]}",
-            render_to_string("tokens/email/notice_message.txt", _context(notice)),
-            None,
-            [owner.email],
-        )
-    except OSError:
-        logger.exception("The owner of key %s could not be written to.", notice.key_id)
-        rows.update(told_at=None)
-        return False
-    return True
+        is_done = is_done or unsent.send(f"notice of a key {notice_id}", wallet.pk, lambda: _send(notice))
+    finally:
+        if not is_done:
+            Notice.objects.filter(pk=notice_id).update(told_at=None)
+
+
+def _send(notice: Notice) -> None:
+    send_mail(
+        f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}{SUBJECTS[notice.cause]}",
+        render_to_string("tokens/email/notice_message.txt", _context(notice)),
+        None,
+        [notice.key.wallet.owner.email],
+    )
 
 
 def _context(notice: Notice) -> dict[str, Any]:

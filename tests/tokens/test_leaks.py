@@ -17,6 +17,7 @@ from tests.tokens.finder import URL, Finder, finding, labels, unknown_text
 from tokens import keys, notices
 from tokens.keys import IssuedKey, Rules
 from tokens.models import ApiKey, Notice
+from wallet.models import UnsentMail
 from wallet.wallets import wallet_of
 
 pytestmark = pytest.mark.django_db
@@ -155,13 +156,16 @@ def test_a_mail_that_cannot_be_sent_is_sent_later(
     finder.report([finding(issued.text)])
 
     def fail(*_: object) -> int:
-        raise OSError("no route")
+        raise RuntimeError("no route")
 
     with monkeypatch.context() as patch:
         patch.setattr(EmailBackend, "send_messages", fail)
-        assert notices.tell_owners() == 0
-    assert notices.tell_owners() == 1
+        notices.tell_owners()
+    assert Notice.objects.get().told_at is None
+    assert UnsentMail.objects.get().problem == "RuntimeError"
+    notices.tell_owners()
     assert len(mail.outbox) == 1
+    assert (Notice.objects.exclude(told_at=None).count(), UnsentMail.objects.count()) == (1, 0)
 
 
 def test_a_closed_account_is_not_written_to_and_forgets_where(
@@ -169,7 +173,8 @@ def test_a_closed_account_is_not_written_to_and_forgets_where(
 ) -> None:
     finder.report([finding(issued.text)])
     closing.close_own(alice)
-    assert notices.tell_owners() == 0
+    notices.tell_owners()
+    assert mail.outbox == []
     assert Notice.objects.get().url == ""
 
 
