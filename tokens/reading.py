@@ -16,7 +16,7 @@ MOST_LINES = 200
 LONGEST_ZONE = 64
 LATEST_YEAR = 2200
 _MOMENT = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[T ]([0-9]{2}):([0-9]{2})(?::[0-9]{2})?)?")
-_NUMBER = re.compile(r"[0-9]{1,15}")
+_NUMBER = re.compile(r"[0-9]+")
 
 
 class NoZone(ValueError):
@@ -28,9 +28,10 @@ def whole(text: str, *, largest: int) -> int:
     text = text.replace(",", "")
     if not _NUMBER.fullmatch(text):
         raise ValueError("Write a whole number in digits, or leave it empty for no limit.")
-    if int(text) == 0:
+    text = text.lstrip("0")
+    if not text:
         raise ValueError("Zero would let nothing through. Leave it empty for no limit, or disable the key.")
-    if int(text) > largest:
+    if len(text) > len(str(largest)) or int(text) > largest:
         raise ValueError(f"At most {largest:,}.")
     return int(text)
 
@@ -120,8 +121,9 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _meant(name: str, names: Collection[str]) -> str:
-    near = difflib.get_close_matches(name[:100], names, n=1)
-    return f" Did you mean {near[0]}?" if near else ""
+    by_letters = {each.casefold(): each for each in names}
+    near = difflib.get_close_matches(name[:100].casefold(), by_letters, n=1)
+    return f" Did you mean {by_letters[near[0]]}?" if near else ""
 
 
 def _network(text: str) -> str:

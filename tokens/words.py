@@ -20,7 +20,7 @@ DOES = {
 def of(key: ApiKey) -> list[tuple[str, str]]:
     """Pairs of what it is about and what holds. Times are UTC."""
     kind = Kind(key.kind)
-    told = [("May", DOES[kind]), ("Until", _until(key.expires_at))]
+    told = [("May", DOES[kind]), ("Until", "it was revoked" if key.is_revoked else _until(key.expires_at))]
     if kind != Kind.INFERENCE:
         return told
     return [

@@ -315,3 +315,24 @@ def test_the_page_asks_the_same_however_much_there_is(
         keys.issue(issued.key.wallet, f"Key {number}")
     assert asked() == before
     assert before <= 15
+
+
+@pytest.mark.parametrize("kind", list(ApiKey.Kind))
+def test_a_revoked_key_is_told_of_as_what_is_over(signed_in: Client, alice: User, kind: ApiKey.Kind) -> None:
+    key = keys.issue(wallet_of(alice), "Laptop", kind).key
+    before = signed_in.get(f"/tokens/{key.pk}/").text
+    assert "How to use it" in before
+    assert "it is revoked" in before
+    assert ("Its calls" in before) is (kind == ApiKey.Kind.INFERENCE)
+    keys.revoke(key)
+    after = signed_in.get(f"/tokens/{key.pk}/").text
+    assert "How to use it" not in after
+    assert "it is revoked" not in after
+    assert "it was revoked" in after
+
+
+def test_no_space_stands_between_a_time_and_its_full_stop(signed_in: Client, alice: User) -> None:
+    issued = keys.issue(wallet_of(alice), "Laptop", rules=Rules(period="day", period_limit_nanousd=10**9))
+    assert re.search(
+        r"Begins anew at <time [^>]*>[^<]*</time>\.", signed_in.get(f"/tokens/{issued.key.pk}/").text
+    )
