@@ -6,6 +6,7 @@ from datetime import datetime
 from tokens import spending, states
 from tokens.models import ApiKey
 from wallet import ledger
+from wallet.models import Wallet
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +27,9 @@ def of(key: ApiKey, now: datetime | None = None) -> Balance:
     """What this key may still spend, and has spent over its life; without limits of its own those of its wallet."""
     states.put([key], now)
     left = key.standing.left_nanousd
-    return of_wallet(key) if left is None else Balance(left, key.spend.spent_nanousd, is_of_key=True)
+    return of_wallet(key.wallet) if left is None else Balance(left, key.spend.spent_nanousd, is_of_key=True)
 
 
-def of_wallet(key: ApiKey) -> Balance:
-    spent = spending.of_wallet(key.wallet_id).spent_nanousd
-    return Balance(ledger.balances(key.wallet).balance_nanousd, spent, is_of_key=False)
+def of_wallet(wallet: Wallet) -> Balance:
+    spent = spending.of_wallet(wallet.pk).spent_nanousd
+    return Balance(ledger.balances(wallet).balance_nanousd, spent, is_of_key=False)

@@ -161,7 +161,7 @@ def openrouter_key(request: HttpRequest, key: ApiKey) -> HttpResponse:
 @openai
 def openrouter_credits(request: HttpRequest, key: ApiKey) -> HttpResponse:
     """Of the wallet, whatever the key's own limits are."""
-    found = balance.of_wallet(key)
+    found = balance.of_wallet(key.wallet)
     granted, used = dollars(found.granted_nanousd), dollars(found.used_nanousd)
     return JsonResponse({"data": {"total_credits": granted, "total_usage": used}})
 
@@ -187,7 +187,10 @@ def _quota(request: HttpRequest, key: ApiKey) -> HttpResponse:
         days = _days(request)
     except ValueError as error:
         return plain.failure(400, "invalid_date", str(error))
-    found, own = balance.of_wallet(key), list(ApiKey.objects.filter(wallet=key.wallet_id).order_by("id"))
+    found, own = (
+        balance.of_wallet(key.wallet),
+        list(ApiKey.objects.filter(wallet=key.wallet_id).order_by("id")),
+    )
     states.put(own)
     listed = [each for each in own if each.kind in ASKING and not each.is_revoked]
     answer: dict[str, Any] = {

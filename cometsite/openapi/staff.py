@@ -3,7 +3,7 @@
 from typing import Any
 
 from cometsite.openapi.account import ROWS
-from cometsite.openapi.account_examples import LOG_ROW, LOG_STAT, TOP_UP_ROW, USAGE_ROW
+from cometsite.openapi.account_examples import LOG_ROW, LOG_STAT, PROFILE, TOP_UP_ROW, USAGE_ROW
 from cometsite.openapi.asking import (
     FILTERS,
     PAGES,
@@ -18,7 +18,7 @@ from cometsite.openapi.asking import (
     told,
     words,
 )
-from cometsite.openapi.parts import ref
+from cometsite.openapi.parts import ref, refusal
 
 TAGS = [
     {
@@ -26,6 +26,22 @@ TAGS = [
         "description": "What everybody did and paid, by the access token of somebody of the staff.",
     }
 ]
+_PERSON = operation(
+    "getPerson",
+    "A person and their balance",
+    "As they are told themselves.",
+    told("The person.", ref("Profile"), PROFILE),
+    [
+        {
+            "name": "user_id",
+            "in": "path",
+            "required": True,
+            "description": "Their number.",
+            "schema": {"type": "integer", "minimum": 0},
+        }
+    ],
+    tag=STAFF,
+)
 _OPERATIONS: dict[str, dict[str, Any]] = {
     "/api/log/": operation(
         "listLog",
@@ -63,6 +79,13 @@ _OPERATIONS: dict[str, dict[str, Any]] = {
         ],
         tag=STAFF,
     ),
+    "/api/user/{user_id}": {
+        **_PERSON,
+        "responses": {
+            **_PERSON["responses"],
+            "404": refusal("There is nobody.", "There is nobody of this number."),
+        },
+    },
     "/api/data/": operation(
         "listUsage",
         "Usage by day and model",

@@ -72,6 +72,10 @@ def refuse_stranger() -> HttpResponse:
     return _account.failure(403, "staff_only", "Only staff may ask for this.")
 
 
+def nobody() -> HttpResponse:
+    return _account.failure(404, "not_found", "There is nobody of this number.")
+
+
 def answer(data: Any) -> JsonResponse:
     return JsonResponse({"success": True, "message": "", "data": data})
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 from django.db.models import Min, Sum
 from django.http import HttpRequest, HttpResponse
@@ -14,6 +15,7 @@ from pricing import quota
 from pricing.quota import dollars
 from tokens import balance, spending
 from tokens.models import ApiKey, DailyUsage
+from wallet.models import Wallet
 
 USER, STAFF, SUPERUSER = 1, 2, 3
 ENABLED, SUSPENDED = 1, 2
@@ -24,22 +26,24 @@ NEVER = -1
 
 @asking.own
 def profile(request: HttpRequest, token: ApiKey) -> HttpResponse:
+    return asking.answer(profile_of(token.wallet))
+
+
+def profile_of(wallet: Wallet) -> dict[str, Any]:
     """`quota` is never below zero, which clients take for unlimited: a debt shows as usage above what was ever granted."""
-    wallet, found = token.wallet, balance.of_wallet(token)
-    return asking.answer(
-        {
-            "id": wallet.owner_id,
-            "username": rows.username(wallet.owner_id),
-            "display_name": wallet.owner.name,
-            "email": wallet.owner.email,
-            "role": _role(wallet.owner),
-            "status": ENABLED if wallet.suspended_at is None else SUSPENDED,
-            "quota": max(quota.units(found.left_nanousd), 0),
-            "used_quota": quota.used_units(found.used_nanousd),
-            "request_count": spending.of_wallet(wallet.pk).calls,
-            "group": wallet.customer_group.name if wallet.customer_group else DEFAULT_GROUP,
-        }
-    )
+    found = balance.of_wallet(wallet)
+    return {
+        "id": wallet.owner_id,
+        "username": rows.username(wallet.owner_id),
+        "display_name": wallet.owner.name,
+        "email": wallet.owner.email,
+        "role": _role(wallet.owner),
+        "status": ENABLED if wallet.suspended_at is None else SUSPENDED,
+        "quota": max(quota.units(found.left_nanousd), 0),
+        "used_quota": quota.used_units(found.used_nanousd),
+        "request_count": spending.of_wallet(wallet.pk).calls,
+        "group": wallet.customer_group.name if wallet.customer_group else DEFAULT_GROUP,
+    }
 
 
 @asking.own
@@ -86,7 +90,7 @@ def _days_left(token: ApiKey, today: date) -> int:
         return NEVER
     first: date = DailyUsage.objects.filter(wallet=token.wallet_id).aggregate(first=Min("day"))["first"]
     days = (today - max(start, first)).days + 1
-    return max(balance.of_wallet(token).left_nanousd, 0) * days // spent
+    return max(balance.of_wallet(token.wallet).left_nanousd, 0) * days // spent
 
 
 def _role(person: User) -> int:

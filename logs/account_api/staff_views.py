@@ -5,11 +5,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
 
 from accounts.models import User
-from logs.account_api import asking, log_views, rows, sums
+from logs.account_api import asking, log_views, person_views, rows, sums
 from logs.account_api.asking import Unclear
 from logs.account_api.looking import Wanted, as_uuid
 from logs.account_api.sums import Span, Sums
@@ -79,6 +80,19 @@ def usage_data(request: HttpRequest, token: ApiKey) -> HttpResponse:
             for (day, model_id), part in sorted(found.items())
         ]
     )
+
+
+@csrf_exempt
+def person(request: HttpRequest, user_id: int) -> HttpResponseBase:
+    """Anybody's profile, as they see it themselves."""
+
+    @asking.staff
+    def profile(request: HttpRequest, token: ApiKey) -> HttpResponse:
+        known = Wallet.objects.select_related("owner", "customer_group")
+        wallet = known.filter(owner=user_id).first() if user_id <= asking.LARGEST_ID else None
+        return asking.nobody() if wallet is None else asking.answer(person_views.profile_of(wallet))
+
+    return profile(request)
 
 
 @asking.staff

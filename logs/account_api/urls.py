@@ -17,5 +17,6 @@ urlpatterns = [
     path("api/log/", staff_views.logs),
     path("api/log/stat", staff_views.log_stat),
     path("api/user/topup", staff_views.top_ups),
+    path("api/user/<int:user_id>", staff_views.person),
     path("api/data/", staff_views.usage_data),
 ]

@@ -339,6 +339,9 @@ def test_staff(scene: Scene) -> None:
     rows = scene.staff.run("ops", "logs", "--user-id", user, "--json", "--limit", "100").json
     assert len(rows) == 9
     assert {row["user_id"] for row in rows} == {scene.books.owner_id}
+    person = scene.staff.run("ops", "search", user, "--json").json
+    assert (person["email"], person["quota"]) == (EMAIL, scene.books.balance_nanousd // 2_000)
+    assert scene.staff.run("ops", "search", EMAIL, "--json").json["user_id"] == int(user)
     told = scene.staff.run("ops", "usage", "--user-id", user, "--json").json
     assert (told["request_count"], told["quota"]) == (
         5,

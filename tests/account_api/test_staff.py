@@ -5,12 +5,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from accounts.models import AuditEntry, User
 from logs import call_ids
 from pricing import catalogue
-from tests.account_api.conftest import USD, Asker, Sold
+from tests.account_api.conftest import USD, Asker, Sold, access_token
 from tests.metering.gateway import Gateway, call, give, sell
 from tokens import keys
 from wallet.models import TopUp, Wallet
@@ -199,3 +200,16 @@ def test_top_ups_are_found(operator: Asker, paid: list[TopUp], alice: User) -> N
 def test_a_wallet_is_never_opened_by_looking(operator: Asker, alice: User) -> None:
     assert operator.data("/api/log/", user_id=alice.pk)["total"] == 0
     assert not Wallet.objects.filter(owner=alice).exists()
+
+
+def test_a_person_as_they_are_told_themselves(
+    operator: Asker, both: list[dict[str, Any]], alice: User, charlie: User
+) -> None:
+    asker = Asker(access_token(charlie))
+    assert operator.data(f"/api/user/{charlie.pk}") == asker.data("/api/user/self")
+    for stranger in (alice.pk, charlie.pk):
+        assert asker.get(f"/api/user/{stranger}").status_code == 403
+    for number in (10**9, 10**30):
+        missing = operator.get(f"/api/user/{number}")
+        assert (missing.status_code, missing.json()["success"]) == (404, False)
+    assert Client(enforce_csrf_checks=True).post(f"/api/user/{alice.pk}").status_code == 405

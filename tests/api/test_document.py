@@ -21,7 +21,7 @@ METHODS = {"get", "post"}
 # The page to read it on, and what answers for addresses that do not exist.
 PAGES = {"api/", "metering/v1/"}
 # What stands for a part of an address, here and in the document.
-PARTS = {"{call_id}": "<uuid:call_id>", "{code}": "<path:code>"}
+PARTS = {"{call_id}": "<uuid:call_id>", "{code}": "<path:code>", "{user_id}": "<int:user_id>"}
 PROGRAMS = ("metering/", "api/", "v1/", "dashboard/", "user/", "tokens/leaks", "healthz", "readyz")
 
 
@@ -85,7 +85,8 @@ def test_every_example_fits_its_schema() -> None:
 def test_every_documented_address_is_there() -> None:
     for path in DOCUMENT["paths"]:
         try:
-            resolve(path.replace("{call_id}", "0195f3a2-7c1e-7b4d-9a60-3f2c8d51e7b4").replace("{code}", "x"))
+            call_id = "0195f3a2-7c1e-7b4d-9a60-3f2c8d51e7b4"
+            resolve(path.replace("{call_id}", call_id).replace("{code}", "x").replace("{user_id}", "3"))
         except Resolver404:
             pytest.fail(f"{path} is documented, but nothing answers there")
 
