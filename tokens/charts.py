@@ -9,7 +9,8 @@ from pricing.money import usd
 from tokens.spending import Day
 
 WIDTH, HEIGHT = 720, 200
-LEFT, TOP, BOTTOM = 84, 10, 26
+# Room for the letters of a phone, which are larger, on all sides.
+LEFT, RIGHT, TOP, BOTTOM = 100, 30, 24, 34
 PLOT = HEIGHT - TOP - BOTTOM
 LABEL_EVERY = 7
 LEAST = 2  # So high is a day of any spending at all.
@@ -51,7 +52,7 @@ class Chart:
 def of_days(days: Sequence[Day]) -> Chart:
     """One bar a day, the newest at the right; the scale ends at a round amount."""
     top = rounded_up(max((day.spent_nanousd for day in days), default=0))
-    step = (WIDTH - LEFT) // max(len(days), 1)
+    step = (WIDTH - LEFT - RIGHT) // max(len(days), 1)
     gap = max(step // 5, 1)
     bars = []
     for number, day in enumerate(days):

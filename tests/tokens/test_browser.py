@@ -63,3 +63,15 @@ def test_the_list_fits_and_leads_to_each_key(
         page.set_viewport_size({"width": width, "height": 900})
         page.get_by_role("link", name="Laptop", exact=True).click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Laptop")
+
+
+def test_a_key_and_the_form_of_another_fit_a_phone(live_server: object, alice: User, wallet: Wallet) -> None:
+    key = ApiKey.objects.get(name=LONG_NAME)
+    session = session_of(alice)
+    with chromium() as browser, signed_in(browser, str(live_server), session) as page:
+        for name, address in (("token", f"/tokens/{key.pk}/"), ("model", "/pricing/gpt-4o-mini/")):
+            for width in (390, 1440):
+                page.set_viewport_size({"width": width, "height": 900})
+                page.goto(address)
+                assert fits(page)
+            picture(page, name)
