@@ -9,6 +9,8 @@ limit by no more than what the admitted calls cost beyond their holds, plus the 
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
+from django.template.defaultfilters import pluralize
+
 from pricing.money import usd
 from tokens.models import ApiKey
 
@@ -63,13 +65,21 @@ def reached(key: ApiKey, limit: str, now: datetime, wait_s: int | None = None) -
             return Reached(message, int((reset - now).total_seconds()) + 1, is_rate=False)
         case "calls_in_flight":
             return Reached(
-                f"This key may have {key.calls_in_flight} calls open at once.", SOON_S, is_rate=True
+                f"This key may have {key.calls_in_flight} call{pluralize(key.calls_in_flight)} open at once.",
+                SOON_S,
+                is_rate=True,
             )
         case "requests_per_minute":
             return Reached(
-                f"This key may make {key.requests_per_minute} calls a minute.", soon_s, is_rate=True
+                f"This key may make {key.requests_per_minute} call{pluralize(key.requests_per_minute)} a minute.",
+                soon_s,
+                is_rate=True,
             )
         case "tokens_per_minute":
-            return Reached(f"This key may use {key.tokens_per_minute} tokens a minute.", soon_s, is_rate=True)
+            return Reached(
+                f"This key may use {key.tokens_per_minute} token{pluralize(key.tokens_per_minute)} a minute.",
+                soon_s,
+                is_rate=True,
+            )
     # It was changed in this moment.
     return Reached("This key has reached a limit.", SOON_S, is_rate=True)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import User
 from tests.metering.gateway import Gateway, call, give, sell
 from tests.parallel import at_once
-from tokens import charts, keys, spending, states
+from tokens import charts, keys, limits, spending, states
 from tokens.keys import IssuedKey, Rules
 from tokens.models import ApiKey, DailyUsage
 from tokens.spending import Day
@@ -336,3 +336,10 @@ def test_no_space_stands_between_a_time_and_its_full_stop(signed_in: Client, ali
     assert re.search(
         r"Begins anew at <time [^>]*>[^<]*</time>\.", signed_in.get(f"/tokens/{issued.key.pk}/").text
     )
+
+
+@pytest.mark.parametrize("limit", ["calls_in_flight", "requests_per_minute", "tokens_per_minute"])
+def test_a_limit_of_one_is_told_as_one(limit: str) -> None:
+    one, two = (limits.reached(ApiKey(**{limit: number}), limit, timezone.now()).message for number in (1, 2))
+    assert not re.search("(calls|tokens) ", one)
+    assert re.search("2 (calls|tokens) ", two)
