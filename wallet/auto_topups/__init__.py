@@ -4,8 +4,7 @@ A row of ours first, then Stripe. Never: charges without the owner's standing wi
 two at a time; twice for one crossing; a card other than the one in the row. A charge begins only under the lock of the
 wallet's row, which switching off, suspending and closing take too; so once one of these is over, none begins.
 
-What is compared with X is the balance as the wallet shows it: paid and promotional, with nothing off for holds. A hold is an
-estimate, and nobody should be charged for one; on the history every charge follows a balance below X.
+What is compared with X is the shown balance, with nothing off for holds: nobody is charged for an estimate.
 """
 
 import datetime
