@@ -216,7 +216,7 @@ def test_four_models_side_by_side(client: Client) -> None:
         "no price",
         "Completion",
         "longer than its context window",
-        "without prompt",
+        "not included: prompt",
     ):
         assert text in response.text, text
     assert response.context["cheapest"] == []
