@@ -12,6 +12,8 @@ from cometsite.quickstart.folder import DataFolder, write_private
 # Every variable that the settings read. These, and no others, are written down for a second terminal.
 NAMES = (
     "ALLOWED_HOSTS",
+    "API_QUESTIONS_PER_MINUTE",
+    "BALANCE_BY_ADDRESS",
     "CELERY_BROKER_URL",
     "DATABASE_MAY_LOSE_DATA",
     "DATABASE_POOL_SIZE",

@@ -187,7 +187,9 @@ OTHER_METHODS = [
 def test_another_method_is_refused_as_documented(method: str, path: str) -> None:
     """From a program, which has no form's token."""
     documented = DOCUMENT["paths"][path]
-    address = path.replace("{call_id}", str(call_ids.new())).replace("{code}", "gpt-4o")
+    address = (
+        path.replace("{call_id}", str(call_ids.new())).replace("{code}", "gpt-4o").replace("{user_id}", "3")
+    )
     response = getattr(Client(enforce_csrf_checks=True), method)(address)
     assert response.status_code == (403 if path.startswith("/logs/") else 405)
     assert_documented(response, next(iter(documented)), path)
