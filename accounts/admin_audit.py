@@ -4,13 +4,12 @@ import re
 import uuid
 
 from django.contrib import admin
-from django.contrib.admin.utils import quote
 from django.db.models import Q
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch
 from django.utils.html import format_html
 
 from accounts.models import AuditEntry, User
-from staff.admin import ReadOnlyAdmin, code, column, link, pretty
+from staff.admin import ReadOnlyAdmin, code, column, link, page_of, pretty
 
 _TARGET = re.compile(r"(user|wallet|transfer) #?([0-9]{1,18})")
 _TYPES = {"user": "accounts.user", "wallet": "wallet.wallet", "transfer": "wallet.transfer"}
@@ -51,9 +50,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     def target(self, entry: AuditEntry) -> str:
         text = f"{entry.target_type.rpartition('.')[2]} {entry.target_id}"
         try:
-            page = reverse(
-                f"admin:{entry.target_type.replace('.', '_')}_change", args=[quote(entry.target_id)]
-            )
+            page = page_of(entry.target_type.replace(".", "_"), entry.target_id)
         except NoReverseMatch:  # a table that went
             return text
         return format_html('<a class="staff-link" href="{}">{}</a>', page, text)

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.admin.options import ActionLocation
@@ -130,12 +131,16 @@ def column[F: Callable[..., Any]](
     return decorate
 
 
+def page_of(table: str, pk: int | str | UUID) -> str:
+    """The address of a row's page, of a table such as "wallet_dispute". The panel quotes ids that are texts."""
+    return reverse(f"admin:{table}_change", args=[quote(pk)])
+
+
 def link(to: Model | None, text: str | None = None) -> str:
     """A link to the page of a row, or a dash."""
     if to is None:
         return "-"
-    meta = to._meta
-    address = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[quote(to.pk)])
+    address = page_of(f"{to._meta.app_label}_{to._meta.model_name}", to.pk)
     return format_html(
         '<a class="staff-link" href="{}">{}</a>', address, text if text is not None else str(to)
     )

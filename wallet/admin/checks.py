@@ -3,11 +3,10 @@
 import re
 
 from django.contrib import admin
-from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from staff.admin import ReadOnlyAdmin, column
+from staff.admin import ReadOnlyAdmin, column, page_of
 from wallet import invariants
 from wallet.models import CheckRun, DaySeal
 
@@ -28,8 +27,9 @@ def linked(finding: str) -> SafeString:
     named = NAMED.match(finding)
     if named is None:
         return format_html("{}", finding)
-    address = reverse(f"admin:{ROWS[named[1]]}_change", args=[named[2]])
-    return format_html('<a href="{}">{}</a>{}', address, named[0], finding[named.end() :])
+    return format_html(
+        '<a href="{}">{}</a>{}', page_of(ROWS[named[1]], named[2]), named[0], finding[named.end() :]
+    )
 
 
 @admin.register(CheckRun)
