@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib import messages
-from django.contrib.admin.utils import quote, unquote
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
@@ -23,7 +23,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from accounts.audit import LONGEST_REASON, Instruction, Refused, checked_reason
 from accounts.models import User
-from staff.admin import StaffAdmin
+from staff.admin import StaffAdmin, page_of
 
 _REOPEN = "This form is incomplete. Open it again."
 
@@ -67,8 +67,8 @@ class Act[Row: Model]:
     explained: Callable[[], str]
     do: Callable[[Instruction, Row, dict[str, Any]], str]
     may: Callable[[User, Row], bool]
-    is_offered: Callable[[Row], bool]
     facts: Callable[[Row], list[tuple[str, object]]]
+    is_offered: Callable[[Row], bool] = field(default=lambda row: True)
     form: type[ActForm] = ActForm
     initial: Callable[[Row], dict[str, Any]] = field(default=lambda row: {})
     is_grave: bool = False
@@ -128,7 +128,7 @@ class ActingAdmin(StaffAdmin):
                 form.add_error(None, str(refusal))
             else:
                 messages.success(request, message)
-                return redirect(f"admin:{self.opts.label_lower.replace('.', '_')}_change", quote(row.pk))
+                return redirect(page_of(self.opts.label_lower.replace(".", "_"), row.pk))
         return self._page(request, row, act, form, status=422)
 
     def _page(
