@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.core.cache import cache
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
@@ -18,6 +17,7 @@ from django.views.decorators.csrf import csrf_exempt
 from pricing.browsers import is_preflight, open_to_browsers, preflight
 from tokens import keys
 from tokens.models import ApiKey
+from wallet import counting
 
 Kind = ApiKey.Kind
 MINUTE_S = 60
@@ -99,9 +99,5 @@ def known(text: str) -> ApiKey | None:
 def asks_too_often(key: ApiKey) -> bool:
     """Counts the question. Where the count can't be kept nobody is refused: these questions cost little."""
     minute = int(timezone.now().timestamp()) // MINUTE_S
-    name = f"asked:{key.pk}:{minute}"
-    try:
-        cache.add(name, 0, 2 * MINUTE_S)
-        return cache.incr(name) > settings.API_QUESTIONS_PER_MINUTE
-    except Exception:  # The cache's own errors and those of its connection have nothing else in common.
-        return False
+    asked = counting.count(f"asked:{key.pk}:{minute}", seconds=2 * MINUTE_S)
+    return asked > settings.API_QUESTIONS_PER_MINUTE
