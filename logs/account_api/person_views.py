@@ -13,8 +13,9 @@ from logs.account_api import asking, rows
 from logs.account_api.looking import DEFAULT_GROUP
 from pricing import quota
 from pricing.quota import dollars
-from tokens import balance, spending
+from tokens import spending
 from tokens.models import ApiKey, DailyUsage
+from wallet import ledger
 from wallet.models import Wallet
 
 USER, STAFF, SUPERUSER = 1, 2, 3
@@ -31,7 +32,7 @@ def profile(request: HttpRequest, token: ApiKey) -> HttpResponse:
 
 def profile_of(wallet: Wallet) -> dict[str, Any]:
     """`quota` is never below zero, which clients take for unlimited: a debt shows as usage above what was ever granted."""
-    found = balance.of_wallet(wallet)
+    used = spending.of_wallet(wallet.pk)
     return {
         "id": wallet.owner_id,
         "username": rows.username(wallet.owner_id),
@@ -39,9 +40,9 @@ def profile_of(wallet: Wallet) -> dict[str, Any]:
         "email": wallet.owner.email,
         "role": _role(wallet.owner),
         "status": ENABLED if wallet.suspended_at is None else SUSPENDED,
-        "quota": max(quota.units(found.left_nanousd), 0),
-        "used_quota": quota.used_units(found.used_nanousd),
-        "request_count": spending.of_wallet(wallet.pk).calls,
+        "quota": max(quota.units(ledger.balances(wallet).balance_nanousd), 0),
+        "used_quota": quota.used_units(used.spent_nanousd),
+        "request_count": used.calls,
         "group": wallet.customer_group.name if wallet.customer_group else DEFAULT_GROUP,
     }
 
@@ -90,7 +91,7 @@ def _days_left(token: ApiKey, today: date) -> int:
         return NEVER
     first: date = DailyUsage.objects.filter(wallet=token.wallet_id).aggregate(first=Min("day"))["first"]
     days = (today - max(start, first)).days + 1
-    return max(balance.of_wallet(token.wallet).left_nanousd, 0) * days // spent
+    return max(ledger.balances(token.wallet).balance_nanousd, 0) * days // spent
 
 
 def _role(person: User) -> int:
