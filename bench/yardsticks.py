@@ -90,6 +90,7 @@ class Pgbench:
             "seconds": ":seconds",
             "is_sold": ":is_sold",
             "minute_floor": "NULL::uuid",
+            "minute_ceiling": "NULL::uuid",
         }
         if waits:
             statement = statement.replace(HURRIED, HURRIED.replace("off", "on"))

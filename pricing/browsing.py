@@ -74,6 +74,16 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Whole:
+    """All models for sale by name, what they can be filtered by as codes and names, and the list as HTML."""
+
+    models: tuple[SellableModel, ...]
+    providers: list[tuple[str, str]]
+    kinds: list[tuple[str, str]]
+    html: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class UnitRow:
     """What a unit costs in each context tier: by the list, and for whom the page is."""
 
@@ -96,16 +106,30 @@ def groups(models: Iterable[SellableModel], *, at: datetime, group_bp: int = BAS
     ]
 
 
-def all_groups(group_bp: int) -> list[Group]:
-    """All models for sale, as `groups` has them; kept for as long as they are the same, for some multipliers."""
-    return _all_of(group_bp).current(
-        lambda now: groups(catalogue.sellable(at=now), at=now, group_bp=group_bp)
-    )
+def whole(group_bp: int) -> Whole:
+    """The whole list at the prices of a customer group; kept for as long as it is the same, for some multipliers."""
+    return _whole_of(group_bp).current(lambda now: _whole(now, group_bp))
 
 
 @functools.lru_cache(maxsize=_MOST_MULTIPLIERS)
-def _all_of(_group_bp: int) -> Kept[list[Group]]:
+def _whole_of(_group_bp: int) -> Kept[Whole]:
     return Kept()
+
+
+def _whole(now: datetime, group_bp: int) -> Whole:
+    models = tuple(catalogue.sellable(at=now))
+    return Whole(
+        models,
+        _providers(models),
+        _kinds(models),
+        html_of(groups(models, at=now, group_bp=group_bp), len(models)),
+    )
+
+
+def html_of(found: list[Group], total: int) -> bytes:
+    """The list as the page shows it: these, of `total` models."""
+    context = {"groups": found, "found": sum(len(group.rows) for group in found), "total": total}
+    return render_to_string("pricing/pricing.html#found", context).encode()
 
 
 def unit_rows(listed: PriceTable, *, own: PriceTable) -> list[UnitRow]:
@@ -121,14 +145,14 @@ def unit_rows(listed: PriceTable, *, own: PriceTable) -> list[UnitRow]:
     ]
 
 
-def providers(models: Iterable[SellableModel]) -> list[tuple[str, str]]:
+def _providers(models: Iterable[SellableModel]) -> list[tuple[str, str]]:
     """Codes and names of the providers of `models`, to choose from."""
     return sorted(
         {(model.provider_code, model.provider) for model in models}, key=lambda item: item[1].casefold()
     )
 
 
-def kinds(models: Iterable[SellableModel]) -> list[tuple[str, str]]:
+def _kinds(models: Iterable[SellableModel]) -> list[tuple[str, str]]:
     """Codes and names of the kinds of `models`, to choose from."""
     present = {model.kind for model in models}
     return [(kind.value, str(kind.label)) for kind in Kind if kind.value in present]

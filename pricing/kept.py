@@ -18,8 +18,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.utils.http import parse_etags
+from django.utils.safestring import SafeString
 
 from pricing import catalogue
+
+# Of kept content in a page. What people type is escaped, so it can't be this.
+PLACE = SafeString("<!--kept-->")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,12 @@ def answer(request: HttpRequest, body: Body) -> HttpResponse:
     found["ETag"] = body.validator
     found["Cache-Control"] = "public, no-cache"
     return found
+
+
+def around(page: HttpResponse, content: bytes) -> HttpResponse:
+    """The page with content that is kept where it was rendered with PLACE: a template would copy it at every level."""
+    page.content = content.join(page.content.split(PLACE.encode(), 1))
+    return page
 
 
 def for_visitors(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 
 from pricing import browsing, calling, catalogue, charts, estimating, groups, history
 from pricing.estimating import Choice, Offer
-from pricing.kept import for_visitors
+from pricing.kept import PLACE, around, for_visitors
 from pricing.listings import UNDATED_FROM
 
 
@@ -19,27 +19,20 @@ def pricing(request: HttpRequest) -> HttpResponse:
     """All models for sale, or those that were looked for; only the list itself for an htmx request."""
     now = timezone.now()
     query = browsing.Query.parse(request.GET)
-    models = catalogue.sellable(at=now)
     member = groups.membership(request.user.pk, at=now)
-    if query == browsing.Query():
-        found = browsing.all_groups(member.multiplier_bp)
-    else:
-        found = browsing.groups(filter(query.matches, models), at=now, group_bp=member.multiplier_bp)
-    context = {
-        "query": query,
-        "member": member,
-        "groups": found,
-        "found": sum(len(group.rows) for group in found),
-        "total": len(models),
-        "providers": browsing.providers(models),
-        "kinds": browsing.kinds(models),
-    }
+    whole = browsing.whole(member.multiplier_bp)
+    listed = whole.html
+    if query != browsing.Query():
+        found = browsing.groups(filter(query.matches, whole.models), at=now, group_bp=member.multiplier_bp)
+        listed = browsing.html_of(found, len(whole.models))
     is_fragment = (
         request.headers.get("HX-Request") == "true" and "HX-History-Restore-Request" not in request.headers
     )
-    response = render(
-        request, "pricing/pricing.html#found" if is_fragment else "pricing/pricing.html", context
-    )
+    if is_fragment:
+        response = HttpResponse(listed)
+    else:
+        context = {"query": query, "member": member, "whole": whole, "list": PLACE}
+        response = around(render(request, "pricing/pricing.html", context), listed)
     patch_vary_headers(response, ["HX-Request"])
     return response
 

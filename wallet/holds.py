@@ -28,7 +28,7 @@ PLACE = """
     held AS (
         INSERT INTO wallet_hold (id, wallet_id, reference, memo, amount_nanousd, expected_tokens, expires_at, state)
         SELECT a.call_id, a.wallet_id, a.reference, a.memo, a.amount_nanousd, a.expected_tokens, a.expires_at, 'open'
-        FROM admitted a JOIN funds USING (wallet_id)
+        FROM admitted a, funds
     )
 """
 

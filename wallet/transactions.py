@@ -65,7 +65,7 @@ def rows(sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[tupl
     """
     with _cursor(psycopg.Cursor) as cursor:
         cursor.execute(sql, parameters, prepare=True)
-        return cursor.fetchall() if cursor.description else []
+        return _fetched(cursor)
 
 
 type Rows = list[tuple[Any, ...]]
@@ -97,14 +97,14 @@ def _send(statements: Sequence[tuple[str, Sequence[Any]]]) -> list[Rows]:
     with connection.wrap_database_errors:
         with raw.pipeline():
             cursors = [psycopg.Cursor(raw).execute(sql, given, prepare=True) for sql, given in statements]
-        return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+        return [_fetched(cursor) for cursor in cursors]
 
 
 def report_rows(sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
     """The same of a statement that reads much, and is planned for its very parameters."""
     with _cursor(psycopg.ClientCursor) as cursor:
         cursor.execute(sql, parameters)
-        return cursor.fetchall() if cursor.description else []
+        return _fetched(cursor)
 
 
 def copy(statement: "LiteralString", lines: Iterable[str]) -> None:
@@ -131,6 +131,12 @@ def cell(value: object) -> str:
         return "\\N"
     text = str(value)
     return text if text.isprintable() and "\\" not in text else text.translate(ESCAPED)
+
+
+def _fetched(cursor: psycopg.Cursor[Any]) -> Rows:
+    """All rows, or none of a statement that gives none. `description` would make an object for each column first."""
+    result = cursor.pgresult
+    return cursor.fetchall() if result is not None and result.nfields else []
 
 
 @contextmanager

@@ -281,12 +281,10 @@ def test_the_race_is_there_without_the_lock(gateway: Gateway, issued: IssuedKey)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_get_functiondef('logs_limit_reached'::regproc)")
         (as_it_is,) = cursor.fetchone()
-        lock = "PERFORM FROM wallet_funds WHERE wallet_id = wanted_wallet_id FOR NO KEY UPDATE;"
+        lock = "PERFORM FROM wallet_funds WHERE wallet_id = k.wallet_id FOR NO KEY UPDATE;"
         assert lock in as_it_is
         # Without it, and long enough for all to have counted before the first is answered.
-        without = as_it_is.replace(lock, "").replace(
-            "RETURN reached;", "PERFORM pg_sleep(0.3); RETURN reached;"
-        )
+        without = as_it_is.replace(lock, "").replace("RETURN '';", "PERFORM pg_sleep(0.3); RETURN '';")
         try:
             cursor.execute(without)
             statuses = [status for status, _ in at_once(8, lambda _: ask(gateway, issued))]
