@@ -10,10 +10,11 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils import timezone
 
-from logs.account_api import asking, looking, rows, sums
+from logs import sums
+from logs.account_api import asking, looking, rows
 from logs.account_api.asking import Unclear
 from logs.account_api.looking import Type, Wanted
-from logs.account_api.sums import Span
+from logs.sums import Span
 from pricing import quota, spreadsheets
 from tokens.models import ApiKey
 

@@ -16,10 +16,9 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from logs import call_ids
-from logs.account_api import sums
-from logs.account_api.sums import Span, Sums
+from logs import call_ids, sums
 from logs.models import Call
+from logs.sums import Span, Sums
 from pricing.models import GroupRate, Model
 from tokens.models import ApiKey, DailyUsage
 from wallet.models import Code, Transfer

@@ -140,6 +140,18 @@ def test_filters_combine(signed_in: Client, owner: User, key: ApiKey) -> None:
     assert found(f"call={calls['c'].pk}") == {"c"}
     assert found(f"call=+{calls['c'].pk}+") == {"c"}
     assert found(f"call={uuid4()}") == set()
+    assert found(f"preset=hour&token={key.pk}") == set("ac")
+    assert found("above=0") == set("ade"), "c rounds to nothing"
+    assert found("above=0.005999999") == set("ade")
+    assert found("above=0.006") == set()
+
+
+def test_streamed_not_streamed_and_untold(signed_in: Client, key: ApiKey) -> None:
+    version = recorded.model()
+    yes, no, untold = (str(recorded.call(key, version, stream=stream).pk) for stream in (True, False, None))
+    assert shown(signed_in) == [untold, no, yes]
+    assert shown(signed_in, "stream=yes") == [yes]
+    assert shown(signed_in, "stream=no") == [no]
 
 
 @pytest.mark.parametrize(
@@ -177,6 +189,14 @@ def test_odd_queries_show_what_they_can(signed_in: Client, key: ApiKey, query: s
         ("token=-1", "Choose a token."),
         ("token=1.5", "Choose a token."),
         ("call=123", "A request ID looks like"),
+        ("stream=true", "Choose yes or no."),
+        ("above=-1", "Write an amount in dollars, for example 0.05."),
+        ("above=NaN", "Write an amount in dollars, for example 0.05."),
+        ("above=1e-9", "Write an amount in dollars, for example 0.05."),
+        ("above=" + "9" * 5_000, "at most 30 characters"),
+        ("preset=century", "Choose one of these times."),
+        ("preset=today&from=2026-01-01", "Choose either one of these times or days."),
+        (f"token={2**63}", "Choose a token."),
         ("model=" + "x" * 5_000, "at most 200 characters"),
     ],
 )
@@ -264,7 +284,7 @@ def test_a_page_is_read_by_an_index(key: ApiKey, query: str) -> None:
     assert form.is_valid()
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-    calls = listing._found(key.wallet, form.cleaned_data).select_related("model", "key").order_by("-id")[:51]
+    calls = form.wanted(key.wallet_id).calls.select_related("model", "key").order_by("-id")[:51]
     plan = calls.explain()
     assert "call_wallet" in plan or "wallet_id_id_idx" in plan or "wallet_id_model_id_id_idx" in plan, plan
     assert "Sort" not in plan, plan
