@@ -77,13 +77,13 @@ class History:
         )
         self.connection.execute(
             "CREATE TEMP TABLE bench_usage (number int, model_id bigint, version_id bigint, usage jsonb, charged bigint,"
-            " input_tokens bigint, output_tokens bigint)"
+            " input_tokens bigint, cached_input_tokens bigint, output_tokens bigint)"
         )
         drawn = [(model, usage) for model in lab.population.models for usage in model.usages]
         for number, (model, usage) in enumerate(drawn, 1):
             used = usage.quantities
             self.connection.execute(
-                "INSERT INTO bench_usage VALUES (%s, %s, %s, %s, %s, %s, %s)",
+                "INSERT INTO bench_usage VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
                 (
                     number,
                     model.id,
@@ -91,6 +91,7 @@ class History:
                     Jsonb(used),
                     usage.charged_nanousd,
                     rating.total_input_tokens(used),
+                    used.get("cached_input_tokens", 0),
                     used["output_tokens"],
                 ),
             )
@@ -120,7 +121,7 @@ class History:
         self.connection.execute("ANALYZE chunk")
         self.connection.execute(BILLS)
         self.connection.execute("ANALYZE bill")
-        for statement in (CALLS, TRANSFERS, USAGE):
+        for statement in (CALLS, TRANSFERS, USAGE, HOURS):
             self.connection.execute(statement, {"revenue": ledger.house_id("revenue")})
 
     def megabytes(self) -> int:
@@ -132,7 +133,8 @@ class History:
 DRAW = """
     CREATE TEMP TABLE chunk ON COMMIT DROP AS
     SELECT place, batch, uuidv7(at - clock_timestamp()) AS id, at, k.id AS key_id, k.wallet_id, k.account_id, u.model_id,
-        u.version_id, u.usage, u.charged, u.input_tokens, u.output_tokens
+        u.version_id, u.usage, u.charged, u.input_tokens, u.cached_input_tokens,
+        u.output_tokens
     FROM (
         SELECT place, place / %(batch)s AS batch,
             now() - make_interval(secs => (1 - place::float / %(total)s) * %(days)s * 86400 + 3600) AS at,
@@ -171,13 +173,27 @@ TRANSFERS = """
 """
 USAGE = """
     INSERT INTO tokens_dailyusage AS d (wallet_id, day, key_id, model_id, last_used_at, calls, failed, input_tokens,
-        output_tokens, charged_nanousd)
-    SELECT wallet_id, (at AT TIME ZONE 'UTC')::date AS day, key_id, model_id, max(at), count(*), 0, sum(input_tokens),
-        sum(output_tokens), sum(charged)
+        cached_input_tokens, output_tokens, charged_nanousd, largest_nanousd)
+    SELECT wallet_id, (uuid_extract_timestamp(id) AT TIME ZONE 'UTC')::date AS day, key_id, model_id, max(at), count(*), 0,
+        sum(input_tokens), sum(cached_input_tokens), sum(output_tokens), sum(charged), max(charged)
     FROM chunk GROUP BY wallet_id, day, key_id, model_id
     ON CONFLICT (wallet_id, day, key_id, model_id) DO UPDATE SET
         last_used_at = greatest(d.last_used_at, excluded.last_used_at), calls = d.calls + excluded.calls,
         input_tokens = d.input_tokens + excluded.input_tokens,
+        cached_input_tokens = d.cached_input_tokens + excluded.cached_input_tokens,
         output_tokens = d.output_tokens + excluded.output_tokens,
-        charged_nanousd = d.charged_nanousd + excluded.charged_nanousd
+        charged_nanousd = d.charged_nanousd + excluded.charged_nanousd,
+        largest_nanousd = greatest(d.largest_nanousd, excluded.largest_nanousd)
+"""
+HOURS = """
+    INSERT INTO tokens_hourlyusage AS h (wallet_id, hour, key_id, model_id, calls, failed, input_tokens,
+        cached_input_tokens, output_tokens, charged_nanousd)
+    SELECT wallet_id, date_trunc('hour', uuid_extract_timestamp(id), 'UTC') AS hour, key_id, model_id, count(*), 0,
+        sum(input_tokens), sum(cached_input_tokens), sum(output_tokens), sum(charged)
+    FROM chunk WHERE at > now() - interval '63 days' GROUP BY wallet_id, hour, key_id, model_id
+    ON CONFLICT (wallet_id, hour, key_id, model_id) DO UPDATE SET
+        calls = h.calls + excluded.calls, input_tokens = h.input_tokens + excluded.input_tokens,
+        cached_input_tokens = h.cached_input_tokens + excluded.cached_input_tokens,
+        output_tokens = h.output_tokens + excluded.output_tokens,
+        charged_nanousd = h.charged_nanousd + excluded.charged_nanousd
 """

@@ -1,0 +1,102 @@
+"""The roll-ups of usage: what recording counts, and what a migration counts again."""
+
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db import connection
+
+from accounts.models import User
+from logs import call_ids
+from tests.logs import recorded
+from tests.metering.gateway import Gateway, call, give, sell
+from tokens import keys
+from tokens.models import ApiKey, DailyUsage, HourlyUsage
+
+pytestmark = pytest.mark.django_db
+
+HOUR = timedelta(hours=1)
+
+
+def called(key: ApiKey, at: datetime, status: str = "succeeded", **usage: int) -> dict[str, Any]:
+    call_id = str(call_ids.new(int(at.timestamp() * 1000)))
+    return call(key, call_id=call_id, started_at=at.isoformat(), status=status, usage=usage)
+
+
+def counted(of: DailyUsage | HourlyUsage) -> tuple[int, ...]:
+    tokens = (of.input_tokens, of.cached_input_tokens, of.output_tokens)
+    return (of.calls, of.failed, *tokens, of.charged_nanousd)
+
+
+def test_recording_counts_days_and_hours(alice: User) -> None:
+    sell()
+    issued = keys.issue(give(alice, 10**9), "k")
+    gateway = Gateway()
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    late = midnight - timedelta(minutes=10)
+    gateway.record(
+        called(issued.key, late - HOUR, input_tokens=10, cached_input_tokens=4, output_tokens=3),
+        called(issued.key, late, input_tokens=30, output_tokens=5),
+        called(issued.key, late, status="failed", input_tokens=500, output_tokens=500),
+        called(issued.key, midnight, input_tokens=1, output_tokens=2),
+    )
+    before, on = DailyUsage.objects.order_by("day")
+    assert (before.day, on.day) == (late.date(), midnight.date())
+    # At $2.50 and $10 a million, cached $1.25: 60,000 nano-dollars and 125,000.
+    assert counted(before) == (3, 1, 44, 4, 8, 185_000)
+    assert before.largest_nanousd == 125_000
+    hours = {each.hour: counted(each) for each in HourlyUsage.objects.all()}
+    assert hours == {
+        midnight - 2 * HOUR: (1, 0, 14, 4, 3, 60_000),
+        midnight - HOUR: (2, 1, 30, 0, 5, 125_000),
+        midnight: (1, 0, 1, 0, 2, 22_500),
+    }
+
+
+def test_a_later_batch_adds_and_a_repeated_one_does_not(alice: User) -> None:
+    sell()
+    issued = keys.issue(give(alice, 10**9), "k")
+    gateway = Gateway()
+    at = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    gateway.record(called(issued.key, at, cached_input_tokens=4, output_tokens=10))
+    later = called(issued.key, at, cached_input_tokens=8, output_tokens=1)
+    gateway.record(later)
+    gateway.record(later)
+    day, hour = DailyUsage.objects.get(), HourlyUsage.objects.get()
+    assert counted(day) == counted(hour) == (2, 0, 12, 12, 11, 125_000)
+    assert day.largest_nanousd == 105_000
+
+
+def _everything() -> list[Any]:
+    return [list(table.objects.order_by("pk").values()) for table in (DailyUsage, HourlyUsage)]
+
+
+def _count_again() -> None:
+    migration = import_module("tokens.migrations.0009_count_again")
+    with connection.schema_editor() as editor:
+        migration.count_again(apps, editor)
+
+
+def test_the_migration_counts_as_recording_did(alice: User) -> None:
+    version = recorded.model()
+    first, second = recorded.key_of(alice), recorded.key_of(alice, "Other")
+    now = datetime.now(UTC)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT logs_make_partition(%s)", [now.date() - timedelta(days=70)])
+    for days in (0, 1, 1, 40):
+        at = now - timedelta(days=days)
+        recorded.call(first, version, at=at)
+        recorded.call(second, version, {"cached_input_tokens": 70 + days, "output_tokens": 9}, at=at)
+        recorded.call(second, version, at=at - HOUR, status="failed")
+    recorded.call(first, version, {"cached_input_tokens": 5}, at=now - timedelta(days=70))
+    HourlyUsage.objects.filter(hour__lt=now - timedelta(days=63)).delete()
+    as_recorded = _everything()
+    DailyUsage.objects.update(cached_input_tokens=0, largest_nanousd=0)
+    HourlyUsage.objects.all().delete()
+    _count_again()
+    assert _everything() == as_recorded
+    HourlyUsage.objects.filter(key=second).update(calls=77, charged_nanousd=1)
+    _count_again()
+    assert _everything() == as_recorded
