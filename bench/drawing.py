@@ -3,15 +3,14 @@
 import json
 import random
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from datetime import UTC, datetime
 
 from bench.population import SoldModel, Usage
 from bench.traffic import HELD_NANOUSD
-from pricing import rating
 from tokens import spending
 
-DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 FAILED_SHARE = 0.02
 # A wallet's keys but the last, and its models, are used so much more often one than the next.
 SKEW = (0,) * 34 + (1,) * 17 + (2,) * 9 + (3,) * 4
@@ -68,9 +67,8 @@ class Kind:
     model_id: int
     text: str
     text_failed: str
+    quantities: dict[str, int]
     charged_nanousd: int
-    input_tokens: int
-    output_tokens: int
 
     @classmethod
     def of(cls, model: SoldModel, usage: Usage) -> "Kind":
@@ -79,9 +77,8 @@ class Kind:
             model_id=model.id,
             text=f"{version}\tsucceeded\t{json.dumps(used)}\t{charged}\t{charged}",
             text_failed=f"{version}\tfailed\t{{}}\t0\t0\t\\N",
+            quantities=used,
             charged_nanousd=charged,
-            input_tokens=rating.total_input_tokens(used),
-            output_tokens=used["output_tokens"],
         )
 
 
@@ -103,6 +100,8 @@ class Drawing:
     kinds: list[list[Kind]]
     """Of each model."""
     began_ms: int
+    hours_from_ms: int
+    """From when on usage is counted by the hour."""
     next_transfer_id: int = 1
     rng: random.Random = field(default_factory=lambda: random.Random(1))
     endings: list[str] = field(init=False)
@@ -132,13 +131,13 @@ class Drawing:
         written_at = str(at)
         start, end = 0x7000 | noise >> 62, 1 << 63 | noise & 0x3FFFFFFFFFFFFFFF
         call_id = f"{at_ms:012x}{start:04x}{end:016x}"
-        used = self._used((payer.wallet_id, _day(at_ms // DAY_MS), key_id, kind.model_id), at)
+        used = self._used((payer.wallet_id, self._hour(at_ms), key_id, kind.model_id), at)
         if drawn() < FAILED_SHARE:
             text = kind.text_failed
-            used.failed += 1
+            used.add_failed(at)
         else:
             text = f"{kind.text}\t{self._charge(payer, call_id, at, kind)}"
-            _add(used, kind)
+            used.add(kind.quantities, kind.charged_nanousd, at)
         self.drawn.calls.append(
             f"{call_id}\t{payer.wallet_id}\t{key_id}\t{text}\t{written_at}\t{written_at}\t{HELD_NANOUSD}"
             f"\t{payer.balance_nanousd}\t{self.endings[noise & 0xFF]}{call_id}\n"
@@ -167,19 +166,15 @@ class Drawing:
         payer.balance_nanousd -= kind.charged_nanousd
         return bill.transfer_id
 
+    def _hour(self, at_ms: int) -> int:
+        """Counted from 1970. Of a day whose hours are not kept, its first."""
+        return at_ms // HOUR_MS if at_ms >= self.hours_from_ms else at_ms // DAY_MS * 24
+
     def _used(self, place: spending.Place, at: datetime) -> spending.Used:
         used = self.drawn.used.get(place)
         if used is None:
             used = self.drawn.used[place] = spending.Used(at)
-        used.calls += 1
-        used.last_used_at = at
         return used
-
-
-def _add(used: spending.Used, kind: Kind) -> None:
-    used.input_tokens += kind.input_tokens
-    used.output_tokens += kind.output_tokens
-    used.charged_nanousd += kind.charged_nanousd
 
 
 def _ending(rng: random.Random) -> str:
@@ -189,8 +184,3 @@ def _ending(rng: random.Random) -> str:
     first_token_ms = str(round(latency_ms * rng.uniform(0.1, 0.4))) if stream else "\\N"
     endpoint = rng.choice(("/v1/chat/completions", "/v1/chat/completions", "/v1/responses", "/v1/messages"))
     return f"{'t' if stream else 'f'}\t{latency_ms}\t{first_token_ms}\t{endpoint}\tchatcmpl-"
-
-
-@lru_cache(maxsize=8)
-def _day(since_1970: int) -> date:
-    return date(1970, 1, 1) + timedelta(days=since_1970)

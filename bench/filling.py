@@ -13,7 +13,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from bench.drawing import CALLS_OF_LAST_KEY, DAY_MS, Drawing, Drawn, Kind, Past, Payer
+from bench.drawing import CALLS_OF_LAST_KEY, DAY_MS, HOUR_MS, Drawing, Drawn, Kind, Past, Payer
 from bench.population import KEYS_PER_WALLET, Population
 from tokens import spending
 from wallet import ledger
@@ -46,6 +46,14 @@ INDEXES = """
 """
 
 
+# As recording counts them, but for hours that would be gone by now.
+ALL_HOURS = "FROM used\n        ON CONFLICT (wallet_id, hour"
+ROLL_UPS = spending.ADD.replace(
+    ALL_HOURS,
+    ALL_HOURS.replace("used", "used WHERE hour >= extract(epoch FROM now() - interval '62 days') / 3600 - 1"),
+)
+
+
 class History:
     """Calls of the past in the database of this address; `calls` is how many there are by now."""
 
@@ -57,10 +65,12 @@ class History:
         self.calls = 0
         self.revenue_id = ledger.house_id("revenue")
         began_ms = int(time.time() * 1000) - AGO_MS - past.days * DAY_MS
+        assert ALL_HOURS in spending.ADD
+        hours_from_ms = int(time.time() - spending.HOURS_KEPT.total_seconds()) * 1000 - HOUR_MS
         connection.execute("SET maintenance_work_mem = '1GB'")
         connection.execute(MONTHS, [began_ms / 1000])
         kinds = [[Kind.of(model, usage) for usage in model.usages] for model in people.models]
-        self.drawing = Drawing(past, self._payers(people), kinds, began_ms)
+        self.drawing = Drawing(past, self._payers(people), kinds, began_ms, hours_from_ms)
 
     def _payers(self, people: Population) -> list[Payer]:
         first = people.keys[::KEYS_PER_WALLET]
@@ -112,8 +122,8 @@ class History:
         with self.connection.transaction():
             self._copy(CALLS, "".join(drawn.calls))
             self._copy(TRANSFERS, "".join([bill.line(self.revenue_id) for bill in drawn.bills]))
-            for statement, parameters in spending.adding(drawn.used).statements:
-                self.connection.execute(statement.encode(), parameters)
+            for _, parameters in spending.adding(drawn.used).statements:
+                self.connection.execute(ROLL_UPS.encode(), parameters)
             self.connection.execute("SELECT setval('wallet_transfer_id_seq', %s)", [next_transfer_id])
 
     def _copy(self, statement: LiteralString, lines: str) -> None:
