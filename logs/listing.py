@@ -1,14 +1,8 @@
-"""Which of a wallet's calls are looked for, and a page of them.
+"""What is asked of a wallet's log, in the address of a page, and what there is to choose from."""
 
-Pages go by id, which is a call's time: `before` and `after` name the call at the edge of another page, so that a page
-costs the same however far back it lies, and calls that arrive meanwhile move nothing.
-"""
-
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
-from uuid import UUID
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -20,11 +14,9 @@ from logs.sums import Span
 from logs.wanted import NO_MODEL, PRESETS, Wanted, of_days, of_preset
 from pricing import money
 from pricing.models import Model
-from pricing.units import INPUT_UNITS, UNITS, Family
 from tokens.models import ApiKey, DailyUsage
 from wallet.models import Wallet
 
-PAGE_SIZE = 50
 LONGEST_TEXT = 200
 LONGEST_AMOUNT = 30
 LARGEST_ID = 2**63 - 1
@@ -126,38 +118,6 @@ class FilterForm(forms.Form):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A call in the list."""
-
-    call: Call
-    quantity: str
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Up to PAGE_SIZE calls, newest first, and the queries of the pages beside it; None where there is none."""
-
-    rows: Sequence[Row]
-    newer: str | None
-    older: str | None
-
-
-def page(wallet: Wallet, form: FilterForm, *, before: str, after: str) -> Page:
-    """The page of the wallet's calls that `form` (valid) and a cursor ask for; a cursor that is none is ignored."""
-    calls = form.wanted(wallet.pk).calls.select_related("model", "key")
-    older_than, newer_than = _cursor(before), _cursor(after)
-    if newer_than and not older_than:
-        found = list(calls.filter(id__gt=newer_than).order_by("id")[: PAGE_SIZE + 1])
-        if len(found) > PAGE_SIZE:
-            return _page(found[PAGE_SIZE - 1 :: -1], form, has_newer=True, has_older=True)
-        older_than = None  # So near the top, the newest page shows all of it, and is full.
-    if older_than:
-        calls = calls.filter(id__lt=older_than)
-    found = list(calls.order_by("-id")[: PAGE_SIZE + 1])
-    return _page(found[:PAGE_SIZE], form, has_newer=older_than is not None, has_older=len(found) > PAGE_SIZE)
-
-
 def models_of(wallet: Wallet) -> list[str]:
     """Names of the models that this wallet has called."""
     used = DailyUsage.objects.filter(wallet=wallet).values("model_id")
@@ -169,34 +129,3 @@ def keys_of(wallet: Wallet) -> list[ApiKey]:
     used = DailyUsage.objects.filter(wallet=wallet).values("key_id")
     keys = ApiKey.objects.filter(Q(revoked_at=None) | Q(pk__in=used), wallet=wallet)
     return list(keys.order_by("-revoked_at", "name", "id"))
-
-
-def quantity(usage: Mapping[str, int]) -> str:
-    """Usage in few characters: tokens in and out, or what else was counted: "1,200 → 300", "2 images"."""
-    tokens = {unit: count for unit, count in usage.items() if count and _is_tokens(unit)}
-    if tokens:
-        sent = sum(count for unit, count in tokens.items() if unit in INPUT_UNITS)
-        return f"{sent:,} → {sum(tokens.values()) - sent:,}"
-    counted = [f"{usage[code]:,} {unit.noun(usage[code])}" for code, unit in UNITS.items() if usage.get(code)]
-    return ", ".join(counted)
-
-
-def _is_tokens(unit: str) -> bool:
-    return unit in UNITS and UNITS[unit].family is Family.TOKENS
-
-
-def _cursor(text: str) -> UUID | None:
-    try:
-        return UUID(text) if len(text) == 36 else None
-    except ValueError:
-        return None
-
-
-def _page(calls: Sequence[Call], form: FilterForm, *, has_newer: bool, has_older: bool) -> Page:
-    chosen = form.chosen
-    return Page(
-        rows=[Row(call, quantity(call.usage)) for call in calls],
-        # Past the oldest call there is nothing to name; the way back is the newest page.
-        newer=urlencode({**chosen, **({"after": calls[0].pk} if calls else {})}) if has_newer else None,
-        older=urlencode({**chosen, "before": calls[-1].pk}) if has_older and calls else None,
-    )

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.models import User
-from logs import listing, receipts
+from logs import listing, pages, receipts
 from logs.models import Call
 from pricing import catalogue
 from pricing.listings import UNDATED_FROM
@@ -29,9 +29,8 @@ def logs(request: HttpRequest) -> HttpResponse:
     form = listing.FilterForm(request.GET)
     page = None
     if form.is_valid():
-        page = listing.page(
-            wallet, form, before=request.GET.get("before", ""), after=request.GET.get("after", "")
-        )
+        before, after = request.GET.get("before", ""), request.GET.get("after", "")
+        page = pages.page(form.wanted(wallet.pk), form.chosen, before=before, after=after)
     models, chosen = listing.models_of(wallet), form.chosen
     if "model" in chosen and chosen["model"] not in models:
         models.append(chosen["model"][: listing.LONGEST_TEXT])

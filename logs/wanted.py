@@ -4,16 +4,16 @@ Times are bounds of ids, by which calls are kept and indexed; nothing here reads
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from logs import call_ids
+from logs import call_ids, sums
 from logs.models import Call
-from logs.sums import Span
+from logs.sums import Span, Sums
 from tokens.models import DailyUsage
 
 # What has no row: a name that is no model's. Ids begin at 1.
@@ -91,6 +91,15 @@ class Wanted:
     def is_rolled_up(self) -> bool:
         """Whether the roll-up tells these calls from others."""
         return self.stream is None and self.above_nanousd is None and self.call_id is None
+
+    def sums(self) -> Sums:
+        """Exact. Where `is_rolled_up` calls are read at the edges of the time alone, else each of them."""
+        if not self.is_rolled_up:
+            return sums.of_calls(self.calls)
+        found = sums.of(self.usage, Call.objects.filter(self._of_usage), self.span)
+        if self.status == Call.Status.FAILED:  # Which cost nothing.
+            return Sums(found.failed, found.failed)
+        return replace(found, calls=found.calls - found.failed, failed=0) if self.status else found
 
     def where(self, alias: str = "logs_call") -> tuple[str, list[Any]]:
         """The same as `calls` as an SQL condition on the table of that alias (trusted text), and its parameters."""

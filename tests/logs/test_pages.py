@@ -12,7 +12,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
-from logs import call_ids, listing
+from logs import call_ids, listing, pages
 from logs.models import Call
 from pricing.models import Kind
 from tests.logs import recorded
@@ -79,7 +79,7 @@ def test_a_row_says_what_the_call_was(signed_in: Client, key: ApiKey) -> None:
     ],
 )
 def test_usage_in_few_characters(usage: dict[str, int], text: str) -> None:
-    assert listing.quantity(usage) == text
+    assert pages.quantity(usage) == text
 
 
 def test_newest_first_by_pages_of_fifty_there_and_back(signed_in: Client, key: ApiKey) -> None:
