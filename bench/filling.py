@@ -18,7 +18,7 @@ from bench.population import KEYS_PER_WALLET, Population
 from tokens import spending
 from wallet import ledger
 
-CHUNK = 100_000
+CHUNK = 400_000
 # The newest call is so old, so that what is recorded meanwhile comes after it.
 AGO_MS = 3_600_000
 CALLS: LiteralString = (
@@ -67,6 +67,8 @@ class History:
         began_ms = int(time.time() * 1000) - AGO_MS - past.days * DAY_MS
         assert ALL_HOURS in spending.ADD
         hours_from_ms = int(time.time() - spending.HOURS_KEPT.total_seconds()) * 1000 - HOUR_MS
+        # Rows of roll-ups in the order of their index, of which then each page is looked up once a chunk.
+        connection.execute("SET work_mem = '256MB'; SET enable_hashagg = off")
         connection.execute("SET maintenance_work_mem = '1GB'")
         connection.execute(MONTHS, [began_ms / 1000])
         kinds = [[Kind.of(model, usage) for usage in model.usages] for model in people.models]
@@ -122,7 +124,7 @@ class History:
         with self.connection.transaction():
             self._copy(CALLS, "".join(drawn.calls))
             self._copy(TRANSFERS, "".join([bill.line(self.revenue_id) for bill in drawn.bills]))
-            for _, parameters in spending.adding(drawn.used).statements:
+            for _, parameters in spending.adding(dict(sorted(drawn.used.items()))).statements:
                 self.connection.execute(ROLL_UPS.encode(), parameters)
             self.connection.execute("SELECT setval('wallet_transfer_id_seq', %s)", [next_transfer_id])
 

@@ -35,12 +35,40 @@ GROUPS = {
     ),
     "webhooks": ("webhook", "webhook-paced", "dj-stripe"),
 }
+# Measured by themselves, on a machine with many calls.
+LOG_PAGES = {
+    "first": "first page",
+    "deep": "page 20,000",
+    "model": "of a model",
+    "model-never": "of a model that was never called",
+    "key": "of a key that is seldom used",
+    "day": "of a day",
+    "call": "by request id",
+    "receipt": "a receipt",
+    "statistics": "statistics",
+}
+LOG_PAGES_IN_SQL = ("first", "deep", "model", "key", "day")
+LOGS = {
+    *(f"log-{page}{suffix}" for page in LOG_PAGES for suffix in ("", "-few")),
+    *(f"{how}-{page}" for page in LOG_PAGES_IN_SQL for how in ("count-offset", "keyset")),
+    "copy-out",
+    "export",
+    "undisturbed",
+    "disturbed",
+}
 NAMES = {name for members in GROUPS.values() for name in members}
 
 
 def chosen(words: list[str]) -> set[str]:
     """The measurements that these names and groups stand for; all where there are none. Raises KeyError."""
     return {name for word in words for name in _named(word)} or NAMES
+
+
+def of_logs(words: list[str]) -> set[str]:
+    """The same of the measurements of the log, which have no groups."""
+    if unknown := set(words) - LOGS:
+        raise KeyError(min(unknown))
+    return set(words) or LOGS
 
 
 def _named(word: str) -> tuple[str, ...]:

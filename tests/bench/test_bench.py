@@ -80,6 +80,7 @@ def test_a_group_stands_for_its_members_and_no_name_for_all() -> None:
 
 def test_every_ratio_is_of_something_measured() -> None:
     measured = plan.NAMES - {"together"} | {"together-record", "together-authorize"}
+    measured |= plan.LOGS - {"disturbed"} | {"disturbed-record", "disturbed-pages"}
     assert {name for ratio in RATIOS for name in ratio.needs} <= measured
 
 
