@@ -63,7 +63,7 @@ def check(
 ) -> list[Finding]:
     """Run every invariant over these wallets (all where None) in one snapshot; the broken ones come back."""
     findings = []
-    with snapshot():
+    with snapshot(*seals.tables()):
         for invariant in every():
             progress(invariant.name)
             if broken := invariant.find(wallet_ids):
