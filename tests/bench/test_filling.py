@@ -82,7 +82,7 @@ def _indexes() -> list[tuple[str, ...]]:
             "SELECT c.relname, pg_get_indexdef(i.indexrelid), i.indisvalid FROM pg_index i JOIN pg_class c"
             " ON c.oid = i.indexrelid WHERE i.indrelid::regclass::text LIKE 'logs\\_call%' ORDER BY 1"
         )
-        return cursor.fetchall()
+        return [tuple(map(str, row)) for row in cursor.fetchall()]
 
 
 def test_wallets_have_what_is_left() -> None:
