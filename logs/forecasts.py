@@ -8,11 +8,12 @@ from typing import Any
 from django.db.models import Q, Sum
 
 from logs.statistics import Usage, added, midnight
-from pricing.money import NANO_PER_CENT
 from tokens.models import DailyUsage
 
 # The paces that a forecast is made from, in days that end with today.
 PACES = (7, 30)
+# Nano-dollars have so many digits below a cent.
+CENT_DIGITS = 7
 FARTHEST = timedelta(days=365)
 _NAMES = Usage.__slots__
 
@@ -52,10 +53,10 @@ class Pace:
 
     @property
     def a_day_nanousd(self) -> int:
-        """To the nearest cent, if it is one at least."""
+        """To the nearest cent, or to two digits where that is finer."""
         seconds = int((self.now - self.since).total_seconds())
         exact = self.spent_nanousd * 86_400 // max(seconds, 1)
-        return exact if exact < NANO_PER_CENT else round(exact, -7)
+        return round(exact, -min(CENT_DIGITS, max(0, len(str(exact)) - 2)))
 
     @property
     def runs_out_at(self) -> datetime | None:

@@ -134,13 +134,13 @@ def period(span: Span, by: str, *, first_used: date, now: datetime) -> Period:
     start = span.start or midnight(first_used)
     if end - start > timedelta(days=MOST_DAYS):
         start = max(start, midnight(first_used))
+    if start >= end:
+        return Period(start, start, Step.DAY)
     has_hours = end - start <= MOST_HOURS and start >= midnight(now.date()) - HOURS_REACH
     if has_hours and (by == Step.HOUR or (not by and end - start <= SHORT)):
         step = Step.HOUR
     else:
         step = Step.DAY if end - start <= timedelta(days=MOST_DAYS) else Step.MONTH
-    if start >= end:
-        return Period(start, start, step)
     inner = Step.HOUR if step is Step.HOUR else Step.DAY
     return Period(floor(start, inner), following(floor(end - timedelta(microseconds=1), inner), inner), step)
 
