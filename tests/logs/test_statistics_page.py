@@ -100,7 +100,7 @@ def test_it_says_what_was_used(signed_in: Client, key: ApiKey) -> None:
     text = texts(page(signed_in))
     for said in (
         "Spent $0.015975",
-        "Calls 4 75.0 % succeeded, 1 failed",
+        "Calls 4 1 failed Succeeded 75.0 %",
         "Tokens 4,500 3,600 in, 900 out",
         "Read from caches 25.0 % 900 of the tokens sent",
         "1,001 and 1,002 ms First token 200 and 200 ms. Of the calls that succeeded",
@@ -323,7 +323,7 @@ def test_colours_differ_in_lightness(settings: Settings, theme: int) -> None:
     """From the surface as WCAG 2.2 asks of drawings (3:1), and each from each, for who sees no hues."""
     folder = Path(settings.BASE_DIR) / "static/css"
     pairs = re.compile(r"--(series-\w+|surface): light-dark\((#\w{6}), (#\w{6})\)")
-    found = {}
+    found: dict[str, str] = {}
     for name in ("frame.css", "statistics.css"):
         found |= {match[1]: match[2 + theme] for match in pairs.finditer((folder / name).read_text())}
     surface = found.pop("surface")
