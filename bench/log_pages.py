@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -39,6 +40,9 @@ class Reader:
         self.key_id = people.keys[KEYS_PER_WALLET - 1].id
         # Drawing prefers the models in their order, and does not get to the last.
         self.seldom, self.never = people.models[-2], people.models[-1]
+        # What few calls cost: more than all but the dearest ones of the model that is seldom called.
+        charges = sorted(usage.charged_nanousd for usage in self.seldom.usages)
+        self.dear = f"{Decimal(charges[-2]) / 10**9:f}"
         self.calls = int(self._one("SELECT count(*) FROM logs_call WHERE wallet_id = %s", self.wallet_id))
         # As long a time as calls for a page are made in.
         self.days = max(1, math.ceil(days * CALLS_OF_LAST_KEY / self.calls))
@@ -53,6 +57,8 @@ class Reader:
             "model-never": [f"/logs/?model={self.never.name}"],
             "key": [f"/logs/?token={self.key_id}"],
             "day": [f"/logs/?from={first:%Y-%m-%d}&to={last:%Y-%m-%d}" for first, last in self._times()],
+            "failed": ["/logs/?status=failed"],
+            "dear": [f"/logs/?above={self.dear}"],
             "call": [f"/logs/?call={each}" for each in ids],
             "receipt": [f"/logs/{each}/" for each in ids],
             "statistics": ["/logs/statistics/"],

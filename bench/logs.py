@@ -233,7 +233,8 @@ class Disturbed:
         recording = self.recording.load(seconds)
         exporting = self.lab.clients.submit(load.stream, port, EXPORT, self.cookie, seconds, again=True)
         (recorded, browsed), watch = self.lab.drive(recording, browsing)
-        exporting.result()
+        if (exported := exporting.result()).status != 200:
+            self.lab.refused[f"{exported.status} to an export"] += 1
         return {
             "disturbed-record": self.recording.taken(recorded, watch),
             "disturbed-pages": self.lab.sample(browsed, watch, calls=False),

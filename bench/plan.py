@@ -43,6 +43,8 @@ LOG_PAGES = {
     "model-never": "of a model that was never called",
     "key": "of a key that is seldom used",
     "day": "of a day",
+    "failed": "of calls that failed",
+    "dear": "of calls above an amount",
     "call": "by request id",
     "receipt": "a receipt",
     "statistics": "statistics",
