@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Max, Min, Q, QuerySet
 
 from logs import call_ids, sums
 from logs.models import Call
@@ -92,10 +92,16 @@ class Wanted:
         """Whether the roll-up tells these calls from others."""
         return self.stream is None and self.above_nanousd is None and self.call_id is None
 
+    @property
+    def is_summed_quickly(self) -> bool:
+        """Whether the sums need no call but one."""
+        _, edges = self.span.parts()
+        return self.call_id is not None or (self.is_rolled_up and not edges)
+
     def sums(self) -> Sums:
-        """Exact. Where `is_rolled_up` calls are read at the edges of the time alone, else each of them."""
+        """Exact. Where `is_rolled_up` calls are read at the edges of the time alone, else each that can be one of them."""
         if not self.is_rolled_up:
-            return sums.of_calls(self.calls)
+            return sums.of_calls(self._dear)
         found = sums.of(self.usage, Call.objects.filter(self._of_usage), self.span)
         if self.status == Call.Status.FAILED:  # Which cost nothing.
             return Sums(found.failed, found.failed)
@@ -117,6 +123,18 @@ class Wanted:
         ]
         used = [(f"{alias}.{condition}", value) for condition, value in bounds if value is not None]
         return " AND ".join(condition for condition, _ in used), [value for _, value in used]
+
+    @property
+    def _dear(self) -> QuerySet[Call]:
+        """These calls, with the days between which the roll-up knows one that cost as much."""
+        if self.above_nanousd is None or self.call_id is not None:
+            return self.calls
+        days = self.usage.filter(largest_nanousd__gt=self.above_nanousd).aggregate(
+            first=Min("day"), last=Max("day")
+        )
+        if days["first"] is None:
+            return Call.objects.none()
+        return self.calls.filter(of_days(days["first"], days["last"]).of_ids)
 
     @property
     def _of_usage(self) -> Q:

@@ -63,7 +63,7 @@ def test_the_lines_add_up_before_everybody(signed_in: Client, owner: User) -> No
         "1,234 ms",
         f"transfer {call.paid_transfer_id}",
         f"Price version {call.price_version_id}",
-        '<a href="/pricing/gpt-test/">gpt-test</a>',
+        f'<a href="/pricing/gpt-test/#version-{call.price_version_id}">the prices of gpt-test</a>',
         usd(call.balance_after_nanousd),
         str(call.pk),
         "Laptop",
