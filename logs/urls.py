@@ -2,11 +2,11 @@
 
 from django.urls import path
 
-from logs import receipt_views, stats_views, views
+from logs import receipt_views, statistics_views, views
 
 urlpatterns = [
     path("", views.logs, name="logs"),
-    path("statistics/", stats_views.statistics, name="statistics"),
+    path("statistics/", statistics_views.statistics_page, name="statistics"),
     path("<uuid:call_id>/", receipt_views.call, name="call"),
     path("<uuid:call_id>/check/", receipt_views.check, name="check_call"),
     path("<uuid:call_id>.json", receipt_views.call_json, name="call_json"),
