@@ -13,7 +13,7 @@ from enum import StrEnum
 from django.db import connection
 
 from logs.sums import Span
-from tokens.models import DailyUsage, HourlyUsage
+from tokens.models import DailyUsage
 
 # A longer time is shown by month.
 MOST_DAYS = 366
@@ -157,66 +157,90 @@ def first_day(wallet_id: int) -> date | None:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Sums of a period by its steps and models, and by key."""
+    """Sums of a period: by model, by key, and what is drawn of it."""
 
     period: Period
-    by_step: Mapping[datetime, Mapping[int, Usage]]
+    measure: Measure
+    by_model: Mapping[int, Usage]
     by_key: Mapping[int, Usage]
-
-    @property
-    def by_model(self) -> dict[int, Usage]:
-        found: dict[int, Usage] = defaultdict(Usage)
-        for models in self.by_step.values():
-            for model_id, usage in models.items():
-                found[model_id] += usage
-        return dict(found)
-
-    def at(self, start: datetime) -> Mapping[int, Usage]:
-        """The models of one of the period's steps. A month that the period begins within is still that month."""
-        return self.by_step.get(floor(start, self.period.step), {})
+    by_step: Mapping[datetime, Mapping[int | None, int]]
+    """Of each step with a call, by the time it begins at: the measure of the models that are drawn, and under None that
+    of all others together."""
 
     @property
     def total(self) -> Usage:
         return added(self.by_key.values())
+
+    @property
+    def drawn(self) -> list[int]:
+        """The models that are largest by the measure."""
+        ordered = sorted(self.by_model.items(), key=lambda item: (-item[1].of(self.measure), item[0]))
+        return [model_id for model_id, _ in ordered[:DRAWN]]
+
+    def at(self, start: datetime) -> Mapping[int | None, int]:
+        """One of the period's steps. A month that the period begins within is still that month."""
+        return self.by_step.get(floor(start, self.period.step), {})
 
 
 def added(usages: Iterable[Usage]) -> Usage:
     return sum(usages, Usage())
 
 
-_SUMS = ", ".join(f"sum({name})::bigint" for name in Usage.__slots__)
+_NAMES = tuple(Usage.__slots__)
 _PLACES = {
-    Step.HOUR: (HourlyUsage, "hour", "hour"),
-    Step.DAY: (DailyUsage, "day", "day"),
-    Step.MONTH: (DailyUsage, "day", "date_trunc('month', day::timestamp)::date"),
+    Step.HOUR: ("tokens_hourlyusage", "hour", "hour"),
+    Step.DAY: ("tokens_dailyusage", "day", "day"),
+    Step.MONTH: ("tokens_dailyusage", "day", "date_trunc('month', day::timestamp)::date"),
+}
+_MEASURES = {
+    Measure.SPEND: "charged_nanousd",
+    Measure.CALLS: "calls",
+    Measure.TOKENS: "input_tokens + output_tokens",
 }
 
 
 def of(
-    wallet_id: int, period: Period, *, model_id: int | None = None, key_id: int | None = None
+    wallet_id: int,
+    period: Period,
+    measure: Measure,
+    *,
+    model_id: int | None = None,
+    key_id: int | None = None,
 ) -> Statistics:
     """The sums of a wallet's calls in a period, or of those with a model or key of it."""
-    source, column, step = _PLACES[period.step]
-    edges: Sequence[date] = [period.start, period.end]
-    if source is DailyUsage:
-        edges = [edge.date() for edge in (period.start, period.end)]
-    chosen = {"model_id": model_id, "key_id": key_id}
-    asked = {name: value for name, value in chosen.items() if value is not None}
-    query = f"""
-        SELECT {step} AS step, model_id, key_id, {_SUMS} FROM {source._meta.db_table}
-        WHERE wallet_id = %s AND {column} >= %s AND {column} < %s {"".join(f" AND {name} = %s" for name in asked)}
-        GROUP BY GROUPING SETS ((step, model_id), (key_id))
-    """  # noqa: S608  # names of ours only
-    by_step: dict[datetime, dict[int, Usage]] = defaultdict(dict)
-    by_key = {}
+    by_model, by_key = {}, {}
+    by_step: dict[datetime, dict[int | None, int]] = defaultdict(dict)
+    query, parameters = _query(wallet_id, period, measure, {"model_id": model_id, "key_id": key_id})
     with connection.cursor() as cursor:
-        cursor.execute(query, [wallet_id, *edges, *asked.values()])
-        for at, model, key, *sums in cursor.fetchall():
-            if at is None:
+        cursor.execute(query, parameters)
+        for step, drawn, model, key, value, *sums in cursor.fetchall():
+            if model is not None:
+                by_model[model] = Usage(*sums)
+            elif key is not None:
                 by_key[key] = Usage(*sums)
             else:
-                by_step[at if isinstance(at, datetime) else midnight(at)][model] = Usage(*sums)
-    return Statistics(period, by_step, by_key)
+                by_step[step if isinstance(step, datetime) else midnight(step)][drawn] = value
+    return Statistics(period, measure, by_model, by_key, by_step)
+
+
+def _query(
+    wallet_id: int, period: Period, measure: Measure, chosen: Mapping[str, int | None]
+) -> tuple[str, list[object]]:
+    """One row for each model, for each key, and for each colour of each step."""
+    source, column, step = _PLACES[period.step]
+    asked = {name: value for name, value in chosen.items() if value is not None}
+    condition = f"wallet_id = %s AND {column} >= %s AND {column} < %s"
+    condition += "".join(f" AND {name} = %s" for name in asked)
+    edges = [edge if period.step is Step.HOUR else edge.date() for edge in (period.start, period.end)]
+    value = f"sum({_MEASURES[measure]})::bigint"
+    query = f"""
+        WITH used AS MATERIALIZED (SELECT {step} AS step, * FROM {source} WHERE {condition}),
+        largest AS (SELECT model_id FROM used GROUP BY model_id ORDER BY {value} DESC, model_id LIMIT {DRAWN}),
+        coloured AS (SELECT used.*, largest.model_id AS drawn FROM used LEFT JOIN largest USING (model_id))
+        SELECT step, drawn, model_id, key_id, {value}, {", ".join(f"sum({name})::bigint" for name in _NAMES)}
+        FROM coloured GROUP BY GROUPING SETS ((step, drawn), (model_id), (key_id))
+    """  # noqa: S608  # names of ours only
+    return query, [wallet_id, *edges, *asked.values()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,18 +255,10 @@ class Stack:
         return sum(self.values)
 
 
-def stacks(found: Statistics, measure: Measure) -> list[Stack]:
-    """The models that are largest by this measure, each with a value for every step, and the others as one."""
-    largest = sorted(found.by_model.items(), key=lambda item: (-item[1].of(measure), item[0]))[:DRAWN]
-    drawn = [model_id for model_id, _ in largest]
+def stacks(found: Statistics) -> list[Stack]:
+    """The largest models, each with a value for every step of the period, and the others as one."""
     steps = [found.at(start) for start in found.period.starts()]
-    made = [
-        Stack(model_id, [step.get(model_id, Usage()).of(measure) for step in steps]) for model_id in drawn
-    ]
-    if len(found.by_model) > len(drawn):
-        rest = [
-            sum(usage.of(measure) for model_id, usage in step.items() if model_id not in drawn)
-            for step in steps
-        ]
-        made.append(Stack(None, rest))
-    return made
+    colours: list[int | None] = [*found.drawn]
+    if len(found.by_model) > DRAWN:
+        colours.append(None)
+    return [Stack(colour, [step.get(colour, 0) for step in steps]) for colour in colours]

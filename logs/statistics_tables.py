@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from django.utils import dateformat
+from django.utils.dates import MONTHS_3
 
 from logs import statistics
 from logs.statistics import Measure, Period, Statistics, Step, Usage
@@ -16,13 +16,20 @@ from tokens.models import ApiKey
 
 # Of a table that grows with what somebody has; the rest is its last row.
 MOST_ROWS = 100
-SHORT = {Step.HOUR: "j M, H:i", Step.DAY: "j M", Step.MONTH: "M Y"}
-FULL = {Step.HOUR: "j M Y, H:i", Step.DAY: "j M Y", Step.MONTH: "M Y"}
 
 
 def written(at: datetime, period: Period) -> str:
-    """A step of the period: "23 Nov 2026", with its hour where it is one."""
-    return dateformat.format(at, FULL[period.step])
+    """A step of the period: "23 Nov 2026", "23 Nov 2026, 14:00", "Nov 2026"."""
+    month = f"{MONTHS_3[at.month].capitalize()} {at.year}"
+    if period.step is Step.MONTH:
+        return month
+    return f"{at.day} {month}, {at:%H:%M}" if period.step is Step.HOUR else f"{at.day} {month}"
+
+
+def _in_short(at: datetime, period: Period) -> str:
+    """The same for the axis of the chart, without the year of a day."""
+    text = written(at, period)
+    return text if period.step is Step.MONTH else text.replace(f" {at.year}", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +61,7 @@ class Line:
     cells: Sequence[str]
 
 
-def of(
-    found: Statistics, keys: Mapping[int, ApiKey], measure: Measure, chosen: Mapping[str, str]
-) -> dict[str, Any]:
+def of(found: Statistics, keys: Mapping[int, ApiKey], chosen: Mapping[str, str]) -> dict[str, Any]:
     """For the template. `keys` are the wallet's, by id; `chosen` is the log's filter that finds these calls."""
     names = dict(Model.objects.filter(pk__in=found.by_model).values_list("pk", "name"))
     of_models = [
@@ -70,7 +75,7 @@ def of(
     return {
         "by_model": _largest_first(of_models, found.total),
         "by_key": _largest_first(of_keys, found.total),
-        **_chart(found, names, measure, chosen),
+        **_chart(found, names, chosen),
     }
 
 
@@ -85,29 +90,28 @@ def _largest_first(rows: Iterable[Row], total: Usage) -> list[Row]:
     return [replace(row, share=statistics.percent(row.usage.charged_nanousd, spent)) for row in ordered]
 
 
-def _chart(
-    found: Statistics, names: Mapping[int, str], measure: Measure, chosen: Mapping[str, str]
-) -> dict[str, Any]:
+def _chart(found: Statistics, names: Mapping[int, str], chosen: Mapping[str, str]) -> dict[str, Any]:
     """What is drawn, as data for the script; the same as a table, of the steps with calls, the newest first."""
-    period, stacks = found.period, statistics.stacks(found, measure)
-    text = usd if measure is Measure.SPEND else "{:,}".format
-    rest = f"{len(found.by_model) - statistics.DRAWN:,} other models"
-    called = [names[stack.model_id] if stack.model_id is not None else rest for stack in stacks]
-    lines, totals = [], [0] * (len(stacks) + 1)
-    for number, at in enumerate(period.starts()):
-        values = [stack.values[number] for stack in stacks]
-        totals = [sum(pair) for pair in zip(totals, [sum(values), *values], strict=True)]
-        if found.at(at):
-            cells = [text(value) for value in (sum(values), *values)]
-            lines.append(Line(written(at, period), _query_of(at, period, chosen), cells))
+    starts, stacks = found.period.starts(), statistics.stacks(found)
+    is_money = found.measure is Measure.SPEND
+    text = usd if is_money else "{:,}".format
+    rest = f"{len(found.by_model) - len(found.drawn):,} other models"
+    called = [rest if stack.model_id is None else names[stack.model_id] for stack in stacks]
+    titles = [written(at, found.period) for at in starts]
+    lines = [
+        Line(title, _query_of(at, found.period, chosen), [text(sum(values)), *map(text, values)])
+        for at, title, *values in zip(starts, titles, *(stack.values for stack in stacks), strict=True)
+        if found.at(at)
+    ]
+    totals = [stack.total for stack in stacks]
     return {
-        "series": [Series(name, text(stack.total)) for name, stack in zip(called, stacks, strict=True)],
+        "series": [Series(name, text(total)) for name, total in zip(called, totals, strict=True)],
         "lines": lines[::-1],
-        "totals": [text(total) for total in totals],
+        "totals": [text(sum(totals)), *map(text, totals)],
         "chart": {
-            "is_money": measure is Measure.SPEND,
-            "labels": [dateformat.format(at, SHORT[period.step]) for at in period.starts()],
-            "titles": [written(at, period) for at in period.starts()],
+            "is_money": is_money,
+            "labels": [_in_short(at, found.period) for at in starts],
+            "titles": titles,
             "series": [
                 {"name": name, "values": stack.values} for name, stack in zip(called, stacks, strict=True)
             ],

@@ -86,7 +86,7 @@ def _used(
         chosen, span = {**chosen, "preset": USUAL_PRESET}, wanted.of_preset(USUAL_PRESET, now)
     period = statistics.period(span, by, first_used=first_used, now=now)
     measure = Measure(shown.cleaned_data["measure"] or Measure.SPEND)
-    found = statistics.of(wallet.pk, period, model_id=asked.model_id, key_id=asked.key_id)
+    found = statistics.of(wallet.pk, period, measure, model_id=asked.model_id, key_id=asked.key_id)
     return {
         "period": period,
         "shows": statistics_tables.written(period.start, period),
@@ -97,7 +97,7 @@ def _used(
         "total": found.total,
         "latencies": latencies.of(replace(asked, span=Span(period.start, period.end))),
         "newest": latencies.NEWEST,
-        **statistics_tables.of(found, {key.pk: key for key in keys}, measure, chosen),
+        **statistics_tables.of(found, {key.pk: key for key in keys}, chosen),
         **_outlook(wallet, asked, now),
     }
 

@@ -1,9 +1,10 @@
 """Sums by hour, day and month are those of the calls; the periods that they are of; the months and the forecast."""
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -111,48 +112,62 @@ def test_sums_are_those_of_the_calls(calls: list[Call], period: Period) -> None:
         (calls[1].model_id, calls[1].key_id),
     ]
     for model_id, key_id in choices:
-        by_step: dict[datetime, dict[int, Usage]] = defaultdict(lambda: defaultdict(Usage))
+        of_them = [
+            call
+            for call in calls
+            if period.start <= call_ids.moment(call.pk) < period.end
+            and model_id in (None, call.model_id)
+            and key_id in (None, call.key_id)
+        ]
+        by_model: dict[int, Usage] = defaultdict(Usage)
         by_key: dict[int, Usage] = defaultdict(Usage)
-        for call in calls:
-            at = call_ids.moment(call.pk)
-            if not period.start <= at < period.end:
-                continue
-            if model_id in (None, call.model_id) and key_id in (None, call.key_id):
-                by_step[statistics.floor(at, period.step)][call.model_id] += used(call)
-                by_key[call.key_id] += used(call)
-        found = statistics.of(wallet_id, period, model_id=model_id, key_id=key_id)
-        assert found.by_step == by_step
-        assert found.by_key == by_key
-        assert statistics.added(found.by_model.values()) == found.total
+        for call in of_them:
+            by_model[call.model_id] += used(call)
+            by_key[call.key_id] += used(call)
+        for measure in Measure:
+            found = statistics.of(wallet_id, period, measure, model_id=model_id, key_id=key_id)
+            assert found.by_model == by_model
+            assert found.by_key == by_key
+            assert found.by_step == steps_of(of_them, period, measure, found.drawn)
+            assert statistics.added(found.by_model.values()) == found.total
+
+
+def steps_of(calls: list[Call], period: Period, measure: Measure, drawn: list[int]) -> dict[datetime, Any]:
+    found: dict[datetime, Counter[int | None]] = defaultdict(Counter)
+    for call in calls:
+        colour = call.model_id if call.model_id in drawn else None
+        found[statistics.floor(call_ids.moment(call.pk), period.step)][colour] += used(call).of(measure)
+    return found
 
 
 @pytest.mark.django_db
 def test_every_call_is_in_one_step(calls: list[Call]) -> None:
     for step in (Step.DAY, Step.MONTH):
-        found = statistics.of(calls[0].wallet_id, Period(day("2026-01-01"), day("2027-01-01"), step))
+        period = Period(day("2026-01-01"), day("2027-01-01"), step)
+        found = statistics.of(calls[0].wallet_id, period, Measure.CALLS)
         assert found.total == statistics.added(map(used, calls))
-        assert found.total.calls == len(calls)
+        assert sum(sum(colours.values()) for colours in found.by_step.values()) == len(calls)
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("measure", Measure)
 def test_the_five_largest_are_drawn_and_the_others_as_one(calls: list[Call], measure: Measure) -> None:
-    found = statistics.of(calls[0].wallet_id, Period(day("2026-08-01"), day("2026-11-24"), Step.DAY))
-    stacks = statistics.stacks(found, measure)
+    period = Period(day("2026-08-01"), day("2026-11-24"), Step.DAY)
+    found = statistics.of(calls[0].wallet_id, period, measure)
+    stacks = statistics.stacks(found)
     sizes = sorted((usage.of(measure) for usage in found.by_model.values()), reverse=True)
     assert len(sizes) == 8
     assert [stack.total for stack in stacks] == [*sizes[:5], sum(sizes[5:])]
-    assert stacks[-1].model_id is None
-    for number, at in enumerate(found.period.starts()):
-        here = statistics.added(found.at(at).values()).of(measure)
-        assert sum(stack.values[number] for stack in stacks) == here
+    assert [stack.model_id for stack in stacks] == [*found.drawn, None]
+    for number, at in enumerate(period.starts()):
+        assert sum(stack.values[number] for stack in stacks) == sum(found.at(at).values())
 
 
 def test_no_other_models_where_five_are_all() -> None:
     period = Period(day("2026-11-01"), day("2026-11-02"), Step.DAY)
     models = {number: Usage(calls=number) for number in range(1, 6)}
-    found = statistics.Statistics(period, {period.start: models}, {})
-    assert [stack.model_id for stack in statistics.stacks(found, Measure.CALLS)] == [5, 4, 3, 2, 1]
+    found = statistics.Statistics(period, Measure.CALLS, models, {}, {period.start: {1: 1}})
+    assert [stack.model_id for stack in statistics.stacks(found)] == [5, 4, 3, 2, 1]
 
 
 @pytest.mark.parametrize(
