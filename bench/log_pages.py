@@ -62,6 +62,8 @@ class Reader:
             "call": [f"/logs/?call={each}" for each in ids],
             "receipt": [f"/logs/{each}/" for each in ids],
             "statistics": ["/logs/statistics/"],
+            "statistics-long": ["/logs/statistics/?from=2000-01-01"],
+            "statistics-hours": ["/logs/statistics/?preset=7d&by=hour"],
         }
 
     def pages(self) -> dict[str, Page]:

@@ -48,6 +48,8 @@ LOG_PAGES = {
     "call": "by request id",
     "receipt": "a receipt",
     "statistics": "statistics",
+    "statistics-long": "statistics of all of the time",
+    "statistics-hours": "statistics by the hour",
 }
 LOG_PAGES_IN_SQL = ("first", "deep", "model", "key", "day")
 LOGS = {
