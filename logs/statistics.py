@@ -208,25 +208,26 @@ def of(
     key_id: int | None = None,
 ) -> Statistics:
     """The sums of a wallet's calls in a period, or of those with a model or key of it."""
-    by_model, by_key = {}, {}
+    by_model: dict[int, Usage] = defaultdict(Usage)
+    by_key: dict[int, Usage] = defaultdict(Usage)
     by_step: dict[datetime, dict[int | None, int]] = defaultdict(dict)
     query, parameters = _query(wallet_id, period, measure, {"model_id": model_id, "key_id": key_id})
     with connection.cursor() as cursor:
         cursor.execute(query, parameters)
-        for step, drawn, model, key, value, *sums in cursor.fetchall():
-            if model is not None:
-                by_model[model] = Usage(*sums)
-            elif key is not None:
-                by_key[key] = Usage(*sums)
+        for step, model, key, value, *sums in cursor.fetchall():
+            if step is None:
+                usage = Usage(*sums)
+                by_model[model] += usage
+                by_key[key] += usage
             else:
-                by_step[step if isinstance(step, datetime) else midnight(step)][drawn] = value
+                by_step[step if isinstance(step, datetime) else midnight(step)][model] = value
     return Statistics(period, measure, by_model, by_key, by_step)
 
 
 def _query(
     wallet_id: int, period: Period, measure: Measure, chosen: Mapping[str, int | None]
 ) -> tuple[str, list[object]]:
-    """One row for each model, for each key, and for each colour of each step."""
+    """A row of sums for each model and key, and one of the measure for each colour of each step."""
     source, column, step = _PLACES[period.step]
     asked = {name: value for name, value in chosen.items() if value is not None}
     condition = f"wallet_id = %s AND {column} >= %s AND {column} < %s"
@@ -234,11 +235,18 @@ def _query(
     edges = [edge if period.step is Step.HOUR else edge.date() for edge in (period.start, period.end)]
     value = f"sum({_MEASURES[measure]})::bigint"
     query = f"""
-        WITH used AS MATERIALIZED (SELECT {step} AS step, * FROM {source} WHERE {condition}),
-        largest AS (SELECT model_id FROM used GROUP BY model_id ORDER BY {value} DESC, model_id LIMIT {DRAWN}),
-        coloured AS (SELECT used.*, largest.model_id AS drawn FROM used LEFT JOIN largest USING (model_id))
-        SELECT step, drawn, model_id, key_id, {value}, {", ".join(f"sum({name})::bigint" for name in _NAMES)}
-        FROM coloured GROUP BY GROUPING SETS ((step, drawn), (model_id), (key_id))
+        WITH used AS MATERIALIZED (
+            SELECT {step} AS step, model_id, key_id, {", ".join(_NAMES)} FROM {source} WHERE {condition}
+        ), pairs AS MATERIALIZED (
+            SELECT model_id, key_id, {", ".join(f"sum({name})::bigint AS {name}" for name in _NAMES)}
+            FROM used GROUP BY model_id, key_id
+        ), largest AS (
+            SELECT model_id FROM pairs GROUP BY model_id ORDER BY {value} DESC, model_id LIMIT {DRAWN}
+        )
+        SELECT step, largest.model_id, NULL, {value}, {", ".join("NULL" for _ in _NAMES)}
+        FROM used LEFT JOIN largest USING (model_id) GROUP BY step, largest.model_id
+        UNION ALL
+        SELECT NULL, model_id, key_id, NULL, {", ".join(_NAMES)} FROM pairs
     """  # noqa: S608  # names of ours only
     return query, [wallet_id, *edges, *asked.values()]
 
