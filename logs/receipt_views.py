@@ -11,12 +11,13 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import User
-from logs import receipts
+from logs import archive, receipts
 from logs.models import Call
 from logs.receipts import CallReceipt
 from logs.views import is_fragment, to_sign_in
 from pricing import catalogue
 from pricing.listings import UNDATED_FROM
+from wallet.wallets import wallet_of
 
 JSON = "application/json"
 NOT_FOUND = "None of your calls has this id."
@@ -64,9 +65,10 @@ def _receipt(request: HttpRequest, call_id: UUID) -> HttpResponse:
 
 
 def _own(request: HttpRequest, call_id: UUID) -> Call | None:
-    """The call of this id where it is one of theirs who ask."""
+    """The call of this id where it is one of theirs who ask, archived or not. Raises archive.Unreadable."""
     own = Call.objects.filter(wallet__owner=cast("User", request.user)).select_related("model", "key")
-    return own.filter(pk=call_id).first()
+    # In this order: a month counts by its file before it leaves the table.
+    return own.filter(pk=call_id).first() or archive.find(wallet_of(cast("User", request.user)).pk, call_id)
 
 
 def _context(receipt: CallReceipt) -> dict[str, object]:

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.models import User
-from logs import listing, pages
+from logs import archive, listing, pages
 from logs.sums import Sums
 from logs.wanted import Wanted
 from wallet.wallets import wallet_of
@@ -48,6 +48,7 @@ def _list(request: HttpRequest) -> HttpResponse:
     if "model" in chosen and chosen["model"] not in models:
         models.append(chosen["model"][: listing.LONGEST_TEXT])
     context = {"form": form, "models": models, "keys": listing.keys_of(wallet), "chosen": chosen}
+    context["archived_before"] = archive.since(wallet.pk)
     is_good = form.is_valid()
     if is_good:
         context |= _found(request, form, form.wanted(wallet.pk))

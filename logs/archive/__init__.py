@@ -16,7 +16,7 @@ from uuid import UUID
 from django.conf import settings
 
 from logs import call_ids
-from logs.models import ArchivedMonth, Call
+from logs.models import ArchivedMonth, Call, SealedUsage
 
 type Row = dict[str, Any]
 """A call, by the names of logs_call's columns: id as UUID, usage as dict, times aware and in UTC."""
@@ -53,6 +53,13 @@ def months() -> list[Month]:
 def kept_from() -> UUID | None:
     """The smallest id that a call in the table can have; None where no month was archived."""
     return ArchivedMonth.objects.values_list("upper_id", flat=True).first()
+
+
+def since(wallet_id: int) -> datetime | None:
+    """From when on all of a wallet's calls are kept; None where none of them is archived."""
+    upper_id = kept_from()
+    is_concerned = upper_id is not None and SealedUsage.objects.filter(wallet=wallet_id).exists()
+    return call_ids.moment(upper_id) if upper_id is not None and is_concerned else None
 
 
 def find(wallet_id: int, call_id: UUID) -> Call | None:

@@ -89,7 +89,7 @@ def write(path: Path, groups: Iterator[pa.Table]) -> int:
     """
     written, rows = path.with_suffix(".part"), 0
     with written.open("wb") as file:
-        with pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
+        with pq.ParquetWriter(file, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
             for group in groups:
                 writer.write_table(group, row_group_size=GROUP_ROWS)
                 rows += group.num_rows
@@ -138,7 +138,7 @@ def digest(path: Path) -> bytes:
 @contextmanager
 def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     try:
-        with path.open("rb") as raw, pq.ParquetFile(raw) as file:
+        with path.open("rb") as raw, pq.ParquetFile(raw, page_checksum_verification=True) as file:
             if not file.schema_arrow.equals(SCHEMA):
                 raise Unreadable(f"{path.name} has other columns than a month of calls.")
             yield file

@@ -16,6 +16,7 @@ from logs.recording import record
 from tests.metering.gateway import call, give, sell
 from tokens import keys
 from tokens.models import ApiKey
+from wallet import invariants, seals
 from wallet.wallets import wallet_of
 
 KEPT = 4
@@ -75,10 +76,36 @@ def write(sql: str, *parameters: Any) -> None:
         assert cursor.rowcount > 0, "nothing was written"
 
 
+def damage(path: Path) -> None:
+    """Change one byte in the middle."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
 def has_table(first_day: date) -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name(first_day)])
         return bool(cursor.fetchone()[0])
+
+
+def broken() -> set[str]:
+    return {finding.invariant.name for finding in invariants.check()}
+
+
+@pytest.fixture
+def filled(past: "Past") -> list[str]:
+    """Calls of three months, batches over both of their ends, and calls that were reported a month late; sealed."""
+    edge, other = before_midnight(SECOND), before_midnight(KEPT_ONE)
+    odd = {"endpoint": 'a,"b"\r\n\\N', "upstream_id": "", "latency_ms": 7, "stream": True}
+    ids = past.record(noon(FIRST))
+    ids += past.record(noon(FIRST, 11), past.call(noon(FIRST, 11), status="failed", **odd))
+    ids += past.record(edge, past.call(edge + timedelta(seconds=1)))
+    ids += past.record(noon(SECOND))
+    ids += past.record(other, past.call(other + timedelta(seconds=1)))
+    ids += past.record(noon(KEPT_ONE, 5), past.call(noon(SECOND, 20)), recorded_at=noon(KEPT_ONE, 5))
+    seals.seal_closed_days()
+    return ids
 
 
 @pytest.fixture
