@@ -19,7 +19,7 @@ from tests.planted.visitor import Visitor
 
 PAGES = (
     "/", "/help/", "/api/", "/pricing/", "/pricing/estimate/", "/pricing/compare/", "/wallet/", "/tokens/", "/logs/",
-    "/accounts/email/", "/accounts/password/change/", "/accounts/password/reset/", "/accounts/close/", "/accounts/login/",
+    "/logs/statistics/", "/accounts/email/", "/accounts/password/change/", "/accounts/password/reset/", "/accounts/close/", "/accounts/login/",
     "/accounts/signup/", "/accounts/reauthenticate/",
 )  # fmt: skip
 ASKED_BY_KEY = (
