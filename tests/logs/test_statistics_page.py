@@ -163,6 +163,7 @@ def test_filters_narrow_it_and_lead_into_the_log(signed_in: Client, owner: User,
         assert f'href="{link}"' in everything, link
         assert "Show the receipt" in signed_in.get(link).text
     assert f'href="/logs/?model=other&from={TODAY}&to={TODAY}"' in unescape(page(signed_in, "model=other"))
+    assert 'href="/logs/statistics/?model=other"' in signed_in.get("/logs/?model=other").text
     assert "No calls in this time" in page(signed_in, "model=never+sold")
     assert "No calls in this time" in page(signed_in, "from=9999-12-31")
     assert "How long the balance lasts" in page(signed_in, "to=0001-01-01")
