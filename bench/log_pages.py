@@ -12,6 +12,7 @@ import psycopg
 from bench.drawing import CALLS_OF_LAST_KEY
 from bench.population import KEYS_PER_WALLET, Population
 from logs import call_ids
+from logs.views import SEEN_DIGITS
 
 PAGE_SIZE = 50
 DEEPEST_PAGE = 20_000
@@ -61,6 +62,8 @@ class Reader:
             "dear": [f"/logs/?above={self.dear}"],
             "call": [f"/logs/?call={each}" for each in ids],
             "receipt": [f"/logs/{each}/" for each in ids],
+            "poll": [self.poll()],
+            "totals": ["/logs/?stream=yes"],
             "statistics": ["/logs/statistics/"],
             "statistics-long": ["/logs/statistics/?from=2000-01-01"],
             "statistics-hours": ["/logs/statistics/?preset=7d&by=hour"],
@@ -87,6 +90,14 @@ class Reader:
         )
         assert isinstance(found, UUID)
         return found
+
+    def poll(self) -> str:
+        """Asks for calls that are newer than what a page shows now."""
+        found = self.connection.execute(
+            "SELECT id FROM logs_call WHERE wallet_id = %s ORDER BY id DESC LIMIT %s",
+            (self.wallet_id, PAGE_SIZE),
+        )
+        return f"/logs/?live=1&seen={','.join(str(each)[-SEEN_DIGITS:] for (each,) in found)}"
 
     def _deep(self) -> list[int]:
         """How many calls stand before each of the deepest pages that are full."""

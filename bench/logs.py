@@ -19,7 +19,7 @@ from bench.filling import History
 from bench.load import Load, Streamed
 from bench.log_pages import PAGE_SIZE, Page, Reader
 from bench.measures import BATCH, BATCH_CLIENTS, Asking, Lab, Measure, Recording
-from bench.plan import LOG_PAGES, LOG_PAGES_IN_SQL
+from bench.plan import LOG_PAGES, LOG_PAGES_IN_SQL, PARTS_OF_LOG
 from bench.population import Population
 from bench.results import Round, Sample
 from bench.session import Session
@@ -86,25 +86,37 @@ def _signed_in(people: Population) -> str:
     return f"{name}={client.cookies[name].value}"
 
 
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """A page of the log, over one connection. What is polled for is what is the newest then."""
+
+    asking: Asking
+    reader: Reader
+    cookie: str
+    page: str
+
+    def __call__(self, seconds: float) -> Round:
+        if self.page == "poll":
+            self.asking.requests = _requests([self.reader.poll()], self.cookie, self.page)
+        return self.asking(seconds)
+
+
 def _pages(lab: Lab, cookie: str, many: Reader, few: Reader, site_of_few: tuple[str, int]) -> list[Measure]:
     """Each page of the one site, then the same of the other."""
-    addresses = (
-        (many.addresses(), "", None, f"{many.calls:,}"),
-        (few.addresses(), "-few", site_of_few, f"{few.calls:,}"),
-    )
-    return [
-        Measure(
-            f"log-{name}{suffix}",
-            {f"log-{name}{suffix}": f"Log of {calls} calls, {LOG_PAGES[name]}: requests"},
-            Asking(lab, f"log-{name}{suffix}", _requests(paths[name], cookie), 1, site=site),
-        )
-        for name in LOG_PAGES
-        for paths, suffix, site, calls in addresses
-    ]
+    sides = ((many, many.addresses(), "", None), (few, few.addresses(), "-few", site_of_few))
+    found = []
+    for page, title in LOG_PAGES.items():
+        for reader, paths, suffix, site in sides:
+            name, status = f"log-{page}{suffix}", PARTS_OF_LOG.get(page, b"200")
+            asking = Asking(lab, name, _requests(paths[page], cookie, page), 1, status, site)
+            titles = {name: f"Log of {reader.calls:,} calls, {title}: requests"}
+            found.append(Measure(name, titles, Looking(asking, reader, cookie, page)))
+    return found
 
 
-def _requests(paths: list[str], cookie: str) -> list[bytes]:
-    return [traffic.plain_request(path, {"Cookie": cookie}) for path in paths]
+def _requests(paths: list[str], cookie: str, name: str = "") -> list[bytes]:
+    headers = {"Cookie": cookie, **({"HX-Request": "true"} if name in PARTS_OF_LOG else {})}
+    return [traffic.plain_request(path, headers) for path in paths]
 
 
 @dataclass(frozen=True, slots=True)

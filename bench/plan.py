@@ -47,10 +47,15 @@ LOG_PAGES = {
     "dear": "of calls above an amount",
     "call": "by request id",
     "receipt": "a receipt",
+    "poll": "asked for new calls, of which there are none",
+    "totals": "totals of what no roll-up tells apart",
     "statistics": "statistics",
     "statistics-long": "statistics of all of the time",
     "statistics-hours": "statistics by the hour",
 }
+PAGES_OF_ROWS = {"first", "deep", "model", "model-never", "key", "day", "failed", "dear", "call"}
+# Asked for by a page itself, and what it is answered.
+PARTS_OF_LOG = {"poll": b"204", "totals": b"200"}
 LOG_PAGES_IN_SQL = ("first", "deep", "model", "key", "day")
 LOGS = {
     *(f"log-{page}{suffix}" for page in LOG_PAGES for suffix in ("", "-few")),

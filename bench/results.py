@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from bench.plan import LOG_PAGES, LOG_PAGES_IN_SQL
+from bench.plan import LOG_PAGES, LOG_PAGES_IN_SQL, PAGES_OF_ROWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,15 +155,17 @@ def _beside_empty(title: str, name: str) -> Ratio:
     )
 
 
-def _page_of_log(title: str, name: str) -> tuple[Ratio, Ratio]:
+def _page_of_log(page: str) -> tuple[Ratio, Ratio]:
     """What a page takes among many calls, and beside the same among few; and the targets that were set for it."""
-    few, is_statistics = f"{name}-few", name.startswith("log-statistics")
+    name, title = f"log-{page}", f"Log, {LOG_PAGES[page]}"
+    few = f"{name}-few"
+    most_ms = 100 if page.startswith("statistics") else 50
     return (
         Ratio(
             f"{title}, p95",
             (name,),
             lambda one: _milliseconds(one[name].p95_ms),
-            100 if is_statistics else 50,
+            None if page == "totals" else most_ms,
             at_most=True,
             unit=" ms",
         ),
@@ -171,7 +173,7 @@ def _page_of_log(title: str, name: str) -> tuple[Ratio, Ratio]:
             f"{title} : with few calls, median",
             (name, few),
             lambda one: _milliseconds(one[name].p50_ms) / _milliseconds(one[few].p50_ms),
-            None if is_statistics else 1.5,
+            1.5 if page in PAGES_OF_ROWS else None,
             at_most=True,
         ),
     )
@@ -187,7 +189,7 @@ def _in_sql(title: str, page: str) -> Ratio:
 
 
 OF_LOGS = (
-    *(ratio for name, title in LOG_PAGES.items() for ratio in _page_of_log(f"Log, {title}", f"log-{name}")),
+    *(ratio for page in LOG_PAGES for ratio in _page_of_log(page)),
     *(_in_sql(LOG_PAGES[page], page) for page in LOG_PAGES_IN_SQL),
     Ratio("CSV of all calls, streamed : COPY TO", ("export", "copy-out"), _rate("export", "copy-out"), 0.5),
     Ratio(
