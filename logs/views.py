@@ -20,6 +20,8 @@ from wallet.wallets import wallet_of
 TOTALS_WAIT_MS = 5_000
 # The end of an id is chance alone: enough of it to know a call again.
 SEEN_DIGITS = 12
+# What is folded away until it is used.
+MORE = {"stream", "above", "call"}
 
 
 @require_safe
@@ -47,8 +49,14 @@ def _list(request: HttpRequest) -> HttpResponse:
     models, chosen = listing.models_of(wallet), form.chosen
     if "model" in chosen and chosen["model"] not in models:
         models.append(chosen["model"][: listing.LONGEST_TEXT])
-    context = {"form": form, "models": models, "keys": listing.keys_of(wallet), "chosen": chosen}
-    context["archived_before"] = archive.since(wallet.pk)
+    context = {
+        "form": form,
+        "models": models,
+        "keys": listing.keys_of(wallet),
+        "chosen": chosen,
+        "archived_before": archive.since(wallet.pk),
+        "has_more": not MORE.isdisjoint(chosen),
+    }
     is_good = form.is_valid()
     if is_good:
         context |= _found(request, form, form.wanted(wallet.pk))
