@@ -4,7 +4,7 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -22,7 +22,7 @@ from bench.measures import BATCH, BATCH_CLIENTS, Asking, Lab, Measure, Recording
 from bench.plan import LOG_PAGES, LOG_PAGES_IN_SQL, PARTS_OF_LOG
 from bench.population import Population
 from bench.results import Round, Sample
-from bench.session import Session
+from bench.session import WARM_UP_S, Session
 from cometsite.quickstart import commands
 
 WALLETS = 5_000
@@ -86,18 +86,25 @@ def _signed_in(people: Population) -> str:
     return f"{name}={client.cookies[name].value}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Looking:
-    """A page of the log, over one connection. What is polled for is what is the newest then."""
+    """A page of the log, over one connection. What is polled for is what is the newest then.
+
+    Each process of the web server has shown it before the first window, over other connections.
+    """
 
     asking: Asking
     reader: Reader
     cookie: str
     page: str
+    is_warm: bool = False
 
     def __call__(self, seconds: float) -> Round:
         if self.page == "poll":
             self.asking.requests = _requests([self.reader.poll()], self.cookie, self.page)
+        if not self.is_warm:
+            replace(self.asking, connections=PEOPLE)(WARM_UP_S)
+            self.is_warm = True
         return self.asking(seconds)
 
 
