@@ -50,7 +50,10 @@ INDEXES = """
 ALL_HOURS = "FROM used\n        ON CONFLICT (wallet_id, hour"
 ROLL_UPS = spending.ADD.replace(
     ALL_HOURS,
-    ALL_HOURS.replace("used", "used WHERE hour >= extract(epoch FROM now() - interval '62 days') / 3600 - 1"),
+    ALL_HOURS.replace(
+        "used",
+        "used WHERE hour >= extract(epoch FROM date_trunc('day', now(), 'UTC') - interval '62 days') / 3600",
+    ),
 )
 
 

@@ -77,6 +77,11 @@ class Call(models.Model):
         indexes = [
             models.Index(fields=["wallet", "id"], name="call_wallet"),
             models.Index(fields=["wallet", "model", "id"], name="call_wallet_model"),
+            models.Index(fields=["wallet", "key", "id"], name="call_wallet_key"),
+            models.Index(fields=["wallet", "id"], name="call_failed", condition=models.Q(status="failed")),
+            models.Index(
+                fields=["upstream_id", "id"], name="call_upstream", condition=~models.Q(upstream_id="")
+            ),
         ]
 
     def __str__(self) -> str:

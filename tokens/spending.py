@@ -6,13 +6,14 @@ always are the sum of them; invariants prove it (logs/invariants.py). Days stay;
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from django.db.models import Max, Sum
+from django.utils import timezone
 
 from pricing.units import CACHED_UNITS, INPUT_UNITS, OUTPUT_UNITS
 from tokens.models import ApiKey, DailyUsage
-from wallet.transactions import Ask, array
+from wallet.transactions import Ask, array, report_rows
 
 HOURS_KEPT = timedelta(days=62)
 
@@ -115,6 +116,34 @@ def adding(used: Mapping[Place, Used]) -> Ask[None]:
     return Ask(
         [(ADD, [array(column) for column in zip(*found, strict=True)])] if found else [], lambda _: None
     )
+
+
+def oldest_hour(now: datetime | None = None) -> datetime:
+    """From when on hours are kept: the midnight, in UTC, that lies HOURS_KEPT before today's."""
+    at = (now or timezone.now()).astimezone(UTC)
+    return at.replace(hour=0, minute=0, second=0, microsecond=0) - HOURS_KEPT
+
+
+# By their primary key, wallet by wallet: an index of hours alone would have to be written with each call.
+FORGET = """
+    WITH next AS (SELECT id FROM wallet_wallet WHERE id > %(after)s ORDER BY id LIMIT %(wallets)s),
+    forgotten AS (
+        DELETE FROM tokens_hourlyusage WHERE wallet_id = ANY (ARRAY(SELECT id FROM next)) AND hour < %(oldest)s
+        RETURNING 1
+    )
+    SELECT (SELECT max(id) FROM next), (SELECT count(*) FROM forgotten)
+"""
+
+
+def forget_old_hours(wallets_at_once: int = 500) -> int:
+    """Delete hours that are older than they are kept; how many they were. Each statement commits for itself."""
+    number, oldest = 0, oldest_hour()
+    after: int | None = 0
+    while after is not None:
+        given = {"after": after, "wallets": wallets_at_once, "oldest": oldest}
+        after, found = report_rows(FORGET, given)[0]
+        number += found
+    return number
 
 
 def of_keys(keys: Iterable[ApiKey]) -> dict[int, Spend]:

@@ -29,13 +29,15 @@ class Invariant:
     find: Find
 
 
-def by_sql(sql: str) -> Find:
+def by_sql(sql: str, bounds: Callable[[], dict[str, object]] = dict) -> Find:
     """An invariant as a statement whose first column says what breaks it: "wallet 4: …", with both numbers.
 
-    `%(wallets)s` is an array, or null for all.
+    `%(wallets)s` is an array, or null for all; `bounds` gives what else it names, at the time of the check.
     """
     limited = f"SELECT * FROM ({sql}) AS broken LIMIT {MOST_IDS}"  # noqa: S608 (a constant of ours)
-    return lambda wallet_ids: [str(row[0]) for row in report_rows(limited, {"wallets": wallet_ids})]
+    return lambda wallet_ids: [
+        str(row[0]) for row in report_rows(limited, {"wallets": wallet_ids, **bounds()})
+    ]
 
 
 _registered: dict[str, Invariant] = {}

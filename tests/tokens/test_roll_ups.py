@@ -1,5 +1,6 @@
 """The roll-ups of usage: what recording counts, and what a migration counts again."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any
@@ -9,10 +10,11 @@ from django.apps import apps
 from django.db import connection
 
 from accounts.models import User
+from cometsite.celery import app
 from logs import call_ids
 from tests.logs import recorded
 from tests.metering.gateway import Gateway, call, give, sell
-from tokens import keys
+from tokens import keys, spending, tasks
 from tokens.models import ApiKey, DailyUsage, HourlyUsage
 
 pytestmark = pytest.mark.django_db
@@ -100,3 +102,42 @@ def test_the_migration_counts_as_recording_did(alice: User) -> None:
     HourlyUsage.objects.filter(key=second).update(calls=77, charged_nanousd=1)
     _count_again()
     assert _everything() == as_recorded
+
+
+def hour_of(key: ApiKey, model: int, at: datetime) -> None:
+    HourlyUsage.objects.create(wallet=key.wallet, hour=at, key=key, model_id=model, calls=1)
+
+
+def test_hours_are_forgotten_after_62_days(alice: User, charlie: User) -> None:
+    model = sell()
+    of_alice = keys.issue(give(alice, 1), "k").key
+    of_charlie = keys.issue(give(charlie, 1), "k").key
+    oldest = spending.oldest_hour(datetime(2026, 11, 23, 15, 42, tzinfo=UTC))
+    assert oldest == datetime(2026, 9, 22, tzinfo=UTC)
+    oldest = spending.oldest_hour()
+    for key in (of_alice, of_charlie):
+        for hours in (-900, -1, 0, 1):
+            hour_of(key, model.pk, oldest + hours * HOUR)
+    tasks.forget_old_hours()
+    left = [(each.wallet_id, each.hour) for each in HourlyUsage.objects.order_by("pk")]
+    wallets = sorted((of_alice.wallet_id, of_charlie.wallet_id))
+    assert left == [(wallet, oldest + hours * HOUR) for wallet in wallets for hours in (0, 1)]
+    hour_of(of_alice, model.pk, oldest - HOUR)
+    hour_of(of_charlie, model.pk, oldest - HOUR)
+    assert spending.forget_old_hours(wallets_at_once=1) == 2
+    assert spending.forget_old_hours() == 0
+
+
+def test_old_hours_are_found_by_their_primary_key(db: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        given: dict[str, Any] = {"after": 0, "wallets": 500, "oldest": spending.oldest_hour()}
+        cursor.execute("EXPLAIN " + spending.FORGET, given)
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert "tokens_hourlyusage_pkey" in plan
+    assert "Seq Scan on tokens_hourlyusage" not in plan
+    assert re.search(r"Index Cond: .*hour < ", plan)
+
+
+def test_old_hours_are_forgotten_each_night() -> None:
+    assert "tokens.tasks.forget_old_hours" in {entry["task"] for entry in app.conf.beat_schedule.values()}

@@ -1,0 +1,32 @@
+"""Indexes of what the log is filtered by: a key, failed calls, and the provider's id. Built while calls are recorded."""
+
+from django.db import migrations, models
+
+from logs.indexing import AddIndexToPartitions
+
+
+class Migration(migrations.Migration):
+    atomic = False
+
+    dependencies = [
+        ("logs", "0009_archived_months"),
+    ]
+
+    operations = [
+        AddIndexToPartitions(
+            model_name="call",
+            index=models.Index(fields=["wallet", "key", "id"], name="call_wallet_key"),
+        ),
+        AddIndexToPartitions(
+            model_name="call",
+            index=models.Index(
+                fields=["wallet", "id"], name="call_failed", condition=models.Q(status="failed")
+            ),
+        ),
+        AddIndexToPartitions(
+            model_name="call",
+            index=models.Index(
+                fields=["upstream_id", "id"], name="call_upstream", condition=~models.Q(upstream_id="")
+            ),
+        ),
+    ]

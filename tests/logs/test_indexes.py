@@ -1,0 +1,139 @@
+"""Indexes of calls are built while calls are recorded, on every partition, and those to come have them too."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db import connection, connections, transaction
+from django.db.migrations.state import ProjectState
+
+from accounts.models import User
+from logs import recording
+from logs.indexing import AddIndexToPartitions
+from logs.models import Call
+from tests.metering.gateway import call, give, sell
+from tokens import keys
+
+OPERATIONS: list[AddIndexToPartitions] = import_module(
+    "logs.migrations.0010_more_indexes"
+).Migration.operations
+
+
+def run(direction: str, operation: AddIndexToPartitions) -> None:
+    state = ProjectState.from_apps(apps)
+    with connection.schema_editor(atomic=False) as editor:
+        getattr(operation, f"database_{direction}")("logs", editor, state, state)
+
+
+def ask(sql: str, *given: str) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, given)
+        return [row[0] for row in cursor.fetchall()]
+
+
+def missing(name: str) -> list[str]:
+    """Partitions without it, or with one that is not valid or not attached."""
+    return ask(
+        "SELECT p.inhrelid::regclass::text FROM pg_inherits p WHERE p.inhparent = 'logs_call'::regclass AND NOT EXISTS ("
+        " SELECT FROM pg_inherits i JOIN pg_index x ON x.indexrelid = i.inhrelid"
+        " WHERE i.inhparent = to_regclass(%s) AND x.indrelid = p.inhrelid AND x.indisvalid)",
+        name,
+    )
+
+
+def is_valid(name: str) -> bool:
+    return ask("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", name) == [True]
+
+
+@contextmanager
+def in_thread(work: Callable[[], object]) -> Iterator[None]:
+    """Again and again until the end of the block."""
+    ended = threading.Event()
+    failed: list[BaseException] = []
+
+    def repeat() -> None:
+        try:
+            while not ended.is_set():
+                work()
+        except BaseException as error:
+            failed.append(error)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+    assert failed == []
+
+
+def test_every_index_of_calls_is_on_every_partition(db: None) -> None:
+    for index in Call._meta.indexes:
+        assert is_valid(index.name), index.name
+        assert missing(index.name) == []
+
+
+def test_a_new_partition_has_them_all(db: None) -> None:
+    ask("SELECT logs_make_partition('2031-05-01')")
+    for index in Call._meta.indexes:
+        assert missing(index.name) == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.index.name)
+def test_calls_are_recorded_all_the_while(alice: User, operation: AddIndexToPartitions) -> None:
+    sell()
+    key = keys.issue(give(alice, 10**9), "k").key
+    slowest, recorded = 0.0, 0
+
+    def record() -> None:
+        nonlocal slowest, recorded
+        began_at = time.monotonic()
+        assert recording.record([call(key, upstream_id="chatcmpl-1")])[0].result == "accepted"
+        slowest = max(slowest, time.monotonic() - began_at)
+        recorded += 1
+
+    def read() -> None:
+        with transaction.atomic():
+            Call.objects.filter(wallet=key.wallet).count()
+            time.sleep(1.2)
+        time.sleep(0.5)
+
+    run("backwards", operation)
+    assert ask("SELECT to_regclass(%s)", operation.index.name) == [None]
+    with in_thread(record), in_thread(read):
+        run("forwards", operation)
+    assert is_valid(operation.index.name)
+    assert missing(operation.index.name) == []
+    assert recorded == Call.objects.count() > 20
+    assert slowest < 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_crash_left_is_built_anew_or_kept() -> None:
+    operation = OPERATIONS[0]
+    name = operation.index.name
+    run("backwards", operation)
+    first, second = sorted(missing(name))[:2]
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE INDEX {name} ON ONLY logs_call (wallet_id, key_id, id)")
+        for partition in (first, second):
+            cursor.execute(f"CREATE INDEX {partition}_{name} ON {partition} (wallet_id, key_id, id)")
+        # As one that was being built concurrently when the server stopped.
+        broken = f"{first}_{name}"
+        cursor.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass", [broken])
+    kept = ask("SELECT to_regclass(%s)::oid", f"{second}_{name}")
+    run("forwards", operation)
+    assert is_valid(name)
+    assert missing(name) == []
+    assert ask("SELECT to_regclass(%s)::oid", f"{second}_{name}") == kept
+    run("forwards", operation)
+    assert is_valid(name)
