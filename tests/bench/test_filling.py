@@ -77,10 +77,11 @@ def _drawing() -> Drawing:
 
 
 def _indexes() -> list[tuple[str, ...]]:
+    """What is indexed on each part of the table; a part's index may have any name."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT c.relname, pg_get_indexdef(i.indexrelid), i.indisvalid FROM pg_index i JOIN pg_class c"
-            " ON c.oid = i.indexrelid WHERE i.indrelid::regclass::text LIKE 'logs\\_call%' ORDER BY 1"
+            "SELECT i.indrelid::regclass, regexp_replace(pg_get_indexdef(i.indexrelid), '^.* ON ', ''), i.indisvalid"
+            " FROM pg_index i WHERE i.indrelid::regclass::text LIKE 'logs\\_call%' ORDER BY 1, 2"
         )
         return [tuple(map(str, row)) for row in cursor.fetchall()]
 
