@@ -2,10 +2,13 @@
 
 from django.urls import path
 
-from logs import receipt_views, statistics_views, views
+from logs import export_views, receipt_views, statistics_views, views
 
 urlpatterns = [
     path("", views.logs, name="logs"),
+    path("export/", export_views.export, name="export"),
+    path("exports/<uuid:export_id>/", export_views.progress, name="export_progress"),
+    path("exports/<uuid:export_id>/stop/", export_views.stop, name="export_stop"),
     path("statistics/", statistics_views.statistics_page, name="statistics"),
     path("<uuid:call_id>/", receipt_views.call, name="call"),
     path("<uuid:call_id>/check/", receipt_views.check, name="check_call"),

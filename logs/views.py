@@ -1,6 +1,7 @@
 """The list of calls as a page, and what that page asks for afterwards: its totals, and the calls that have arrived."""
 
 from typing import Any, cast
+from uuid import uuid4
 
 import psycopg
 from django.contrib.auth.decorators import login_required
@@ -70,7 +71,14 @@ def _found(request: HttpRequest, form: listing.FilterForm, wanted: Wanted) -> di
     if wanted.is_summed_quickly or "count" in request.GET:
         totals = _totals(wanted)
     is_live = bool(request.GET.get("live")) and page.newer is None
-    return {"page": page, "query": form.query, "is_live": is_live, "is_newest": page.newer is None, **totals}
+    return {
+        "page": page,
+        "export_id": uuid4(),
+        "query": form.query,
+        "is_live": is_live,
+        "is_newest": page.newer is None,
+        **totals,
+    }
 
 
 def _part(request: HttpRequest) -> HttpResponse:
