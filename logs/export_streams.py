@@ -38,7 +38,7 @@ CANCEL_TIMEOUT_S = 5.0
 RETRY_AFTER_S = 30
 
 _places = threading.BoundedSemaphore(PER_PROCESS)
-_COLUMNS = [field.column for field in Call._meta.concrete_fields]
+_COLUMNS = [str(field.column) for field in Call._meta.concrete_fields]
 
 
 class TooMany(Exception):
@@ -181,7 +181,7 @@ class Export:
             yield from files.rows_of(month.path, self._wanted.wallet_id, lower, upper)
 
     def _fill(self, rows: tuple[archive.Row, ...]) -> None:
-        columns = sql.SQL(", ").join(map(sql.Identifier, _COLUMNS))
+        columns = sql.SQL(", ").join([sql.Identifier(name) for name in _COLUMNS])
         with self._connection.cursor().copy(sql.SQL("COPY exported ({}) FROM STDIN").format(columns)) as sink:
             for row in rows:
                 written = {**row, "usage": Jsonb(row["usage"])}

@@ -30,7 +30,7 @@ def export(request: HttpRequest) -> HttpResponseBase:
     if written not in list(Format):
         return _refusal(400, "The format is csv or jsonl.")
     if not form.is_valid():
-        return _refusal(400, " ".join(error for errors in form.errors.values() for error in errors))
+        return _refusal(400, " ".join(str(error) for errors in form.errors.values() for error in errors))
     wanted = form.wanted(wallet_of(cast("User", request.user)).pk)
     try:
         return _file(wanted, Format(written), _id(request.GET.get("export", "")))

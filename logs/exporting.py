@@ -149,9 +149,9 @@ def _text(column: str, form: Format) -> str:
 def _filled(query: str, parameters: Sequence[Any]) -> sql.Composed:
     """COPY takes no parameters beside its text, so they are written into it."""
     parts = query.split("%s")
-    filled = sql.SQL(parts[0])  # type: ignore[arg-type]  # our own text
+    filled = sql.SQL(parts[0])
     composed = sql.Composed([filled])
     for value, part in zip(parameters, parts[1:], strict=True):
         composed += sql.Literal(value)
-        composed += sql.SQL(part)  # type: ignore[arg-type]  # our own text
+        composed += sql.SQL(part)
     return composed

@@ -24,6 +24,7 @@ from wallet.models import Account, Code, Wallet
 from wallet.statements import months, numbers, pdf, table
 from wallet.statements.months import Month
 from wallet.statements.numbers import Amounts
+from wallet.transactions import report_rows
 from wallet.wallets import wallet_of
 
 pytestmark = pytest.mark.django_db
@@ -213,7 +214,7 @@ def test_one_that_does_not_close_is_refused(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     a_history(mine)
-    asked = numbers.report_rows
+    asked = report_rows
 
     def wrong(sql: str, parameters: object) -> list[tuple[object, ...]]:
         rows = asked(sql, parameters)  # type: ignore[arg-type]  # Passed on as it came.
@@ -373,7 +374,7 @@ def test_it_is_read_in_one_snapshot(
     wallet = opened(alice)
     month = months.of(datetime.now(UTC))
     moved(wallet, Code.TOP_UP, 1_000_000_000, datetime.now(UTC))
-    asked = numbers.report_rows
+    asked = report_rows
     own, house = ledger.paid(wallet).pk, ledger.house_id("stripe_clearing")
 
     def slowly(sql: str, parameters: dict[str, object]) -> list[tuple[object, ...]]:

@@ -81,7 +81,7 @@ def wrapped(text: str, width: float) -> str:
     return "\n".join(lines)
 
 
-class _Pages(Canvas):
+class _Pages(Canvas):  # type: ignore[misc]  # reportlab has no types
     """Writes "Page 1 of 3" under each page, once it is known how many there are."""
 
     def __init__(self, *arguments: Any, foot: str, **more: Any) -> None:
