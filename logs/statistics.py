@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from typing import Any
 
 from django.db import connection
 
@@ -226,7 +227,7 @@ def of(
 
 def _query(
     wallet_id: int, period: Period, measure: Measure, chosen: Mapping[str, int | None]
-) -> tuple[str, list[object]]:
+) -> tuple[str, list[Any]]:
     """A row of sums for each model and key, and one of the measure for each colour of each step."""
     source, column, step = _PLACES[period.step]
     asked = {name: value for name, value in chosen.items() if value is not None}

@@ -35,28 +35,20 @@ function colours() {
   };
 }
 
-function paint(chart) {
-  const { text, line, surface, series } = colours();
-  chart.data.datasets.forEach((dataset, number) => {
-    dataset.backgroundColor = series[number];
-    dataset.borderColor = surface;
-  });
-  for (const scale of Object.values(chart.options.scales)) scale.ticks.color = text;
-  chart.options.scales.y.grid.color = line;
-  chart.options.scales.y.border.color = line;
-  chart.options.scales.x.border.color = line;
-  chart.update("none");
-}
-
 function draw() {
+  const { text, line, surface, series } = colours();
   const font = { family: getComputedStyle(document.body).fontFamily, size: 12 };
+  const border = { color: line };
+  const ticks = { font, color: text };
   return new Chart(canvas, {
     type: "bar",
     data: {
       labels: data.labels,
-      datasets: data.series.map(({ name, values }) => ({
+      datasets: data.series.map(({ name, values }, number) => ({
         label: name,
         data: values,
+        backgroundColor: series[number],
+        borderColor: surface,
         borderWidth: { top: 1 },
         maxBarThickness: 48,
       })),
@@ -66,8 +58,14 @@ function draw() {
       maintainAspectRatio: false,
       interaction: { mode: "index", intersect: false },
       scales: {
-        x: { stacked: true, grid: { display: false }, border: {}, ticks: { font, maxRotation: 0, autoSkipPadding: 12 } },
-        y: { stacked: true, beginAtZero: true, grid: {}, border: {}, ticks: { font, maxTicksLimit: 6, precision: 0, callback: onAxis } },
+        x: { stacked: true, grid: { display: false }, border, ticks: { ...ticks, maxRotation: 0, autoSkipPadding: 12 } },
+        y: {
+          stacked: true,
+          beginAtZero: true,
+          grid: { color: line },
+          border,
+          ticks: { ...ticks, maxTicksLimit: 6, precision: 0, callback: onAxis },
+        },
       },
       plugins: {
         legend: { display: false },
@@ -88,7 +86,11 @@ function draw() {
   });
 }
 
-const chart = draw();
-paint(chart);
-new MutationObserver(() => paint(chart)).observe(document.documentElement, { attributeFilter: ["data-theme"] });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => paint(chart));
+// In another theme it is another drawing: a chart remembers the colours of its bars.
+let chart = draw();
+function drawAgain() {
+  chart.destroy();
+  chart = draw();
+}
+new MutationObserver(drawAgain).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAgain);

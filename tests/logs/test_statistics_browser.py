@@ -11,9 +11,13 @@ from playwright.sync_api import Page, expect
 
 from accounts.models import User
 from logs.models import Call
+from pricing.money import NANO_PER_USD
 from tests.journey.browser import Complaints, chromium, needs_chromium, screenshots
 from tests.logs import recorded
+from tests.logs.test_statistics import RATES
+from tests.logs.test_statistics_page import give
 from tests.staffing.test_browser import session_of, signed_in
+from wallet.wallets import wallet_of
 
 pytestmark = [pytest.mark.browser, needs_chromium, pytest.mark.django_db(transaction=True)]
 NAMES = (
@@ -27,18 +31,20 @@ NAMES = (
 )
 COLOURS = "Chart.getChart('chart').data.datasets.map((one) => one.backgroundColor)"
 
-LIGHT, DARK = "rgb(46, 80, 194)", "rgb(125, 155, 255)"
+LIGHT, DARK = [46, 80, 194], [125, 155, 255]
 
 
 @pytest.fixture
 def calls(alice: User) -> None:
     draw = random.Random(6)
-    versions = [recorded.model(name) for name in NAMES]
+    versions = [recorded.model(name, RATES) for name in NAMES]
     keys = [recorded.key_of(alice, name) for name in ("Laptop", "Server", "w" * 80)]
+    give(wallet_of(alice), 60 * NANO_PER_USD)
     now = timezone.now()
     for _ in range(220):
         usage = {
-            "input_tokens": draw.randrange(1, 90_000), "cached_input_tokens": 0, "output_tokens": draw.randrange(9_000),
+            "input_tokens": draw.randrange(1, 90_000), "cached_input_tokens": draw.choice([0, 50_000]),
+            "output_tokens": draw.randrange(9_000),
         }  # fmt: skip
         changes = {"status": Call.Status.FAILED} if draw.random() < 0.05 else {}
         number = min(int(draw.expovariate(0.5)), len(versions) - 1)
@@ -54,10 +60,22 @@ def picture(page: Page, name: str) -> None:
         screenshots(page, Path(folder), name)
 
 
-def is_drawn_in(page: Page, colour: str) -> bool:
-    """Whether the largest model gets this colour, within two seconds."""
+# How many pixels of the canvas have this colour exactly.
+PIXELS = """([red, green, blue]) => {
+    const canvas = document.getElementById("chart");
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    let found = 0;
+    for (let at = 0; at < data.length; at += 4) {
+        if (data[at] === red && data[at + 1] === green && data[at + 2] === blue && data[at + 3] === 255) found += 1;
+    }
+    return found;
+}"""
+
+
+def is_drawn_in(page: Page, colour: list[int], *, not_in: list[int]) -> bool:
+    """Whether the largest model's bars have this colour within two seconds, and none has the other theme's."""
     for _ in range(20):
-        if page.evaluate(COLOURS)[0] == colour:
+        if page.evaluate(PIXELS, colour) > 1_000 and page.evaluate(PIXELS, not_in) == 0:
             return True
         page.wait_for_timeout(100)
     return False
@@ -73,17 +91,17 @@ def test_the_chart_follows_the_theme(live_server: object, alice: User, calls: No
         complaints = Complaints(page)
         page.goto("/logs/statistics/")
         assert len(set(page.evaluate(COLOURS))) == 6
-        assert is_drawn_in(page, LIGHT)
+        assert is_drawn_in(page, LIGHT, not_in=DARK)
         page.locator("[data-theme-toggle]").first.click()
-        assert is_drawn_in(page, DARK)
+        assert is_drawn_in(page, DARK, not_in=LIGHT)
         assert page.evaluate("Chart.getChart('chart').options.scales.y.ticks.color") == "rgb(160, 170, 187)"
         page.emulate_media(color_scheme="light")
         page.evaluate("delete document.documentElement.dataset.theme")
-        assert is_drawn_in(page, LIGHT)
+        assert is_drawn_in(page, LIGHT, not_in=DARK)
         page.emulate_media(color_scheme="dark")
-        assert is_drawn_in(page, DARK)
+        assert is_drawn_in(page, DARK, not_in=LIGHT)
         page.emulate_media(color_scheme="light")
-        assert is_drawn_in(page, LIGHT)
+        assert is_drawn_in(page, LIGHT, not_in=DARK)
         page.get_by_role("link", name="Tokens", exact=True).last.click()
         expect(page.get_by_role("heading", name="Tokens by day")).to_be_visible()
         expect(page.get_by_role("img", name="Tokens by day from")).to_be_visible()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
@@ -65,6 +65,7 @@ def texts(page: str) -> str:
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", " ", page)))
 
 
+@transaction.atomic
 def give(wallet: Wallet, amount_nanousd: int) -> None:
     ledger.post(
         code=Code.GRANT,
