@@ -19,8 +19,6 @@ from pricing import quota, spreadsheets
 from tokens.models import ApiKey
 
 MINUTE = timedelta(seconds=60)
-# The provider's id has no index; it is looked for among the calls of so many days, as in the admin panel.
-RESPONSE_DAYS = 7
 BATCH = 500
 COLUMNS = [
     "time",
@@ -88,7 +86,7 @@ def wanted_of(request: HttpRequest, wallets: Sequence[int] | None) -> Wanted:
     if told["request_id"]:
         call &= looking.of_request(told["request_id"])
     if told["response_id"]:
-        call &= looking.of_response(told["response_id"], RESPONSE_DAYS)
+        call &= looking.of_response(told["response_id"])
     span = Span(*asking.moments(request, "start_timestamp", "end_timestamp"))
     found = Wanted(wallets, span, Type(kind), usage, call or None)
     return replace(found, codes=frozenset()) if any(told.values()) else found

@@ -7,14 +7,13 @@ A call's place in time is that of its id, a movement's the moment that it was bo
 import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import IntEnum
 from itertools import islice
 from typing import NamedTuple
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
-from django.utils import timezone
 
 from logs import call_ids, sums
 from logs.models import Call
@@ -170,9 +169,9 @@ def of_request(told: str) -> Q:
     return Q(id__in=[]) if call_id is None else Q(id=call_id)
 
 
-def of_response(told: str, days: int) -> Q:
-    """Calls of the last so many days that the provider gave this id; it has no index."""
-    return Q(upstream_id=told, id__gte=call_ids.floor(timezone.now() - timedelta(days=days)))
+def of_response(told: str) -> Q:
+    """Calls that the provider gave this id."""
+    return Q(upstream_id=told)
 
 
 def with_word(word: str, wallet: int) -> Wanted:

@@ -14,6 +14,7 @@ from django.db.migrations.state import ProjectState
 
 from accounts.models import User
 from logs import recording
+from logs.account_api import looking
 from logs.indexing import AddIndexToPartitions
 from logs.models import Call
 from tests.metering.gateway import call, give, sell
@@ -85,6 +86,18 @@ def test_a_new_partition_has_them_all(db: None) -> None:
     ask("SELECT logs_make_partition('2031-05-01')")
     for index in Call._meta.indexes:
         assert missing(index.name) == []
+
+
+def test_a_providers_id_is_found_by_its_index(alice: User) -> None:
+    sell()
+    key = keys.issue(give(alice, 10**9), "k").key
+    recording.record([call(key, upstream_id=f"chatcmpl-{number}") for number in range(3)])
+    found = Call.objects.filter(looking.of_response("chatcmpl-1"))
+    assert [each.upstream_id for each in found] == ["chatcmpl-1"]
+    with connection.cursor() as cursor:
+        # A handful of rows is quicker read as a whole.
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off")
+    assert "upstream_id_idx" in found.explain() or "call_upstream" in found.explain()
 
 
 @pytest.mark.django_db(transaction=True)
