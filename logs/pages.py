@@ -3,8 +3,9 @@
 Pages go by id, which is a call's time: `before` and `after` name the call at the edge of another page, so that a page
 costs the same however far back it lies, and calls that arrive meanwhile move nothing.
 
-What no index leads to is looked for on those days alone of which the roll-up of usage says that they can have it, and
-on so many of them that about SCANNED calls are read at the most. Where that fills no page, the next one goes on from there.
+What no index leads to is looked for on those days alone (and, where a cost is asked for, among the calls of those models)
+of which the roll-up of usage says that they can have it, and on so many days that some SCANNED calls are read. Where that
+fills no page, the next one goes on from there.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,9 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.db.models import F, Sum, Value
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import BigIntegerField, Expression, F, Sum, Value
 from django.db.models.expressions import Combinable
 
 from logs import call_ids
@@ -57,10 +60,18 @@ class Found(NamedTuple):
     edge: UUID | None
 
 
-class Days(NamedTuple):
-    """Bounds of ids of the days to look at, and where to go on for the others; None where these are all."""
+class Place(NamedTuple):
+    """Where to look: bounds of ids, and a model where only some of them come into question."""
 
-    bounds: list[tuple[UUID, UUID]]
+    low: UUID
+    high: UUID
+    model_id: int | None
+
+
+class Places(NamedTuple):
+    """Where to look for a page, and where to go on for more; None where there is no more."""
+
+    found: list[Place]
     edge: UUID | None
 
 
@@ -97,9 +108,11 @@ def _find(wanted: Wanted, cursor: UUID | None, *, is_newer: bool) -> Found:
             calls = calls.filter(id__gt=cursor) if is_newer else calls.filter(id__lt=cursor)
         calls = calls.order_by(order)[: PAGE_SIZE + 1]
     else:
-        days = _days(wanted, cursor, is_newer=is_newer)
-        calls = Call.objects.filter(id__in=_ids(wanted, days, cursor, is_newer=is_newer)).order_by(order)
-        edge = days.edge
+        places = _places(wanted, cursor, is_newer=is_newer)
+        calls = Call.objects.filter(id__in=_ids(wanted, places.found, cursor, is_newer=is_newer)).order_by(
+            order
+        )
+        edge = places.edge
     found = list(calls.select_related("model", "key"))
     if len(found) > PAGE_SIZE:
         return Found(found[:PAGE_SIZE], found[PAGE_SIZE - 1].pk)
@@ -108,13 +121,19 @@ def _find(wanted: Wanted, cursor: UUID | None, *, is_newer: bool) -> Found:
 
 def _has_index(wanted: Wanted) -> bool:
     """Whether an index leads to these calls alone, in their order."""
-    has_more = wanted.status or wanted.stream is not None or wanted.above_nanousd is not None
-    is_of_one = wanted.model_id is None or wanted.key_id is None
-    return wanted.call_id is not None or (is_of_one and not has_more)
+    if wanted.call_id is not None:
+        return True
+    if (
+        wanted.stream is not None
+        or wanted.above_nanousd is not None
+        or wanted.status == Call.Status.SUCCEEDED
+    ):
+        return False
+    return [wanted.model_id, wanted.key_id, wanted.status or None].count(None) >= 2
 
 
-def _days(wanted: Wanted, cursor: UUID | None, *, is_newer: bool) -> Days:
-    """The days next to the cursor that can have such calls: enough for a page, or as many as are looked through for one."""
+def _places(wanted: Wanted, cursor: UUID | None, *, is_newer: bool) -> Places:
+    """Places next to the cursor that can have such calls: enough for a page, or as many as are looked through for one."""
     start, end = wanted.span.start, wanted.span.end
     edges = {at.date() for at in (start, end) if at}
     usage = _can_have(wanted)
@@ -123,25 +142,23 @@ def _days(wanted: Wanted, cursor: UUID | None, *, is_newer: bool) -> Days:
         day = call_ids.day(UUID(int=cursor.int + 1 if is_newer else max(0, cursor.int - 1)))
         edges.add(day)
         usage = usage.filter(day__gte=day) if is_newer else usage.filter(day__lte=day)
-    listed = usage.order_by("day" if is_newer else "-day").values_list("day", "scanned", "sure")
-    found = list(listed[: MOST_DAYS + 1])
-    taken: list[date] = []
+    listed = usage.order_by("day" if is_newer else "-day").values_list("day", "models", "scanned", "sure")
+    days = list(listed[: MOST_DAYS + 1])
+    taken: list[Place] = []
     scanned = sure = 0
-    for day, calls, matching in found[:MOST_DAYS]:
-        taken.append(day)
+    for number, (day, models, calls, matching) in enumerate(days, start=1):
+        low, high = _midnight(day), _midnight(day + _DAY)
+        taken += [Place(low, high, model_id) for model_id in models or [None]]
         scanned += calls
         # Of a day that is looked at in part nothing is sure.
         sure += 0 if day in edges else matching
-        if sure > PAGE_SIZE or scanned >= SCANNED:
-            break
-    bounds = [(_midnight(day), _midnight(day + _DAY)) for day in taken]
-    if len(taken) == len(found):
-        return Days(bounds, None)
-    return Days(bounds, UUID(int=bounds[-1][1].int - 1) if is_newer else bounds[-1][0])
+        if (sure > PAGE_SIZE or scanned >= SCANNED or number == MOST_DAYS) and number < len(days):
+            return Places(taken, UUID(int=high.int - 1) if is_newer else low)
+    return Places(taken, None)
 
 
 def _can_have(wanted: Wanted) -> Any:
-    """Days that can have such calls: how many are read there, and how many match at the least."""
+    """By day: the models that come into question, how many calls are read about, and how many match at the least."""
     usage = wanted.usage
     start, end = wanted.span.start, wanted.span.end
     if start:
@@ -149,34 +166,43 @@ def _can_have(wanted: Wanted) -> Any:
     if end:
         usage = usage.filter(day__lte=end.date())
     matching: Combinable = F("calls")
+    models: Expression = Value([], output_field=ArrayField(BigIntegerField()))
     if wanted.status == Call.Status.FAILED:
         usage, matching = usage.filter(failed__gt=0), F("failed")
     elif wanted.status:
         usage, matching = usage.filter(calls__gt=F("failed")), F("calls") - F("failed")
     if wanted.above_nanousd is not None:
         usage, matching = usage.filter(largest_nanousd__gt=wanted.above_nanousd), Value(1)
-    if wanted.stream is not None or (
-        wanted.above_nanousd is not None and wanted.status == Call.Status.FAILED
-    ):
+        models = ArrayAgg("model", distinct=True)
+        if wanted.status == Call.Status.FAILED:  # Which cost nothing.
+            usage = usage.none()
+    if wanted.stream is not None:
         matching = Value(0)
-    return usage.values("day").annotate(scanned=Sum("calls"), sure=Sum(matching))
+    # What failed has an index of its own.
+    scanned = "failed" if wanted.status == Call.Status.FAILED else "calls"
+    return usage.values("day").annotate(models=models, scanned=Sum(scanned), sure=Sum(matching))
 
 
-def _ids(wanted: Wanted, days: Days, cursor: UUID | None, *, is_newer: bool) -> list[UUID]:
-    """Of the calls of these days those next to the cursor, one more than a page has."""
+def _ids(wanted: Wanted, places: Sequence[Place], cursor: UUID | None, *, is_newer: bool) -> list[UUID]:
+    """Of the calls at these places those next to the cursor, one more than a page has."""
+    if not places:
+        return []
     condition, parameters = wanted.where("c")
     if cursor:
         condition += f" AND c.id {'>' if is_newer else '<'} %s"
         parameters.append(cursor)
+    if places[0].model_id is not None:
+        condition += " AND c.model_id = place.model_id"
     direction = "ASC" if is_newer else "DESC"
-    # Day by day, each with bounds of its own: one condition on all of them would walk through what lies between.
+    # Place by place, each with bounds of its own: one condition on all of them would walk through what lies between.
     sql = f"""
-        SELECT found.id FROM unnest(%s::uuid[], %s::uuid[]) AS day (low, high) CROSS JOIN LATERAL (
-            SELECT c.id FROM logs_call c WHERE {condition} AND c.id >= day.low AND c.id < day.high
+        SELECT found.id FROM unnest(%s::uuid[], %s::uuid[], %s::bigint[]) AS place (low, high, model_id)
+        CROSS JOIN LATERAL (
+            SELECT c.id FROM logs_call c WHERE {condition} AND c.id >= place.low AND c.id < place.high
             ORDER BY c.id {direction} LIMIT {PAGE_SIZE + 1}) found
         ORDER BY found.id {direction} LIMIT {PAGE_SIZE + 1}"""  # noqa: S608 (constants of ours)
-    lows, highs = [low for low, _ in days.bounds], [high for _, high in days.bounds]
-    return [row[0] for row in report_rows(sql, [lows, highs, *parameters])]
+    columns = [list(column) for column in zip(*places, strict=True)]
+    return [row[0] for row in report_rows(sql, [*columns, *parameters])]
 
 
 def quantity(usage: Mapping[str, int]) -> str:

@@ -18,6 +18,8 @@ from tokens.models import DailyUsage
 
 # What has no row: a name that is no model's. Ids begin at 1.
 NO_MODEL = 0
+# Rows of the roll-up that are summed up while somebody waits for a page.
+QUICKLY = 1_000
 _DAY = timedelta(days=1)
 
 
@@ -94,9 +96,11 @@ class Wanted:
 
     @property
     def is_summed_quickly(self) -> bool:
-        """Whether the sums need no call but one."""
-        _, edges = self.span.parts()
-        return self.call_id is not None or (self.is_rolled_up and not edges)
+        """Whether the sums need no call but one, and little of the roll-up, whose rows lie far apart."""
+        whole, edges = self.span.parts()
+        if self.call_id is not None or edges or not self.is_rolled_up:
+            return self.call_id is not None
+        return self.usage.filter(whole or Q())[: QUICKLY + 1].count() <= QUICKLY
 
     def sums(self) -> Sums:
         """Exact. Where `is_rolled_up` calls are read at the edges of the time alone, else each that can be one of them."""

@@ -11,7 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
-from logs import call_ids, pages, views
+from logs import call_ids, pages, views, wanted
 from logs.sums import Sums
 from logs.wanted import Wanted
 from tests.logs import recorded
@@ -82,6 +82,19 @@ def test_totals_that_are_counted_come_afterwards_or_by_a_link(
     assert totals(part.text) == expected
     assert "<html" not in part.text
     assert "HX-Request" in part["Vary"]
+
+
+def test_much_of_the_roll_up_is_summed_afterwards(
+    signed_in: Client, key: ApiKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = recorded.model()
+    for number in range(3):
+        recorded.call(key, version, at=NOW - timedelta(days=number))
+    monkeypatch.setattr(wanted, "QUICKLY", 2)
+    assert totals(signed_in.get("/logs/").text) == {}
+    assert totals(signed_in.get("/logs/", headers=FRAGMENT).text)["calls"] == "3"
+    day = (NOW - timedelta(days=1)).date()
+    assert totals(signed_in.get(f"/logs/?from={day}").text)["calls"] == "2"
 
 
 def test_what_is_too_much_to_count_is_said(
