@@ -6,12 +6,14 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from django.db import connection, transaction
 from pytest_django import Settings
 
 from accounts.models import User
 from logs import call_ids, reports
+from logs.archive import files
 from logs.recording import record
 from tests.metering.gateway import call, give, sell
 from tokens import keys
@@ -77,9 +79,13 @@ def write(sql: str, *parameters: Any) -> None:
 
 
 def damage(path: Path) -> None:
-    """Change one byte in the middle."""
+    """Change one byte of the first call's charge."""
+    charges = (
+        pq.ParquetFile(path).metadata.row_group(0).column(files.SCHEMA.get_field_index("charged_nanousd"))
+    )
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
+    begins_at = charges.dictionary_page_offset or charges.data_page_offset
+    content[begins_at + charges.total_compressed_size - 1] ^= 1
     path.write_bytes(content)
 
 

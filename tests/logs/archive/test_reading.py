@@ -94,3 +94,19 @@ def test_a_file_that_is_away_is_an_outage_and_no_lost_call(
             archive.find(past.keys[0].wallet_id, UUID(filled[0]))
     path.write_bytes(kept)
     assert client.get(f"/logs/{filled[0]}/").status_code == 200
+
+
+@pytest.mark.parametrize("query", ["", "&status=failed", f"&to={noon(FIRST, 20):%Y-%m-%d}", "&above=0.001"])
+@pytest.mark.parametrize("written", ["csv", "jsonl"])
+def test_an_export_is_the_same_as_before(
+    past: Past, filled: list[str], client: Client, written: str, query: str
+) -> None:
+    client.force_login(past.keys[0].wallet.owner)
+
+    def exported() -> bytes:
+        return b"".join(client.get(f"/logs/export/?format={written}{query}"))  # type: ignore[arg-type]
+
+    before = exported()
+    assert before.count(b"\n") > 1 or query == "&status=failed"
+    moving.run()
+    assert exported() == before
