@@ -293,8 +293,9 @@ def test_a_shorter_month_before_counts_whole(alice: User) -> None:
 
 @pytest.mark.django_db
 def test_paces_count_from_midnight_and_the_whole_wallet(calls: list[Call]) -> None:
-    week, month = outlook(calls[0].key, NOON, chosen=Q(model=calls[0].model_id)).paces
-    assert (week.days, week.since, month.days, month.since) == (7, day("2026-11-17"), 30, day("2026-10-25"))
+    now = day("2026-11-26") + timedelta(hours=5)
+    week, month = outlook(calls[0].key, now, chosen=Q(model=calls[0].model_id)).paces
+    assert (week.days, week.since, month.days, month.since) == (7, day("2026-11-20"), 30, day("2026-10-28"))
 
     def since(at: datetime) -> int:
         return sum(call.charged_nanousd for call in calls if call_ids.moment(call.pk) >= at)
