@@ -2,14 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 import pytest
 from django.apps import apps
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 from django.db.migrations.state import ProjectState
 
 from accounts.models import User
@@ -17,6 +15,7 @@ from logs import recording
 from logs.account_api import looking
 from logs.indexing import AddIndexToPartitions
 from logs.models import Call
+from tests.logs.meanwhile import Recorder, in_thread
 from tests.metering.gateway import call, give, sell
 from tokens import keys
 
@@ -51,31 +50,6 @@ def is_valid(name: str) -> bool:
     return ask("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", name) == [True]
 
 
-@contextmanager
-def in_thread(work: Callable[[], object]) -> Iterator[None]:
-    """Again and again until the end of the block."""
-    ended = threading.Event()
-    failed: list[BaseException] = []
-
-    def repeat() -> None:
-        try:
-            while not ended.is_set():
-                work()
-        except BaseException as error:
-            failed.append(error)
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=repeat)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-    assert failed == []
-
-
 def test_every_index_of_calls_is_on_every_partition(db: None) -> None:
     for index in Call._meta.indexes:
         assert is_valid(index.name), index.name
@@ -98,25 +72,6 @@ def test_a_providers_id_is_found_by_its_index(alice: User) -> None:
         # A handful of rows is quicker read as a whole.
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off")
     assert "upstream_id_idx" in found.explain() or "call_upstream" in found.explain()
-
-
-class Recorder:
-    """Somebody who records one call after the other."""
-
-    def __init__(self, owner: User) -> None:
-        sell()
-        self.key = keys.issue(give(owner, 10**9), "k").key
-        self.slowest_s, self.calls = 0.0, 0
-
-    def __call__(self) -> None:
-        began_at = time.monotonic()
-        assert recording.record([call(self.key, upstream_id="chatcmpl-1")])[0].result == "accepted"
-        self.slowest_s = max(self.slowest_s, time.monotonic() - began_at)
-        self.calls += 1
-
-    def check(self) -> None:
-        assert self.calls == Call.objects.count() > 10
-        assert self.slowest_s < 1
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,6 +1,7 @@
 """The roll-ups of usage: what recording counts, and what a migration counts again."""
 
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any
@@ -13,9 +14,11 @@ from accounts.models import User
 from cometsite.celery import app
 from logs import call_ids
 from tests.logs import recorded
+from tests.logs.meanwhile import Recorder, in_thread
 from tests.metering.gateway import Gateway, call, give, sell
 from tokens import keys, spending, tasks
 from tokens.models import ApiKey, DailyUsage, HourlyUsage
+from wallet import invariants
 
 pytestmark = pytest.mark.django_db
 
@@ -77,7 +80,7 @@ def _everything() -> list[Any]:
 
 def _count_again() -> None:
     migration = import_module("tokens.migrations.0009_count_again")
-    with connection.schema_editor() as editor:
+    with connection.schema_editor(atomic=False) as editor:
         migration.count_again(apps, editor)
 
 
@@ -102,6 +105,17 @@ def test_the_migration_counts_as_recording_did(alice: User) -> None:
     HourlyUsage.objects.filter(key=second).update(calls=77, charged_nanousd=1)
     _count_again()
     assert _everything() == as_recorded
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_migration_counts_while_calls_are_recorded(alice: User) -> None:
+    record = Recorder(alice)
+    with in_thread(record):
+        for _ in range(40):
+            _count_again()
+            time.sleep(0.02)
+    record.check()
+    assert [finding.ids for finding in invariants.check()] == []
 
 
 def hour_of(key: ApiKey, model: int, at: datetime) -> None:
