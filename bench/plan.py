@@ -53,7 +53,8 @@ LOG_PAGES = {
     "statistics-long": "statistics of all of the time",
     "statistics-hours": "statistics by the hour",
 }
-PAGES_OF_ROWS = {"first", "deep", "model", "model-never", "key", "day", "failed", "dear", "call"}
+# As many rows among few calls as among many.
+PAGES_OF_ROWS = {"first", "deep", "model", "model-never", "key", "day", "call"}
 # Asked for by a page itself, and what it is answered.
 PARTS_OF_LOG = {"poll": b"204", "totals": b"200"}
 LOG_PAGES_IN_SQL = ("first", "deep", "model", "key", "day")
