@@ -1,5 +1,6 @@
 """The export of the filtered log as a file, how far it is, and its stop."""
 
+import logging
 from typing import cast
 from uuid import UUID
 
@@ -10,12 +11,15 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from accounts.models import User
 from logs import export_progress
+from logs.archive import Unreadable
 from logs.export_progress import Progress
 from logs.export_streams import RETRY_AFTER_S, Busy, Export, TooMany
 from logs.exporting import Format
 from logs.listing import FilterForm
 from logs.wanted import Wanted
 from wallet.wallets import wallet_of
+
+log = logging.getLogger(__name__)
 
 # Of what the page asks until the download has begun; a browser that refused it never does.
 MOST_ASKED = 15
@@ -36,6 +40,11 @@ def export(request: HttpRequest) -> HttpResponseBase:
         return _file(wanted, Format(written), _id(request.GET.get("export", "")))
     except TooMany:
         return _refusal(429, "Your exports that are under way must end before another one can begin.")
+    except Unreadable:
+        log.exception("An export could not begin.")
+        return _refusal(
+            503, "Calls of an archived month can't be read at the moment. Choose a later time, or try again."
+        )
     except Busy:
         return _refusal(503, "Too many exports are under way. Try again in a moment.")
 

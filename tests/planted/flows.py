@@ -18,7 +18,7 @@ from tests.planted.conftest import Scene
 from tests.planted.visitor import Visitor
 
 PAGES = (
-    "/", "/help/", "/api/", "/pricing/", "/pricing/estimate/", "/pricing/compare/", "/wallet/", "/tokens/", "/logs/",
+    "/", "/help/", "/api/", "/pricing/", "/pricing/estimate/", "/pricing/compare/", "/wallet/", "/wallet/statements/", "/tokens/", "/logs/", "/logs/export/",
     "/logs/statistics/", "/accounts/email/", "/accounts/password/change/", "/accounts/password/reset/", "/accounts/close/",
     "/accounts/login/", "/accounts/signup/", "/accounts/reauthenticate/",
 )  # fmt: skip
