@@ -9,6 +9,8 @@ const KNOWN = 60;
 const MOST_ROWS = 500;
 const SEEN_DIGITS = 12;
 
+const RUNNING = "Live: new calls show up by themselves.";
+
 const live = document.querySelector("[data-live]");
 const arrivals = document.getElementById("arrivals");
 const list = document.getElementById("calls");
@@ -72,11 +74,12 @@ function settle() {
 function poll() {
   if (document.hidden) return say("hidden", "Paused while this page is hidden.");
   if (list && rowsOf(list).length >= MOST_ROWS) return say("full", "Paused: many calls came in. Load the page again to go on.");
-  if (live.dataset.live === "hidden") say("running", "Live: new calls show up by themselves.");
+  if (live.dataset.live === "hidden") say("running", RUNNING);
   htmx.trigger(arrivals, "poll");
 }
 
 if (live && arrivals) {
+  say("running", RUNNING);
   setInterval(poll, POLL_MS);
   document.addEventListener("visibilitychange", poll);
   arrivals.addEventListener("htmx:configRequest", (event) => {
@@ -84,7 +87,7 @@ if (live && arrivals) {
     event.detail.parameters.seen = newest.map((row) => row.dataset.callId.slice(-SEEN_DIGITS)).join(",");
   });
   arrivals.addEventListener("htmx:afterRequest", (event) => {
-    if (event.detail.successful) say("running", "Live: new calls show up by themselves.");
+    if (event.detail.successful) say("running", RUNNING);
     else say("failed", "Paused: the site does not answer. Trying again.");
   });
   arrivals.addEventListener("htmx:afterSettle", (event) => {
