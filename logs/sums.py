@@ -62,6 +62,10 @@ class Span:
         first = None if self.start is None else (self.start + timedelta(days=1) - RESOLUTION).date()
         return first, self.end and self.end.date()
 
+    def since(self, at: datetime) -> "Span":
+        """What of it lies at that moment or after it."""
+        return Span(max(self.start, at) if self.start else at, self.end)
+
     def parts(self) -> "tuple[Q | None, list[Span]]":
         """The whole days, as a condition on the roll-up, and what of the time lies before and after them."""
         first, last = self.days

@@ -6,7 +6,7 @@ A call's place in time is that of its id, a movement's the moment that it was bo
 
 import heapq
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import IntEnum
 from itertools import islice
@@ -15,7 +15,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from logs import call_ids, sums
+from logs import archive, call_ids, sums
 from logs.models import Call
 from logs.sums import Span, Sums
 from pricing.models import GroupRate, Model
@@ -112,8 +112,10 @@ class Wanted:
         return sums.of(DailyUsage.objects.filter(self._wallets, self.usage), self._of_any_status, self.span)
 
     def total(self) -> int:
-        """How many rows there are."""
-        found = self.sums()
+        """How many rows there are. Archived calls have none here, while sums count them."""
+        upper_id = archive.kept_from()
+        kept = replace(self, span=self.span.since(call_ids.moment(upper_id))) if upper_id else self
+        found = kept.sums()
         calls = {Type.CONSUME: found.calls - found.failed, Type.ERROR: found.failed}
         return calls.get(self.type, found.calls) + self.movements.count()
 

@@ -10,6 +10,7 @@ from django.test import Client
 from logs import archive, call_ids
 from logs.archive import files, moving
 from logs.models import Call
+from tests.account_api.conftest import Asker, access_token
 from tests.logs.archive.conftest import FIRST, KEPT_ONE, Past, damage, noon
 
 AS_JSON = {"Accept": "application/json"}
@@ -110,3 +111,17 @@ def test_an_export_is_the_same_as_before(
     assert before.count(b"\n") > 1 or query == "&status=failed"
     moving.run()
     assert exported() == before
+
+
+def test_programs_count_the_rows_that_they_can_page_through(past: Past, filled: list[str]) -> None:
+    """What was spent is told of all calls, as before."""
+    alice = past.keys[0]
+    asker = Asker(access_token(alice.wallet.owner))
+    spent = asker.data("/api/log/self/stat", type=2)["quota"]
+    assert asker.data("/api/log/self", type=2)["total"] == 9
+    moving.run()
+    page = asker.data("/api/log/self", type=2)
+    assert page["total"] == len(page["items"]) == Call.objects.filter(key=alice).count() == 2
+    assert asker.data("/api/log/self/stat", type=2)["quota"] == spent
+    end = int(noon(FIRST, 20).timestamp())
+    assert asker.data("/api/log/self", type=2, end_timestamp=end)["total"] == 0
