@@ -7,9 +7,12 @@ const MARKED_MS = 4000;
 // How far back calls are known again: more than the newest page, which is what is asked for.
 const KNOWN = 60;
 const MOST_ROWS = 500;
+// As many as the site tells of at a time: between these and what is shown there may be more.
+const MOST_ARRIVED = 50;
 const SEEN_DIGITS = 12;
 
 const RUNNING = "Live: new calls show up by themselves.";
+const FULL = "Paused: many calls came in. Load the page again to go on.";
 
 const live = document.querySelector("[data-live]");
 const arrivals = document.getElementById("arrivals");
@@ -25,7 +28,7 @@ function say(state, text) {
   live.querySelector("[data-live-state]").textContent = text;
 }
 
-// Not each call by itself, which would talk over everything else.
+// Not each call by itself, which would talk over everything else and sum everything up again.
 let untold = 0;
 let telling = 0;
 function announce(count) {
@@ -36,6 +39,8 @@ function announce(count) {
     const announcer = document.getElementById("announcer");
     if (announcer) announcer.textContent = untold === 1 ? "1 new call" : `${untold} new calls`;
     untold = 0;
+    const totals = document.querySelector(".totals");
+    if (totals) htmx.ajax("GET", arrivals.getAttribute("hx-get"), { target: totals, swap: "outerHTML" });
   }, ANNOUNCED_MS);
 }
 
@@ -57,6 +62,10 @@ function place(row, shown) {
 function settle() {
   const known = new Set(rowsOf(list).map((row) => row.dataset.callId));
   const fresh = rowsOf(arrivals).filter((row) => !known.has(row.dataset.callId));
+  if (fresh.length >= MOST_ARRIVED) {
+    arrivals.replaceChildren();
+    return say("full", FULL);
+  }
   const kept = read();
   const before = kept?.getBoundingClientRect().top;
   list.dataset.moving = "";
@@ -73,7 +82,8 @@ function settle() {
 
 function poll() {
   if (document.hidden) return say("hidden", "Paused while this page is hidden.");
-  if (list && rowsOf(list).length >= MOST_ROWS) return say("full", "Paused: many calls came in. Load the page again to go on.");
+  if (live.dataset.live === "full") return;
+  if (list && rowsOf(list).length >= MOST_ROWS) return say("full", FULL);
   if (live.dataset.live === "hidden") say("running", RUNNING);
   htmx.trigger(arrivals, "poll");
 }

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from playwright.sync_api import Page, expect
 
 from accounts.models import User
-from logs import views
+from logs import pages, views
 from pricing.models import PriceVersion
 from tests.journey.browser import chromium, needs_chromium, screenshots
 from tests.logs import recorded
@@ -77,6 +77,7 @@ def test_calls_show_up_and_move_nothing(
         expect(page.locator(f'[data-call-id="{late.pk}"]').get_by_text("Balance after")).to_be_visible()
         assert page.locator("[data-call-id] time[data-local]").count() >= 42
         expect(page.locator("#announcer")).to_have_text("2 new calls", timeout=15_000)
+        expect(page.locator('[data-total="calls"]')).to_have_text("42")
 
 
 def test_it_is_quiet_where_the_page_is_hidden_and_says_when_the_site_is_away(
@@ -107,6 +108,24 @@ def test_it_is_quiet_where_the_page_is_hidden_and_says_when_the_site_is_away(
         expect(page.get_by_text("Paused: the site does not answer.")).to_be_visible(timeout=8_000)
         page.context.set_offline(False)
         expect(page.get_by_text("Live: new calls show up by themselves.")).to_be_visible(timeout=8_000)
+
+
+def test_more_than_can_be_told_of_at_once(
+    live_server: object, alice: User, key: ApiKey, version: PriceVersion
+) -> None:
+    recorded.call(key, version)
+    session = session_of(alice)
+    with chromium() as browser, signed_in(browser, str(live_server), session) as page:
+        page.goto("/logs/?live=1")
+        elsewhere(lambda: many(key, version))
+        expect(page.get_by_text("Paused: many calls came in.")).to_be_visible(timeout=10_000)
+        expect(page.locator("[data-call-id]")).to_have_count(1)
+
+
+@transaction.atomic
+def many(key: ApiKey, version: PriceVersion) -> None:
+    for _ in range(pages.PAGE_SIZE):
+        recorded.call(key, version)
 
 
 def test_the_first_call_of_all(live_server: object, alice: User, key: ApiKey, version: PriceVersion) -> None:
@@ -158,4 +177,4 @@ def test_without_scripts(live_server: object, alice: User, key: ApiKey, version:
         expect(page.get_by_text("It matches: $0.006 was charged")).to_be_visible()
         page.get_by_role("link", name="JSON", exact=True).click()
         expect(page.get_by_text('"charged_nanousd": 6000000')).to_be_visible()
-        assert views.SEEN_DIGITS == 12, "as in logs.js"
+    assert (views.SEEN_DIGITS, pages.PAGE_SIZE) == (12, 50), "as in logs.js"
