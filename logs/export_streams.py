@@ -37,7 +37,7 @@ STILL_S = 120.0
 CANCEL_TIMEOUT_S = 5.0
 RETRY_AFTER_S = 30
 
-_places = threading.BoundedSemaphore(PER_PROCESS)
+places = threading.BoundedSemaphore(PER_PROCESS)
 _COLUMNS = [str(field.column) for field in Call._meta.concrete_fields]
 
 
@@ -60,16 +60,19 @@ class Export:
     """
 
     def __init__(self, wanted: Wanted, form: Format, progress: Progress) -> None:
-        if not _places.acquire(blocking=False):
+        self._closed = threading.Event()
+        if not places.acquire(blocking=False):
+            self._closed.set()
             raise Busy
         self._wanted, self._form, self._progress = wanted, form, progress
-        self._closing, self._closed = threading.Lock(), threading.Event()
+        self._closing = threading.Lock()
         self._is_over = False
         self._taken_at = time.monotonic()
         try:
             self._connection = psycopg.connect(**connection.get_connection_params())
         except psycopg.OperationalError as error:
-            _places.release()
+            self._closed.set()
+            places.release()
             raise Busy from error
         try:
             self._begin()
@@ -104,6 +107,10 @@ class Export:
                 raise StopIteration from None
             return self._broken(error)
 
+    def __del__(self) -> None:
+        if not self._closed.is_set():
+            self.close()  # Of an answer that an error on its way out took away.
+
     def close(self) -> None:
         """Cancel the statement and give everything back. Twice is fine, and from any thread."""
         with self._closing:
@@ -116,7 +123,7 @@ class Export:
             if self._connection.info.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
                 self._connection.cancel_safe(timeout=CANCEL_TIMEOUT_S)
         self._connection.close()
-        _places.release()
+        places.release()
 
     def _begin(self) -> None:
         """Take the snapshot, and the first block of it, so that what can't work is refused before a file begins."""

@@ -13,7 +13,9 @@ from django.utils import timezone
 from logs import sums
 from logs.account_api import asking, looking, rows
 from logs.account_api.asking import Unclear
+from logs.account_api.exporting import Blocks
 from logs.account_api.looking import Type, Wanted
+from logs.export_streams import Busy
 from logs.sums import Span
 from pricing import quota, spreadsheets
 from tokens.models import ApiKey
@@ -60,10 +62,14 @@ def my_stat(request: HttpRequest, token: ApiKey) -> HttpResponse:
 
 @asking.own
 def my_export(request: HttpRequest, token: ApiKey) -> HttpResponseBase:
-    """All rows as CSV, however many."""
+    """All rows as CSV, however many; read in batches, and no more of them once the client has left."""
     wanted = wanted_of(request, [token.wallet_id])
+    try:
+        blocks = Blocks(_csv(wanted))
+    except Busy:
+        return asking.busy()
     return StreamingHttpResponse(
-        _csv(wanted),
+        blocks,
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": 'attachment; filename="log.csv"'},
     )

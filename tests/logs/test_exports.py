@@ -273,7 +273,7 @@ def test_progress_and_stop(
     stranger = Client()
     stranger.force_login(recorded.person("stranger"))
     stranger.post(f"/logs/exports/{name}/stop/")
-    assert "60" not in stranger.get(f"/logs/exports/{name}/").text, "an id is its owner's"
+    assert "calls exported" not in stranger.get(f"/logs/exports/{name}/").text, "an id is its owner's"
     assert b"INCOMPLETE" not in next(export)
     signed_in.post(f"/logs/exports/{name}/stop/")
     assert b"".join(export).endswith(b'"INCOMPLETE: this export was stopped."\n')
