@@ -41,6 +41,15 @@ class Row:
     call: Call
     quantity: str
 
+    @property
+    def datetime(self) -> str:
+        """Both as in partials/time.html, which takes half of the time of a page where it is written fifty times."""
+        return f"{self.call.started_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+    @property
+    def time(self) -> str:
+        return f"{self.call.started_at.astimezone(UTC):%-d %b %Y, %H:%M}"
+
 
 @dataclass(frozen=True, slots=True)
 class Page:

@@ -2,11 +2,13 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from datetime import timezone as zone
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import pytest
 from django.db import connection
+from django.template.loader import render_to_string
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
@@ -64,6 +66,14 @@ def test_a_row_says_what_the_call_was(signed_in: Client, key: ApiKey) -> None:
     for text in ("gpt-test", "Laptop", "1,200 → 300", "$0.006", "Succeeded", f'href="/logs/{call.pk}/"'):
         assert text in page, text
     assert f'hx-get="/logs/{call.pk}/"' in page
+
+
+def test_times_are_written_as_on_other_pages() -> None:
+    moment = datetime(2026, 11, 3, 7, 5, 9, 999_999, tzinfo=zone(timedelta(hours=9)))
+    row = pages.Row(Call(started_at=moment), "")
+    there = render_to_string("partials/time.html", {"at": moment})
+    assert f'datetime="{row.datetime}">{row.time}</time>' in there
+    assert row.datetime == "2026-11-02T22:05:09Z"
 
 
 @pytest.mark.parametrize(
