@@ -35,5 +35,7 @@ def archive_calls() -> None:
 
     try:
         moving.run(logger.info)
+    except moving.AlreadyRunning as error:
+        logger.info("%s", error)
     except moving.NotArchived as error:
         logger.error("%s", error)

@@ -32,6 +32,10 @@ class NotArchived(Exception):
     """A sentence that says why no month, or no more, was archived. Nothing is lost; it can be tried again."""
 
 
+class AlreadyRunning(NotArchived):
+    """Another process archives at this moment."""
+
+
 def due() -> list[Partition]:
     """The months that are to go, oldest first: those that were begun, and those older than CALLS_KEPT_MONTHS."""
     begun = {Partition(month.month) for month in ArchivedMonth.objects.filter(dropped_at=None)}
@@ -40,10 +44,10 @@ def due() -> list[Partition]:
 
 
 def run(say: Say = lambda line: None) -> None:
-    """Archive what is due. Raises NotArchived; what was done until then stays done."""
+    """Archive what is due. Raises NotArchived, AlreadyRunning; what was done until then stays done."""
     with alone.at("archive-calls") as is_ours:
         if not is_ours:
-            raise NotArchived("Another process archives calls at this moment.")
+            raise AlreadyRunning("Another process archives calls at this moment.")
         for partition in due():
             _check_folder()
             try:

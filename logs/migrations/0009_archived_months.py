@@ -30,10 +30,18 @@ BEGIN
     IF to_regclass(name) IS NOT NULL THEN
         RETURN;
     END IF;{guard}
-    EXECUTE format('CREATE TABLE %I PARTITION OF logs_call FOR VALUES FROM (%L) TO (%L)', name, lower, upper);
+{make}END $$;
+"""
+AS_PART = """    EXECUTE format('CREATE TABLE %I PARTITION OF logs_call FOR VALUES FROM (%L) TO (%L)', name, lower, upper);
     EXECUTE format('CREATE TRIGGER call_is_final BEFORE UPDATE OR DELETE OR TRUNCATE ON %I'
                    ' FOR EACH STATEMENT EXECUTE FUNCTION logs_refuse()', name);
-END $$;
+"""
+# A part that is made as one locks the whole table: it waits for an export that runs, and whoever records waits for it. One that is
+# attached waits for nobody.
+ATTACHED = """    EXECUTE format('CREATE TABLE %I (LIKE logs_call INCLUDING ALL)', name);
+    EXECUTE format('CREATE TRIGGER call_is_final BEFORE UPDATE OR DELETE OR TRUNCATE ON %I'
+                   ' FOR EACH STATEMENT EXECUTE FUNCTION logs_refuse()', name);
+    EXECUTE format('ALTER TABLE logs_call ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', name, lower, upper);
 """
 GUARD = """
     IF first_day <= (SELECT max(logs_archivedmonth.month) FROM logs_archivedmonth) THEN
@@ -203,5 +211,8 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.RunSQL(FINAL, UNDO),
-        migrations.RunSQL(MAKE_PARTITION.replace("{guard}", GUARD), MAKE_PARTITION.replace("{guard}", "")),
+        migrations.RunSQL(
+            MAKE_PARTITION.replace("{guard}", GUARD).replace("{make}", ATTACHED),
+            MAKE_PARTITION.replace("{guard}", "").replace("{make}", AS_PART),
+        ),
     ]

@@ -227,7 +227,7 @@ def test_calls_are_recorded_and_books_checked_meanwhile(past: Past, filled: list
 def test_one_at_a_time(past: Past, filled: list[str]) -> None:
     with alone.at("archive-calls") as is_ours:
         assert is_ours
-        with pytest.raises(moving.NotArchived, match="Another process"):
+        with pytest.raises(moving.AlreadyRunning):
             moving.run()
     assert not ArchivedMonth.objects.exists()
 

@@ -105,7 +105,7 @@ def test_an_export_is_the_same_as_before(
     client.force_login(past.keys[0].wallet.owner)
 
     def exported() -> bytes:
-        return b"".join(client.get(f"/logs/export/?format={written}{query}"))  # type: ignore[arg-type]
+        return b"".join(client.get(f"/logs/export/?format={written}{query}"))
 
     before = exported()
     assert before.count(b"\n") > 1 or query == "&status=failed"
