@@ -1,8 +1,8 @@
 """Counts from the calls what 0008 made room for: of every day its cached input and its dearest call, of the last 62 days the hours.
 
-Day by day, each in a transaction of its own that keeps recording out for as long as counting that day takes. What is there
-is replaced, so that it may be run again: after a crash half-way, and to count what processes of the release before have
-recorded since (`migrate tokens 0008`, then `migrate`).
+Hour by hour where hours are kept, each in a transaction of its own that keeps recording out for as long as counting that hour
+takes; day by day before, where nothing is recorded any more. What is there is replaced, so that it may be run again: after a
+crash half-way, and to count what processes of the release before have recorded since (`migrate tokens 0008`, then `migrate`).
 """
 
 from datetime import UTC, date, datetime, time, timedelta
@@ -34,34 +34,47 @@ OUTPUT = _tokens(("output_tokens", "reasoning_tokens"))
 
 # Whoever records a call writes both tables in the same transaction, and waits here; who reads does not.
 LOCK = "LOCK TABLE tokens_dailyusage, tokens_hourlyusage IN SHARE ROW EXCLUSIVE MODE"
-# A day's rows are found by their key one by one: there may be millions of other days.
+# Rows are found by their key one by one: there may be millions of others.
 PLAN = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off"
-DAYS = f"""
-    WITH counted AS MATERIALIZED (
+SPAN = "id >= %(floor)s AND id < %(ceiling)s"
+OF_DAY = "d.wallet_id = found.wallet_id AND d.day = %(day)s AND d.key_id = found.key_id AND d.model_id = found.model_id"
+WHOLE_DAY = f"""
+    WITH found AS MATERIALIZED (
         SELECT wallet_id, key_id, model_id, max(charged_nanousd) AS largest,
             coalesce(sum({CACHED}) FILTER (WHERE status = 'succeeded'), 0) AS cached
-        FROM logs_call WHERE id >= %(floor)s AND id < %(ceiling)s
+        FROM logs_call WHERE {SPAN}
         GROUP BY wallet_id, key_id, model_id
     )
     UPDATE tokens_dailyusage d SET cached_input_tokens = cached, largest_nanousd = largest
-    FROM counted
-    WHERE d.wallet_id = counted.wallet_id AND d.day = %(day)s AND d.key_id = counted.key_id
-        AND d.model_id = counted.model_id AND (d.cached_input_tokens, d.largest_nanousd) IS DISTINCT FROM (cached, largest)
+    FROM found
+    WHERE {OF_DAY} AND (d.cached_input_tokens, d.largest_nanousd) IS DISTINCT FROM (cached, largest)
 """
-HOURS = f"""
+HOUR = f"""
     INSERT INTO tokens_hourlyusage AS h (wallet_id, hour, key_id, model_id, calls, failed, input_tokens,
         cached_input_tokens, output_tokens, charged_nanousd)
-    SELECT wallet_id, date_trunc('hour', uuid_extract_timestamp(id), 'UTC') AS hour, key_id, model_id, count(*),
-        count(*) FILTER (WHERE status = 'failed'),
+    SELECT wallet_id, %(hour)s, key_id, model_id, count(*), count(*) FILTER (WHERE status = 'failed'),
         coalesce(sum({INPUT}) FILTER (WHERE status = 'succeeded'), 0),
         coalesce(sum({CACHED}) FILTER (WHERE status = 'succeeded'), 0),
         coalesce(sum({OUTPUT}) FILTER (WHERE status = 'succeeded'), 0), sum(charged_nanousd)
-    FROM logs_call WHERE id >= %(floor)s AND id < %(ceiling)s
-    GROUP BY wallet_id, hour, key_id, model_id
+    FROM logs_call WHERE {SPAN}
+    GROUP BY wallet_id, key_id, model_id
     ON CONFLICT (wallet_id, hour, key_id, model_id) DO UPDATE SET
         calls = excluded.calls, failed = excluded.failed, input_tokens = excluded.input_tokens,
         cached_input_tokens = excluded.cached_input_tokens, output_tokens = excluded.output_tokens,
         charged_nanousd = excluded.charged_nanousd
+"""
+# What the day has so far. It is right when the last of its hours is.
+DAY_OF_HOUR = f"""
+    WITH found AS MATERIALIZED (
+        SELECT wallet_id, key_id, model_id, max(charged_nanousd) AS largest FROM logs_call WHERE {SPAN}
+        GROUP BY wallet_id, key_id, model_id
+    )
+    UPDATE tokens_dailyusage d SET largest_nanousd = greatest(d.largest_nanousd, largest),
+        cached_input_tokens = (SELECT sum(h.cached_input_tokens) FROM tokens_hourlyusage h
+            WHERE h.wallet_id = d.wallet_id AND h.hour >= %(midnight)s AND h.hour < %(midnight)s + interval '1 day'
+                AND h.key_id = d.key_id AND h.model_id = d.model_id)
+    FROM found
+    WHERE {OF_DAY}
 """
 
 
@@ -73,22 +86,38 @@ def count_again(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
         today = datetime.now(UTC).date()
         for number in range((last - first).days + 1 if first else 0):
             day = first + timedelta(days=number)
-            _count_day(cursor, day, with_hours=day >= today - HOURS_KEPT)
+            if day >= today - HOURS_KEPT:
+                _count_hours(cursor, day)
+            else:
+                _count_day(cursor, day)
 
 
-def _count_day(cursor: CursorWrapper, day: date, *, with_hours: bool) -> None:
-    given = {"day": day, "floor": _floor(day), "ceiling": _floor(day + timedelta(days=1))}
+def _count_day(cursor: CursorWrapper, day: date) -> None:
+    midnight = _midnight(day)
+    given = {"day": day, "floor": _floor(midnight), "ceiling": _floor(midnight + timedelta(days=1))}
     with transaction.atomic():
-        cursor.execute(LOCK)
         cursor.execute(PLAN)
-        cursor.execute(DAYS, given)
-        if with_hours:
-            cursor.execute(HOURS, given)
+        cursor.execute(WHOLE_DAY, given)
 
 
-def _floor(day: date) -> UUID:
-    """The smallest id of that UTC day."""
-    return UUID(int=int(datetime.combine(day, time.min, UTC).timestamp() * 1000) << 80)
+def _count_hours(cursor: CursorWrapper, day: date) -> None:
+    midnight = _midnight(day)
+    for hour in (midnight + timedelta(hours=number) for number in range(24)):
+        ends = {"floor": _floor(hour), "ceiling": _floor(hour + timedelta(hours=1))}
+        with transaction.atomic():
+            cursor.execute(LOCK)
+            cursor.execute(PLAN)
+            cursor.execute(HOUR, {"hour": hour, **ends})
+            cursor.execute(DAY_OF_HOUR, {"day": day, "midnight": midnight, **ends})
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time.min, UTC)
+
+
+def _floor(at: datetime) -> UUID:
+    """The smallest id of that moment."""
+    return UUID(int=int(at.timestamp() * 1000) << 80)
 
 
 class Migration(migrations.Migration):
