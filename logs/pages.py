@@ -8,7 +8,7 @@ of which the roll-up of usage says that they can have it, and on so many days th
 fills no page, the next one goes on from there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from uuid import UUID
 
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.contrib.postgres.fields import ArrayField
-from django.db.models import BigIntegerField, Expression, F, Sum, Value
+from django.db.models import BigIntegerField, Expression, F, QuerySet, Sum, Value
 from django.db.models.expressions import Combinable
 
 from logs import call_ids
@@ -27,6 +27,8 @@ from pricing.units import INPUT_UNITS, UNITS, Family
 from wallet.transactions import report_rows
 
 PAGE_SIZE = 50
+# The end of an id is chance alone: enough of it to know a call again.
+SEEN_DIGITS = 12
 SCANNED = 20_000
 # Days that one page is looked for on; each has a call of it where nothing but the roll-up's own columns is asked.
 MOST_DAYS = 60
@@ -69,6 +71,13 @@ class Found(NamedTuple):
     edge: UUID | None
 
 
+class Search(NamedTuple):
+    """Up to PAGE_SIZE calls from a cursor on and one more, and where to go on behind them, as in Found."""
+
+    calls: QuerySet[Call]
+    edge: UUID | None
+
+
 class Place(NamedTuple):
     """Where to look: bounds of ids, and a model where only some of them come into question."""
 
@@ -103,42 +112,43 @@ def page(wanted: Wanted, chosen: Mapping[str, str], *, before: str, after: str) 
     return Page(_rows(calls), newer, older_query, call_ids.moment(edge) if edge and is_short else None)
 
 
-def newest(wanted: Wanted) -> list[Row]:
-    """Up to PAGE_SIZE calls."""
-    return _rows(_find(wanted, None, is_newer=False).calls)
+def newest(wanted: Wanted, seen: Container[str]) -> list[Row]:
+    """Of the newest PAGE_SIZE calls those whose ids end otherwise than with SEEN_DIGITS characters that were seen."""
+    ids = _search(wanted, None, is_newer=False).calls.values_list("id", flat=True)[:PAGE_SIZE]
+    unseen = [pk for pk in ids if str(pk)[-SEEN_DIGITS:] not in seen]
+    if not unseen:
+        return []
+    return _rows(Call.objects.filter(id__in=unseen).select_related("model", "key").order_by("-id"))
 
 
 def _find(wanted: Wanted, cursor: UUID | None, *, is_newer: bool) -> Found:
-    order = "id" if is_newer else "-id"
-    edge = None
-    if _has_index(wanted):
-        calls = wanted.calls
-        if cursor:
-            calls = calls.filter(id__gt=cursor) if is_newer else calls.filter(id__lt=cursor)
-        calls = calls.order_by(order)[: PAGE_SIZE + 1]
-    else:
-        places = _places(wanted, cursor, is_newer=is_newer)
-        calls = Call.objects.filter(id__in=_ids(wanted, places.found, cursor, is_newer=is_newer)).order_by(
-            order
-        )
-        edge = places.edge
-    found = list(calls.select_related("model", "key"))
+    search = _search(wanted, cursor, is_newer=is_newer)
+    found = list(search.calls.select_related("model", "key"))
     if len(found) > PAGE_SIZE:
         return Found(found[:PAGE_SIZE], found[PAGE_SIZE - 1].pk)
-    return Found(found, edge)
+    return Found(found, search.edge)
+
+
+def _search(wanted: Wanted, cursor: UUID | None, *, is_newer: bool) -> Search:
+    if _has_index(wanted):
+        calls, edge = wanted.calls, None
+        if cursor:
+            calls = calls.filter(id__gt=cursor) if is_newer else calls.filter(id__lt=cursor)
+    else:
+        places, edge = _places(wanted, cursor, is_newer=is_newer)
+        calls = Call.objects.filter(id__in=_ids(wanted, places, cursor, is_newer=is_newer))
+    return Search(calls.order_by("id" if is_newer else "-id")[: PAGE_SIZE + 1], edge)
 
 
 def _has_index(wanted: Wanted) -> bool:
-    """Whether an index leads to these calls alone, in their order."""
+    """Whether an index leads to these calls alone, in their order: it does to one of three things."""
     if wanted.call_id is not None:
         return True
-    if (
-        wanted.stream is not None
-        or wanted.above_nanousd is not None
-        or wanted.status == Call.Status.SUCCEEDED
-    ):
+    if wanted.stream is not None or wanted.above_nanousd is not None:
         return False
-    return [wanted.model_id, wanted.key_id, wanted.status or None].count(None) >= 2
+    is_failed = wanted.status == Call.Status.FAILED
+    given = [wanted.model_id is not None, wanted.key_id is not None, bool(wanted.status)]
+    return sum(given) == 0 or (sum(given) == 1 and (is_failed or not wanted.status))
 
 
 def _places(wanted: Wanted, cursor: UUID | None, *, is_newer: bool) -> Places:
@@ -228,7 +238,7 @@ def _is_tokens(unit: str) -> bool:
     return unit in UNITS and UNITS[unit].family is Family.TOKENS
 
 
-def _rows(calls: Sequence[Call]) -> list[Row]:
+def _rows(calls: Iterable[Call]) -> list[Row]:
     return [Row(call, quantity(call.usage)) for call in calls]
 
 

@@ -19,8 +19,6 @@ from logs.wanted import Wanted
 from wallet.wallets import wallet_of
 
 TOTALS_WAIT_MS = 5_000
-# The end of an id is chance alone: enough of it to know a call again.
-SEEN_DIGITS = 12
 # What is folded away until it is used.
 MORE = {"stream", "above", "call"}
 
@@ -91,8 +89,7 @@ def _part(request: HttpRequest) -> HttpResponse:
     wanted = form.wanted(wallet_of(request.user).pk)
     if "seen" not in request.GET:
         return render(request, "logs/logs.html#totals", _totals(wanted))
-    seen = set(request.GET["seen"].split(","))
-    rows = [row for row in pages.newest(wanted) if str(row.call.pk)[-SEEN_DIGITS:] not in seen]
+    rows = pages.newest(wanted, set(request.GET["seen"].split(",")))
     if not rows:
         return HttpResponse(status=204)
     return render(request, "logs/logs.html#rows", {"rows": rows})

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from playwright.sync_api import Page, expect
 
 from accounts.models import User
-from logs import pages, views
+from logs import pages
 from pricing.models import PriceVersion
 from tests.journey.browser import chromium, needs_chromium, screenshots
 from tests.logs import recorded
@@ -177,4 +177,4 @@ def test_without_scripts(live_server: object, alice: User, key: ApiKey, version:
         expect(page.get_by_text("It matches: $0.006 was charged")).to_be_visible()
         page.get_by_role("link", name="JSON", exact=True).click()
         expect(page.get_by_text('"charged_nanousd": 6000000')).to_be_visible()
-    assert (views.SEEN_DIGITS, pages.PAGE_SIZE) == (12, 50), "as in logs.js"
+    assert (pages.SEEN_DIGITS, pages.PAGE_SIZE) == (12, 50), "as in logs.js"

@@ -129,7 +129,7 @@ def test_only_the_newest_page_is_live(signed_in: Client, key: ApiKey) -> None:
 
 
 def tail(call_id: object) -> str:
-    return str(call_id)[-views.SEEN_DIGITS :]
+    return str(call_id)[-pages.SEEN_DIGITS :]
 
 
 def test_what_arrived_is_what_is_not_shown_yet(signed_in: Client, key: ApiKey) -> None:
@@ -162,7 +162,7 @@ def test_a_poll_reads_one_page_by_one_query(
         assert signed_in.get(f"/logs/?seen={seen}", headers=FRAGMENT).status_code == 204
     of_calls = [query["sql"] for query in queries if "logs_call" in query["sql"]]
     assert len(of_calls) == 1, "besides it the session, the user and the wallet"
-    assert f"LIMIT {pages.PAGE_SIZE + 1}" in of_calls[0]
+    assert f"LIMIT {pages.PAGE_SIZE}" in of_calls[0]
 
 
 def test_parts_of_what_makes_no_sense_and_for_nobody(client: Client, owner: User) -> None:

@@ -74,6 +74,7 @@ def test_the_lines_add_up_before_everybody(signed_in: Client, owner: User) -> No
     ):
         assert text in page, text
     assert "does not add up" not in page
+    assert f'id="version-{call.price_version_id}"' in signed_in.get("/pricing/gpt-test/").text
 
 
 def test_as_data(signed_in: Client, owner: User) -> None:
