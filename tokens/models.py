@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import MD5, Now
@@ -172,8 +173,12 @@ class DailyUsage(models.Model):
 
     class Meta:
         verbose_name_plural = "daily usage"
-        # What one key used, whatever its wallet's other keys did.
-        indexes = [models.Index(fields=["key", "day"], name="daily_usage_of_key")]
+        indexes = [
+            # What one key used, whatever its wallet's other keys did.
+            models.Index(fields=["key", "day"], name="daily_usage_of_key"),
+            # The last days of everybody: rows lie in the order of their days.
+            BrinIndex(fields=["day"], name="daily_usage_days", pages_per_range=32, autosummarize=True),
+        ]
 
 
 class HourlyUsage(models.Model):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.db import connection
+from django.db.models import Sum
 
 from accounts.models import User
 from cometsite.celery import app
@@ -155,3 +156,20 @@ def test_old_hours_are_found_by_their_primary_key(db: None) -> None:
 
 def test_old_hours_are_forgotten_each_night() -> None:
     assert "tokens.tasks.forget_old_hours" in {entry["task"] for entry in app.conf.beat_schedule.values()}
+
+
+def test_the_last_days_of_everybody_are_read_without_the_past() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO tokens_dailyusage (wallet_id, day, key_id, model_id, last_used_at, calls, failed, input_tokens,"
+            " output_tokens, charged_nanousd) SELECT wallet, current_date - 300 + day, wallet, 1, now(), 1, 0, 1, 1, 1"
+            " FROM generate_series(1, 300) AS day, generate_series(1, 100) AS wallet"
+        )
+        # As autovacuum does.
+        cursor.execute("SELECT brin_summarize_new_values('daily_usage_days')")
+        cursor.execute("ANALYZE tokens_dailyusage")
+        # All of so few pages would be read otherwise.
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    last_days = DailyUsage.objects.filter(day__gte=datetime.now(UTC).date() - timedelta(days=7))
+    plan = last_days.values("model_id").annotate(Sum("calls")).explain()
+    assert re.search(r"Bitmap Index Scan on daily_usage_days", plan)
