@@ -12,9 +12,8 @@ import psycopg
 from bench.drawing import CALLS_OF_LAST_KEY
 from bench.population import KEYS_PER_WALLET, Population
 from logs import call_ids
-from logs.views import SEEN_DIGITS
+from logs.pages import PAGE_SIZE, SEEN_DIGITS
 
-PAGE_SIZE = 50
 DEEPEST_PAGE = 20_000
 # So many addresses of a kind are asked for in turn, so that it is not one page that everybody remembers.
 IN_TURN = 20
