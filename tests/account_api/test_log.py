@@ -277,7 +277,7 @@ def test_the_export_goes_no_further_when_its_reader_leaves(asker: Asker, sold: S
     for blocks in left:
         blocks.close()
     assert list(left[0]) == []
-    assert len(asker.get("/api/log/self/export").getvalue().splitlines()) == 4
+    assert len(asker.get("/api/log/self/export").getvalue().splitlines()) == 5
 
 
 def test_an_export_that_breaks_off_says_so(
