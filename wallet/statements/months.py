@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from wallet.models import Wallet
+from wallet.models import Transfer, Wallet
 
 _WRITTEN = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
 
@@ -46,5 +46,6 @@ def read(text: str) -> Month:
 
 
 def first_of(wallet: Wallet) -> Month:
-    """The month in which the wallet was opened."""
-    return of(wallet.created_at)
+    """The month in which the wallet was opened, or that of its first transfer where one was written for an earlier time."""
+    first = Transfer.objects.filter(wallet=wallet).order_by("id").values_list("created_at", flat=True).first()
+    return of(wallet.created_at if first is None else min(first, wallet.created_at))
