@@ -66,7 +66,9 @@ def _found(request: HttpRequest, form: listing.FilterForm, wanted: Wanted) -> di
     before, after = request.GET.get("before", ""), request.GET.get("after", "")
     page = pages.page(wanted, form.chosen, before=before, after=after)
     totals: dict[str, Any] = {}
-    if wanted.is_summed_quickly or "count" in request.GET:
+    if wanted.is_summed_quickly:
+        totals = {"is_counted": True, "totals": wanted.sums()}
+    elif "count" in request.GET:
         totals = _totals(wanted)
     is_live = bool(request.GET.get("live")) and page.newer is None
     return {
@@ -101,8 +103,6 @@ def _totals(wanted: Wanted) -> dict[str, Any]:
 
 
 def _sums(wanted: Wanted) -> Sums | None:
-    if wanted.is_summed_quickly:
-        return wanted.sums()
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(TOTALS_WAIT_MS)])

@@ -175,6 +175,6 @@ def test_without_scripts(live_server: object, alice: User, key: ApiKey, version:
         expect(page).to_have_url(re.compile(f"/logs/{call.pk}/"))
         page.get_by_role("button", name="Re-check").click()
         expect(page.get_by_text("It matches: $0.006 was charged")).to_be_visible()
-        page.get_by_role("link", name="JSON", exact=True).click()
+        page.get_by_role("link", name="Open as JSON").click()
         expect(page.get_by_text('"charged_nanousd": 6000000')).to_be_visible()
     assert (pages.SEEN_DIGITS, pages.PAGE_SIZE) == (12, 50), "as in logs.js"
