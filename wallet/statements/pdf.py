@@ -11,20 +11,21 @@ from reportlab.lib.pagesizes import A4
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import Flowable, SimpleDocTemplate, Spacer, Table, TableStyle
+from reportlab.platypus import Flowable, PageBreak, SimpleDocTemplate, Spacer, Table, TableStyle
 
 from pricing.money import usd
 from wallet.statements.numbers import Amounts, Line, Statement
 
 MARGIN = 40.0
 SIZE, LEADING = 7.5, 10.0
+# Points left free under the last row: what a frame pads, and what is rounded.
+SPARE = 14.0
+HEAD = ["Date (UTC)", "What", "Reference", "Amount", "Balance after"]
 # Of the columns, in points: together as wide as A4 between its margins.
 LINE_WIDTHS = (80.0, 112.0, 133.0, 92.0, 98.0)
 SUM_WIDTHS = (223.0, 97.0, 97.0, 98.0)
 FACT_WIDTHS = (80.0, 435.0)
-PADDING = 3.0
-# Tables of so many rows, since one is laid out anew on each page.
-ROWS_A_TABLE = 200
+PADDING, GAP = 3.0, 2.5
 RULE, FAINT = colors.HexColor("#c9ced6"), colors.HexColor("#5b6472")
 REGULAR, BOLD = "Vera", "VeraBd"
 
@@ -52,8 +53,9 @@ def written(statement: Statement) -> bytes:
         Spacer(0, 14),
         _sums(statement),
         Spacer(0, 18),
-        *_lines(statement),
     ]
+    above = sum(part.wrap(document.width, document.height)[1] for part in parts)
+    parts += _lines(statement, document.height - above, document.height)
     document.build(parts, canvasmaker=functools.partial(_Pages, foot=f"{settings.SITE_NAME} · {title}"))
     return file.getvalue()
 
@@ -164,21 +166,25 @@ _HEAD: tuple[tuple[object, ...], ...] = (
 )
 
 
-def _lines(statement: Statement) -> list[Flowable]:
-    head = ["Date (UTC)", "What", "Reference", "Amount", "Balance after"]
-    rows = [_cells(line) for line in statement.lines]
-    if not rows:
+def _lines(statement: Statement, first_room: float, room: float) -> list[Flowable]:
+    """A table for each page, since one for all would be laid out anew on each. Given are the heights that they have."""
+    if not statement.lines:
         return [_table([["Nothing moved in this time."]], [sum(LINE_WIDTHS)])]
-    return [
-        _table(
-            [head, *rows[first : first + ROWS_A_TABLE]],
-            LINE_WIDTHS,
-            ("ALIGN", (3, 0), (-1, -1), "RIGHT"),
-            *_HEAD,
-            head_rows=1,
-        )
-        for first in range(0, len(rows), ROWS_A_TABLE)
-    ]
+    pages: list[list[list[str]]] = [[]]
+    left = first_room - _height(HEAD) - SPARE
+    for cells in map(_cells, statement.lines):
+        if _height(cells) > left:
+            pages.append([])
+            left = room - _height(HEAD) - SPARE
+        left -= _height(cells)
+        pages[-1].append(cells)
+    styles = (("ALIGN", (3, 0), (-1, -1), "RIGHT"), *_HEAD)
+    tables: list[Flowable] = [_table([HEAD, *rows], LINE_WIDTHS, *styles) for rows in pages]
+    return [part for table in tables for part in (table, PageBreak())][:-1]
+
+
+def _height(cells: list[str]) -> float:
+    return LEADING * (1 + max(cell.count("\n") for cell in cells)) + 2 * GAP
 
 
 def _cells(line: Line) -> list[str]:
@@ -192,18 +198,16 @@ def _cells(line: Line) -> list[str]:
     ]
 
 
-def _table(rows: list[list[str]], widths: Any, *styles: tuple[object, ...], head_rows: int = 0) -> Table:
+def _table(rows: list[list[str]], widths: Any, *styles: tuple[object, ...]) -> Table:
     base: list[tuple[object, ...]] = [
         ("FONT", (0, 0), (-1, -1), REGULAR, SIZE, LEADING),
         ("VALIGN", (0, 0), (-1, -1), "TOP"),
         ("LEFTPADDING", (0, 0), (-1, -1), PADDING),
         ("RIGHTPADDING", (0, 0), (-1, -1), PADDING),
-        ("TOPPADDING", (0, 0), (-1, -1), 2.5),
-        ("BOTTOMPADDING", (0, 0), (-1, -1), 2.5),
+        ("TOPPADDING", (0, 0), (-1, -1), GAP),
+        ("BOTTOMPADDING", (0, 0), (-1, -1), GAP),
     ]
-    return Table(
-        rows, colWidths=widths, repeatRows=head_rows, style=TableStyle([*base, *styles]), hAlign="LEFT"
-    )
+    return Table(rows, colWidths=widths, style=TableStyle([*base, *styles]), hAlign="LEFT")
 
 
 def _three(amounts: Amounts) -> list[str]:
