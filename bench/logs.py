@@ -17,13 +17,14 @@ from bench import load, traffic
 from bench.drawing import Past
 from bench.filling import History
 from bench.load import Load, Streamed
-from bench.log_pages import PAGE_SIZE, Page, Reader
+from bench.log_pages import Page, Reader
 from bench.measures import BATCH, BATCH_CLIENTS, Asking, Lab, Measure, Recording
 from bench.plan import LOG_PAGES, LOG_PAGES_IN_SQL, PARTS_OF_LOG
 from bench.population import Population
 from bench.results import Round, Sample
 from bench.session import WARM_UP_S, Session
 from cometsite.quickstart import commands
+from logs.pages import PAGE_SIZE
 
 WALLETS = 5_000
 DAYS = 180
