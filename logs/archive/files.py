@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -59,7 +59,8 @@ MOMENTS = [field.name for field in SCHEMA if field.type == MOMENT]
 COLUMNS = ", ".join(
     f"(extract(epoch FROM {name}) * 1000000)::bigint" if name in MOMENTS else name for name in SCHEMA.names
 )
-_AS_READ = {field.name: pa.int64() if field.name in MOMENTS else field.type for field in SCHEMA}
+_COUNTED = pa.schema([(field.name, pa.int64() if field.name in MOMENTS else field.type) for field in SCHEMA])
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def tables(csv_lines: Iterable[bytes | bytearray | memoryview]) -> Iterator[pa.Table]:
@@ -70,7 +71,7 @@ def tables(csv_lines: Iterable[bytes | bytearray | memoryview]) -> Iterator[pa.T
             read_options=pa_csv.ReadOptions(column_names=SCHEMA.names, use_threads=False),
             parse_options=pa_csv.ParseOptions(newlines_in_values=True),
             convert_options=pa_csv.ConvertOptions(
-                column_types=_AS_READ,
+                column_types=_COUNTED,
                 # COPY writes null as nothing at all, and an empty text in quotes.
                 null_values=[""],
                 strings_can_be_null=True,
@@ -123,7 +124,7 @@ def rows_of(path: Path, wallet_id: int, lower_id: UUID, upper_id: UUID) -> Itera
                 pc.equal(group["wallet_id"], wallet_id),
                 pc.and_(pc.greater_equal(group["id"], lower), pc.less(group["id"], upper)),
             )
-            yield from map(_row, reversed(group.filter(wanted).to_pylist()))
+            yield from _rows(group.filter(wanted))
 
 
 def digest(path: Path) -> bytes:
@@ -154,7 +155,14 @@ def _may_hold(group: Any, wallet_id: int, lower: str, upper: str) -> bool:
     return bool(wallets.min <= wallet_id <= wallets.max and ids.min < upper and lower <= ids.max)
 
 
-def _row(read: dict[str, Any]) -> Row:
-    for name in MOMENTS:
-        read[name] = read[name].astimezone(UTC)
-    return {**read, "id": UUID(read["id"]), "usage": json.loads(read["usage"])}
+def _rows(group: pa.Table) -> Iterator[Row]:
+    """The last one first."""
+    # Arrow takes four times as long to make times of their counts.
+    names = SCHEMA.names  # Makes a list of them each time.
+    columns = [column.to_pylist()[::-1] for column in group.cast(_COUNTED).columns]
+    for values in zip(*columns, strict=True):
+        row = dict(zip(names, values, strict=True))
+        for name in MOMENTS:
+            row[name] = _EPOCH + timedelta(microseconds=row[name])
+        row["id"], row["usage"] = UUID(row["id"]), json.loads(row["usage"])
+        yield row
