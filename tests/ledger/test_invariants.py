@@ -113,6 +113,15 @@ def test_a_planted_fault_is_found(wallet: Wallet, fault: str, names: set[str]) -
     assert found - names <= {"sum_is_zero"}
 
 
+@pytest.mark.parametrize("table", ["dailyusage", "hourlyusage"])
+def test_a_roll_up_is_checked_for_its_wallet_alone(wallet: Wallet, charlie: User, table: str) -> None:
+    other = give(charlie, 1)
+    write(f"UPDATE tokens_{table} SET output_tokens = 0")
+    [finding] = invariants.check([wallet.pk])
+    assert f"of wallet {wallet.pk}" in finding.ids[0]
+    assert invariants.check([other.pk]) == []
+
+
 def test_a_wallet_without_its_accounts_is_found(wallet: Wallet, charlie: User) -> None:
     write(f"INSERT INTO wallet_wallet (owner_id) VALUES ({charlie.pk})")
     assert broken() == {"wallet_accounts"}
