@@ -123,7 +123,11 @@ def newest(wanted: Wanted, seen: Container[str]) -> list[Row]:
 
 def _find(wanted: Wanted, cursor: UUID | None, *, is_newer: bool) -> Found:
     search = _search(wanted, cursor, is_newer=is_newer)
-    found = list(search.calls.select_related("model", "key"))
+    # By their ids, which an index holds: for whole rows PostgreSQL may walk through everybody's calls instead, which is
+    # long where a wallet that made a good part of them has made none for a while.
+    ids = list(search.calls.values_list("id", flat=True))
+    calls = Call.objects.filter(id__in=ids).order_by("id" if is_newer else "-id")
+    found = list(calls.select_related("model", "key"))
     if len(found) > PAGE_SIZE:
         return Found(found[:PAGE_SIZE], found[PAGE_SIZE - 1].pk)
     return Found(found, search.edge)

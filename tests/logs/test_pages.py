@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 from django.template.loader import render_to_string
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
@@ -283,8 +284,18 @@ def test_more_calls_need_no_more_queries(
     for number in range(4):
         other = recorded.key_of(owner, f"Key {number}")
         recorded.call(other, recorded.model(f"model-{number}"))
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(12):
         assert len(shown(signed_in)) == 34
+
+
+def test_ids_are_found_by_an_index_alone(signed_in: Client, key: ApiKey) -> None:
+    """Whole rows PostgreSQL looks for along everybody's calls where a wallet has made a good part of them."""
+    many(key, 3)
+    with CaptureQueriesContext(connection) as queries:
+        shown(signed_in)
+    of_calls = [one["sql"] for one in queries if 'FROM "logs_call"' in one["sql"]]
+    assert of_calls[0].startswith('SELECT "logs_call"."id" AS "id" FROM "logs_call" WHERE')
+    assert '"logs_call"."id" IN (' in of_calls[1]
 
 
 @pytest.mark.parametrize("query", ["", "model=gpt-test", "before=ffffffff-ffff-ffff-ffff-ffffffffffff"])
