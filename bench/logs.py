@@ -158,17 +158,24 @@ class Selecting:
         )
 
     def _by_id(self) -> Callable[[], None]:
+        """As the log does it: an index alone has the ids."""
         condition, parameters = self.page.condition, self.page.parameters
         if self.page.skipped:
             condition += " AND id < %s"
             parameters = (*parameters, self.reader.id_at(self.page.skipped - 1))
-        statement = f"SELECT * FROM logs_call WHERE {condition} ORDER BY id DESC LIMIT %s"
-        return lambda: self._rows(statement, (*parameters, PAGE_SIZE + 1))
+        statement = f"SELECT id FROM logs_call WHERE {condition} ORDER BY id DESC LIMIT %s"
+        whole = "SELECT * FROM logs_call WHERE id = ANY(%s) ORDER BY id DESC"
 
-    def _rows(self, statement: str, parameters: tuple[Any, ...]) -> None:
+        def ask() -> None:
+            found = self._rows(statement, (*parameters, PAGE_SIZE + 1))
+            self._rows(whole, ([row[0] for row in found],))
+
+        return ask
+
+    def _rows(self, statement: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         # Planned for these very parameters, as the site's own are.
         with psycopg.ClientCursor(self.reader.connection) as cursor:
-            cursor.execute(statement.encode(), parameters).fetchall()
+            return cursor.execute(statement.encode(), parameters).fetchall()
 
 
 def _in_sql(many: Reader) -> list[Measure]:
