@@ -13,7 +13,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from bench.drawing import CALLS_OF_LAST_KEY, DAY_MS, HOUR_MS, Drawing, Drawn, Kind, Past, Payer
+from bench.drawing import CALLS_OF_LAST_KEY, DAY_MS, Drawing, Drawn, Kind, Past, Payer
 from bench.population import KEYS_PER_WALLET, Population
 from tokens import spending
 from wallet import ledger
@@ -69,7 +69,7 @@ class History:
         self.revenue_id = ledger.house_id("revenue")
         began_ms = int(time.time() * 1000) - AGO_MS - past.days * DAY_MS
         assert ALL_HOURS in spending.ADD
-        hours_from_ms = int(time.time() - spending.HOURS_KEPT.total_seconds()) * 1000 - HOUR_MS
+        hours_from_ms = int(spending.oldest_hour().timestamp() * 1000)
         # Rows of roll-ups in the order of their index, of which then each page is looked up once a chunk.
         connection.execute("SET work_mem = '256MB'; SET enable_hashagg = off")
         connection.execute("SET maintenance_work_mem = '1GB'")
