@@ -13,6 +13,8 @@ from logs.models import Call
 from tests.metering.gateway import call, give, sell
 from tokens import keys
 
+ENOUGH = 10
+
 
 @contextmanager
 def in_thread(work: Callable[[], object]) -> Iterator[None]:
@@ -54,5 +56,6 @@ class Recorder:
         self.calls += 1
 
     def check(self) -> None:
-        assert self.calls == Call.objects.count() > 10
-        assert self.slowest_s < 1
+        assert self.calls == Call.objects.count() > ENOUGH
+        # What it must not wait behind takes longer.
+        assert self.slowest_s < 2
