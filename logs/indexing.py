@@ -43,6 +43,8 @@ class AddIndexToPartitions(NotInTransactionMixin, AddIndex):
     """
 
     atomic = False
+    # It asks the database as it goes, so there is no SQL to be shown; `sqlmigrate` would run it.
+    reduces_to_sql = False
 
     def describe(self) -> str:
         return f"Index {self.index.name} on every partition of {self.model_name}, concurrently"

@@ -101,6 +101,10 @@ def page(wanted: Wanted, chosen: Mapping[str, str], *, before: str, after: str) 
         if edge:
             older = calls[0].pk if calls else UUID(int=newer_than.int + 1)
             return Page(_rows(calls[::-1]), _query(chosen, after=edge), _query(chosen, before=older))
+        top = _find(wanted, None, is_newer=False)
+        if calls and top.edge and top.edge > calls[0].pk:
+            # From the top the search ends before it comes to these.
+            return Page(_rows(calls[::-1]), None, _query(chosen, before=calls[0].pk))
         # So near the top, the newest page shows all of it, and is full.
     calls, edge = _find(wanted, older_than, is_newer=False)
     newer = None

@@ -52,7 +52,7 @@ def run(say: Say = lambda line: None) -> None:
             _check_folder()
             try:
                 _archive(partition, say)
-            except (Unreadable, seals.Broken) as error:
+            except (Unreadable, seals.Broken, OSError, pa.ArrowException) as error:
                 raise NotArchived(f"{partition.month:%Y-%m} stays in the database: {error}") from error
 
 

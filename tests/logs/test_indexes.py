@@ -1,5 +1,6 @@
 """Indexes of calls are built while calls are recorded, on every partition, and those to come have them too."""
 
+import io
 import threading
 import time
 from importlib import import_module
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.apps import apps
+from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.migrations.state import ProjectState
 
@@ -135,3 +137,10 @@ def test_what_a_crash_left_is_built_anew_or_kept() -> None:
     assert ask("SELECT to_regclass(%s)::oid", f"{second}_{name}") == kept
     run("forwards", operation)
     assert is_valid(name)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_look_at_its_sql_changes_nothing() -> None:
+    call_command("sqlmigrate", "logs", "0010", backwards=True, stdout=io.StringIO())
+    for operation in OPERATIONS:
+        assert is_valid(operation.index.name)

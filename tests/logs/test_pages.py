@@ -309,3 +309,8 @@ def test_a_page_is_read_by_an_index(key: ApiKey, query: str) -> None:
     plan = calls.explain()
     assert "call_wallet" in plan or "wallet_id_id_idx" in plan or "wallet_id_model_id_id_idx" in plan, plan
     assert "Sort" not in plan, plan
+
+
+def test_the_last_day_that_there_is_has_no_call(signed_in: Client, key: ApiKey) -> None:
+    recorded.call(key, recorded.model())
+    assert shown(signed_in, "from=9999-12-31") == []

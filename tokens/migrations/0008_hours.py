@@ -29,6 +29,8 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        # Whoever records a call waits behind a lock that is waited for: rather end, to be run again.
+        migrations.RunSQL("SET LOCAL lock_timeout = '2s'", migrations.RunSQL.noop),
         # Defaults of the database's own: whoever still runs the release before leaves these columns out.
         migrations.AddField(
             model_name="dailyusage",

@@ -5,11 +5,12 @@ takes; day by day before, where nothing is recorded any more. What is there is r
 crash half-way, and to count what processes of the release before have recorded since (`migrate tokens 0008`, then `migrate`).
 """
 
+import time as clock
 from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
 from django.apps.registry import Apps
-from django.db import migrations, transaction
+from django.db import OperationalError, migrations, transaction
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.backends.utils import CursorWrapper
 
@@ -32,8 +33,12 @@ INPUT = f"{CACHED}+" + _tokens(
 )
 OUTPUT = _tokens(("output_tokens", "reasoning_tokens"))
 
-# Whoever records a call writes both tables in the same transaction, and waits here; who reads does not.
-LOCK = "LOCK TABLE tokens_dailyusage, tokens_hourlyusage IN SHARE ROW EXCLUSIVE MODE"
+# Whoever records a call writes this table and that of hours in the same transaction, and waits here; who reads does not.
+# Those who record wait behind this lock while it waits itself, so it is given up soon and asked for again.
+LOCK = "SET LOCAL lock_timeout = '300ms'; LOCK TABLE tokens_dailyusage IN SHARE ROW EXCLUSIVE MODE"
+TRIES, PAUSE_S = 3600, 0.5
+# Lock timeout, deadlock.
+TAKEN = {"55P03", "40P01"}
 # Rows are found by their key one by one: there may be millions of others.
 PLAN = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off"
 SPAN = "id >= %(floor)s AND id < %(ceiling)s"
@@ -104,11 +109,23 @@ def _count_hours(cursor: CursorWrapper, day: date) -> None:
     midnight = _midnight(day)
     for hour in (midnight + timedelta(hours=number) for number in range(24)):
         ends = {"floor": _floor(hour), "ceiling": _floor(hour + timedelta(hours=1))}
-        with transaction.atomic():
-            cursor.execute(LOCK)
-            cursor.execute(PLAN)
-            cursor.execute(HOUR, {"hour": hour, **ends})
-            cursor.execute(DAY_OF_HOUR, {"day": day, "midnight": midnight, **ends})
+        given = {"day": day, "midnight": midnight, "hour": hour, **ends}
+        for attempt in range(1, TRIES + 1):
+            try:
+                _count_hour(cursor, given)
+                break
+            except OperationalError as error:
+                if attempt == TRIES or getattr(error.__cause__, "sqlstate", None) not in TAKEN:
+                    raise
+            clock.sleep(PAUSE_S)
+
+
+def _count_hour(cursor: CursorWrapper, given: dict[str, object]) -> None:
+    with transaction.atomic():
+        cursor.execute(LOCK)
+        cursor.execute(PLAN)
+        cursor.execute(HOUR, given)
+        cursor.execute(DAY_OF_HOUR, given)
 
 
 def _midnight(day: date) -> datetime:

@@ -12,7 +12,7 @@ COLUMNS = ["date", "what", "note", "reference", "given_usd", "bought_usd", "amou
 
 
 def written(statement: Statement) -> str:
-    """A row a movement between one of the opening and one of the closing balance, so that a spreadsheet can add them up."""
+    """A row a movement between the opening balance, which is an amount too, and the closing one, which is their sum."""
     ends = statement.ends
     until = ends.month.end if ends.is_closed else statement.read_at
     kind = "Closing balance" if ends.is_closed else "Balance so far"
@@ -23,7 +23,7 @@ def written(statement: Statement) -> str:
     for line in statement.lines:
         date = line.at.date().isoformat() if line.is_usage else _time(line.at)
         write(_row(date, line.what, line.note, line.reference, line.change, line.after))
-    write(_row(_time(until), kind, "", "", ends.closing, ends.closing))
+    write(_row(_time(until), kind, "", "", Amounts(), ends.closing))
     return file.getvalue()
 
 
