@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
@@ -294,21 +294,6 @@ def test_as_many_queries_for_much_as_for_little(
         recorded.call(recorded.key_of(owner, f"more-{pk}"), recorded.model(f"more-{pk}"))
     with django_assert_num_queries(len(little)):
         page(signed_in, "preset=30d")
-
-
-def test_days_are_found_by_their_key(signed_in: Client, owner: User) -> None:
-    seed(owner, days=2, keys=1, models=1)
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
-        # Nearly empty as the table is, everybody's days are as good.
-        cursor.execute("SET LOCAL enable_bitmapscan = off")
-        cursor.execute(
-            "EXPLAIN SELECT day, sum(calls) FROM tokens_dailyusage WHERE wallet_id = 1 AND day >= %s AND day < %s"
-            " GROUP BY day",
-            [TODAY - timedelta(days=30), TODAY],
-        )
-        plan = "\n".join(line for (line,) in cursor.fetchall())
-    assert re.search(r"Index Cond: \(\(wallet_id = 1\) AND \(day >=", plan), plan
 
 
 def luminance(colour: str) -> float:
