@@ -13,16 +13,17 @@ from bench.machine import Machine
 from cometsite.quickstart import StartError
 
 PROJECT = Path(__file__).resolve().parents[1]
-FULL_GROWTH = 10_000_000
+FULL = 10_000_000
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
-        chosen = plan.chosen(options.names)
+        chosen = plan.of_logs(options.names) if options.logs else plan.chosen(options.names)
     except KeyError as error:
         print(
-            f"Nothing is called {error}. There is: {', '.join(plan.GROUPS)}; {', '.join(sorted(plan.NAMES))}"
+            f"Nothing is called {error}. There is: {', '.join(plan.GROUPS)}; {', '.join(sorted(plan.NAMES))};"
+            f" with --logs: {', '.join(sorted(plan.LOGS))}"
         )
         return 2
     data_dir = Path(os.environ.get("DATA_DIR", "").strip() or PROJECT / ".data").resolve()
@@ -39,9 +40,13 @@ def _measure(machine: Machine, chosen: set[str], options: argparse.Namespace) ->
     os.environ["DJANGO_SETTINGS_MODULE"] = "cometsite.settings"
     django.setup()
     # What needs Django is imported when it is set up, and it reads the environment when it is.
-    from bench import rendering, session
+    from bench import logs, rendering, session
 
-    with session.Session(machine, options.wallets) as running:
+    if options.logs:
+        running: session.Session = logs.LogSession(machine, options.wallets or logs.WALLETS, options.logs)
+    else:
+        running = session.Session(machine, options.wallets or session.WALLETS)
+    with running:
         if options.names or not options.growth:
             running.measure(chosen, options.rounds, options.seconds)
         if options.growth:
@@ -58,18 +63,27 @@ def _measure(machine: Machine, chosen: set[str], options: argparse.Namespace) ->
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m bench", description="How fast calls are let in and charged, and prices shown."
+        prog="python -m bench", description="How fast calls are let in, charged and shown, and prices."
     )
     groups = ", ".join(plan.GROUPS)
     parser.add_argument("names", nargs="*", help=f"what to measure: {groups}, or single names; all without")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each window")
     parser.add_argument("--rounds", type=int, default=3, help="each round measures everything once")
-    parser.add_argument("--wallets", type=int, default=1000, help="each with five keys")
-    parser.add_argument(
+    parser.add_argument("--wallets", type=int, help="each with five keys: 1,000, with --logs 5,000")
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument(
+        "--logs",
+        type=int,
+        nargs="?",
+        const=FULL,
+        metavar="CALLS",
+        help="the log of a wallet with a tenth of so many calls (10 million), beside the same with 10,000 calls",
+    )
+    part.add_argument(
         "--growth",
         type=int,
         nargs="?",
-        const=FULL_GROWTH,
+        const=FULL,
         metavar="CALLS",
         help="recording and check_invariants as the books grow to so many calls (10 million); alone without names",
     )

@@ -7,14 +7,19 @@ from pathlib import Path
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
+def tree(root: int) -> dict[int, int]:
+    """A process and all below it, with the ticks that each used."""
+    known = {pid: (parent, ticks) for pid, parent, ticks in _processes()}
+    found, grown = {root}, True
+    while grown:
+        more = {pid for pid, (parent, _) in known.items() if parent in found} - found
+        found, grown = found | more, bool(more)
+    return {pid: known[pid][1] for pid in found if pid in known}
+
+
 def of_tree(root: int) -> float:
     """Seconds of processor time of a process and all below it, those that ended included."""
-    known = {pid: (parent, ticks) for pid, parent, ticks in _processes()}
-    tree, grown = {root}, True
-    while grown:
-        more = {pid for pid, (parent, _) in known.items() if parent in tree} - tree
-        tree, grown = tree | more, bool(more)
-    return sum(known[pid][1] for pid in tree if pid in known) / TICKS_PER_S
+    return sum(tree(root).values()) / TICKS_PER_S
 
 
 def of_all() -> float:

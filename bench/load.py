@@ -4,6 +4,7 @@ Standard library only, so that a spawned process is there at once. One thread dr
 costs is taken from the same cores that the server and the database run on.
 """
 
+import http.client
 import re
 import selectors
 import socket
@@ -20,6 +21,7 @@ CHUNKED = re.compile(rb"\r\ntransfer-encoding:\s*chunked", re.IGNORECASE)
 LAST_CHUNK = b"\r\n0\r\n\r\n"
 ACCEPTED = re.compile(rb'"accepted":\s*(\d+)')
 BLOCK = 1 << 18
+FOREVER_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,3 +225,40 @@ def _wait_until(start_at: float) -> None:
 def _endlessly(requests: Iterable[bytes]) -> Iterator[bytes]:
     while True:
         yield from requests
+
+
+@dataclass(slots=True)
+class Streamed:
+    """What came of an answer that nobody keeps."""
+
+    status: int = 0
+    lines: int = 0
+    elapsed_s: float = 0.0
+    is_whole: bool = False
+
+
+def stream(port: int, path: str, cookie: str, seconds: float = FOREVER_S, *, again: bool = False) -> Streamed:
+    """Reads a long answer, block by block; the last one that was begun comes back.
+
+    Asks `again` when it has all of it. Goes away in the middle when the time is over.
+    """
+    until, got = time.perf_counter() + seconds, Streamed()
+    while time.perf_counter() < until:
+        connection, began_at = (
+            http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S),
+            time.perf_counter(),
+        )
+        connection.request("GET", path, headers={"Cookie": cookie})
+        answer = connection.getresponse()
+        got = Streamed(answer.status)
+        while time.perf_counter() < until:
+            block = answer.read1(BLOCK)
+            if not block:
+                got.is_whole = True
+                break
+            got.lines += block.count(b"\n")
+        got.elapsed_s = time.perf_counter() - began_at
+        connection.close()
+        if not again:
+            break
+    return got

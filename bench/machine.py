@@ -6,18 +6,22 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from bench import cpu
+import psycopg
+from psycopg import sql
+
+from bench import cpu, memory
 from bench.results import Cores
 from cometsite.quickstart import StartError, commands, environment, leftovers, ports
 from cometsite.quickstart.commands import PROJECT, Site
 from cometsite.quickstart.environment import NAMES
 from cometsite.quickstart.folder import DataFolder
 from cometsite.quickstart.postgres import Cluster
-from cometsite.quickstart.processes import run_step
+from cometsite.quickstart.processes import Service, run_step
 from cometsite.quickstart.supervisor import Supervisor
 from cometsite.quickstart.valkey import Valkey
 
@@ -92,17 +96,40 @@ class Machine:
 
     def start_web(self) -> None:
         """Starts the web server and returns when it answers. Raises StartError."""
-        self.supervisor.start(self.site.web())
+        self._start_site(self.site.web(), self.port)
+
+    def start_web_on(self, database: str) -> tuple[str, int]:
+        """Starts another one on another database; its name and port, when it answers. Raises StartError."""
+        port = ports.any_free()
+        addresses = {
+            "DATABASE_URL": self.cluster.url(database),
+            # What the site keeps for a while is another site's.
+            "VALKEY_URL": f"{self.valkey.url.removesuffix('/0')}/1",
+            "PORT": str(port),
+        }
+        site = Site(HOST, port, self.folder, {**self.site.environment, **addresses})
+        web = replace(site.web(), name=f"web-{database}")
+        self._start_site(web, port)
+        return web.name, port
+
+    def copy_database(self, name: str) -> None:
+        """Makes another database like the site's, to which nobody may be connected."""
+        with psycopg.connect(self.cluster.url("postgres"), autocommit=True) as connection:
+            made = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+            connection.execute(made.format(sql.Identifier(name), sql.Identifier(commands.DATABASE)))
+
+    def _start_site(self, web: Service, port: int) -> None:
+        self.supervisor.start(web)
         give_up_at = time.monotonic() + READY_TIMEOUT_S
-        while not self._answers():
-            if time.monotonic() > give_up_at or not self._process("web"):
+        while not self._answers(port):
+            if time.monotonic() > give_up_at or not self._process(web.name):
                 raise StartError(f"The web server does not answer. Logs: {self.folder.logs}")
             time.sleep(0.05)
 
-    def _answers(self) -> bool:
+    def _answers(self, port: int) -> bool:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(f"http://{HOST}:{self.port}/healthz", timeout=5):
+            with opener.open(f"http://{HOST}:{port}/healthz", timeout=5):
                 return True
         except urllib.error.HTTPError as error:
             raise StartError(f"/healthz answers {error.code}") from error
@@ -114,9 +141,13 @@ class Machine:
         child = next(watched.child for watched in self.supervisor.watched if watched.name == name)
         return child.process.pid if child.process is not None and child.running else 0
 
-    def watch(self) -> "Watch":
-        """Starts to count who uses the processors."""
-        return Watch(self._process("postgres"), self._process("web"))
+    def watch(self, web: str = "web") -> "Watch":
+        """Starts to count who uses the processors, of the web servers the one of this name."""
+        return Watch(self._process("postgres"), self._process(web))
+
+    def web_memory(self) -> int:
+        """Bytes of memory that the site's web server has now, all its processes together."""
+        return memory.of_tree(self._process("web"))
 
     def _stop(self) -> None:
         self.supervisor.stop()

@@ -44,13 +44,13 @@ class Lab:
     accepted: int = 0
     refused: Counter[str] = field(default_factory=Counter)
 
-    def drive(self, *loads: Load) -> tuple[list[Outcome], Watch]:
+    def drive(self, *loads: Load, web: str = "web") -> tuple[list[Outcome], Watch]:
         """Sends them at the same moment, each from a process of its own, when both have got their requests."""
         size = sum(len(request) for one in loads for request in one.requests)
         start_at = time.monotonic() + LEAD_S + size / HANDED_OVER_PER_S
         started = [self.clients.submit(load.drive, replace(one, start_at=start_at)) for one in loads]
         time.sleep(max(0.0, start_at - time.monotonic()))
-        watch = self.machine.watch()
+        watch = self.machine.watch(web)
         outcomes = [one.result() for one in started]
         for outcome in outcomes:
             self.accepted += outcome.accepted
@@ -64,27 +64,29 @@ class Lab:
             p50_ms=statistics.median(ordered) * 1000,
             p99_ms=ordered[int(len(ordered) * 0.99)] * 1000,
             cores=watch.cores(outcome.cpu_s),
+            p95_ms=ordered[int(len(ordered) * 0.95)] * 1000,
         )
 
 
 @dataclass(slots=True)
 class Asking:
-    """The same requests over and over."""
+    """The same requests over and over, of the site or of another one: its web server's name and port."""
 
     lab: Lab
     name: str
     requests: Sequence[bytes]
     connections: int
     status: bytes = b"200"
+    site: tuple[str, int] | None = None
 
     def __call__(self, seconds: float) -> Round:
-        (outcome,), watch = self.lab.drive(self.load(seconds))
+        web = self.site[0] if self.site else "web"
+        (outcome,), watch = self.lab.drive(self.load(seconds), web=web)
         return {self.name: self.lab.sample(outcome, watch, calls=False)}
 
     def load(self, seconds: float) -> Load:
-        return Load(
-            self.lab.machine.port, self.requests, self.connections, seconds, repeat=True, status=self.status
-        )
+        port = self.site[1] if self.site else self.lab.machine.port
+        return Load(port, self.requests, self.connections, seconds, repeat=True, status=self.status)
 
 
 @dataclass(slots=True)

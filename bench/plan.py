@@ -35,12 +35,50 @@ GROUPS = {
     ),
     "webhooks": ("webhook", "webhook-paced", "dj-stripe"),
 }
+# Measured by themselves, on a machine with many calls.
+LOG_PAGES = {
+    "first": "first page",
+    "deep": "page 20,000",
+    "model": "of a model",
+    "model-never": "of a model that was never called",
+    "key": "of a key that is seldom used",
+    "day": "of a day",
+    "failed": "of calls that failed",
+    "dear": "of calls above an amount",
+    "call": "by request id",
+    "receipt": "a receipt",
+    "poll": "asked for new calls, of which there are none",
+    "totals": "totals of what no roll-up tells apart",
+    "statistics": "statistics",
+    "statistics-long": "statistics of all of the time",
+    "statistics-hours": "statistics by the hour",
+}
+# As many rows among few calls as among many.
+PAGES_OF_ROWS = {"first", "deep", "model", "model-never", "key", "day", "call"}
+# Asked for by a page itself, and what it is answered.
+PARTS_OF_LOG = {"poll": b"204", "totals": b"200"}
+LOG_PAGES_IN_SQL = ("first", "deep", "model", "key", "day")
+LOGS = {
+    *(f"log-{page}{suffix}" for page in LOG_PAGES for suffix in ("", "-few")),
+    *(f"{how}-{page}" for page in LOG_PAGES_IN_SQL for how in ("count-offset", "keyset")),
+    "copy-out",
+    "export",
+    "undisturbed",
+    "disturbed",
+}
 NAMES = {name for members in GROUPS.values() for name in members}
 
 
 def chosen(words: list[str]) -> set[str]:
     """The measurements that these names and groups stand for; all where there are none. Raises KeyError."""
     return {name for word in words for name in _named(word)} or NAMES
+
+
+def of_logs(words: list[str]) -> set[str]:
+    """The same of the measurements of the log, which have no groups."""
+    if unknown := set(words) - LOGS:
+        raise KeyError(min(unknown))
+    return set(words) or LOGS
 
 
 def _named(word: str) -> tuple[str, ...]:

@@ -4,6 +4,8 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from bench.plan import LOG_PAGES, LOG_PAGES_IN_SQL, PAGES_OF_ROWS
+
 
 @dataclass(frozen=True, slots=True)
 class Cores:
@@ -23,6 +25,9 @@ class Sample:
     p50_ms: float | None = None
     p99_ms: float | None = None
     cores: Cores | None = None
+    p95_ms: float | None = None
+    grown_mb: float | None = None
+    """How much more memory the web server had at most than before."""
 
 
 type Round = dict[str, Sample]
@@ -150,7 +155,60 @@ def _beside_empty(title: str, name: str) -> Ratio:
     )
 
 
+def _page_of_log(page: str) -> tuple[Ratio, Ratio]:
+    """What a page takes among many calls, and beside the same among few; and the targets that were set for it."""
+    name, title = f"log-{page}", f"Log, {LOG_PAGES[page]}"
+    few = f"{name}-few"
+    most_ms = 100 if page.startswith("statistics") else 50
+    return (
+        Ratio(
+            f"{title}, p95",
+            (name,),
+            lambda one: _milliseconds(one[name].p95_ms),
+            None if page == "totals" else most_ms,
+            at_most=True,
+            unit=" ms",
+        ),
+        Ratio(
+            f"{title} : with few calls, median",
+            (name, few),
+            lambda one: _milliseconds(one[name].p50_ms) / _milliseconds(one[few].p50_ms),
+            1.5 if page in PAGES_OF_ROWS else None,
+            at_most=True,
+        ),
+    )
+
+
+def _in_sql(title: str, page: str) -> Ratio:
+    by_place, by_id = f"count-offset-{page}", f"keyset-{page}"
+    return Ratio(
+        f"SQL, {title}, COUNT and OFFSET : the rows before an id",
+        (by_place, by_id),
+        lambda one: _milliseconds(one[by_place].p50_ms) / _milliseconds(one[by_id].p50_ms),
+    )
+
+
+OF_LOGS = (
+    *(ratio for page in LOG_PAGES for ratio in _page_of_log(page)),
+    *(_in_sql(LOG_PAGES[page], page) for page in LOG_PAGES_IN_SQL),
+    Ratio("CSV of all calls, streamed : COPY TO", ("export", "copy-out"), _rate("export", "copy-out"), 0.5),
+    Ratio(
+        "Memory that the web server takes for it",
+        ("export",),
+        lambda one: one["export"].grown_mb or 0.0,
+        100,
+        at_most=True,
+        unit=" MB",
+    ),
+    Ratio(
+        "Recording while five browse and one exports : alone",
+        ("disturbed-record", "undisturbed"),
+        _rate("disturbed-record", "undisturbed"),
+        0.8,
+    ),
+)
 RATIOS = (
+    *OF_LOGS,
     Ratio("Recording, all wallets : TPC-B", ("spread", "tpcb"), _rate("spread", "tpcb"), 5),
     Ratio("Recording, all wallets : COPY", ("spread", "copy"), _rate("spread", "copy"), 0.15),
     Ratio("Recording, one wallet : TPC-B", ("hot", "tpcb"), _rate("hot", "tpcb"), 12),

@@ -16,11 +16,13 @@ from django.db import connection
 from bench import books, catalogue, growth, measures, population
 from bench.machine import Machine
 from bench.measures import Lab, Measure
+from bench.population import Population
 from bench.results import Report, Round
 from wallet.transactions import rows
 
 SETTINGS = ("fsync", "synchronous_commit", "full_page_writes", "shared_buffers", "max_wal_size")
 WARM_UP_S = 0.3
+WALLETS = 1000
 
 
 class Session:
@@ -30,14 +32,15 @@ class Session:
         self.machine = machine
         self.wallets = wallets
         self.began_at = time.monotonic()
-        # Two, since authorize and recording are also measured at once.
-        self.clients = ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn"))
+        # As many as are at work at once: one that records, one that asks, one that exports.
+        self.clients = ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn"))
         self.report = Report({})
         self.lab: Lab
 
     def __enter__(self) -> Self:
         self._say("Making wallets and keys")
         people = population.settle(self.wallets)
+        self._prepare(people)
         self.machine.start_web()
         self.lab = Lab(self.machine, people, self.clients)
         self.report.machine = self._machine()
@@ -50,6 +53,9 @@ class Session:
         self.clients.shutdown(cancel_futures=True)
         connection.close()
         connection.close_pool()  # type: ignore[attr-defined]  # only PostgreSQL's wrapper has it
+
+    def _prepare(self, people: Population) -> None:
+        """What a session does before the web server runs."""
 
     def measure(self, chosen: set[str], rounds: int, seconds: float) -> None:
         """Everything that is chosen, once a round, so that no measurement has the machine's best minute for itself."""

@@ -45,7 +45,12 @@ app.conf.update(
             "reconcile": {"task": "wallet.tasks.reconcile", "schedule": 600.0},
             "closed-accounts": {"task": "accounts.tasks.forget_late", "schedule": 3600.0},
             "notices-of-keys": {"task": "tokens.tasks.tell_owners", "schedule": 30.0},
+            "old-hours": {
+                "task": "tokens.tasks.forget_old_hours",
+                "schedule": crontab(hour=4, minute=20),
+            },
             "partitions": {"task": "logs.tasks.make_partitions", "schedule": 3600.0},
+            "archive": {"task": "logs.tasks.archive_calls", "schedule": crontab(hour=4, minute=20)},
             "rising-prices": {"task": "logs.tasks.tell_of_rises", "schedule": 60.0},
             "prices": {"task": "logs.tasks.import_prices", "schedule": crontab(hour=3, minute=10)},
         },

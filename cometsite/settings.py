@@ -163,6 +163,16 @@ PRICE_RISE_NOTICE_DAYS = env.integer("PRICE_RISE_NOTICE_DAYS", 7, maximum=365)
 PRICE_IMPORT_FACTOR = env.integer("PRICE_IMPORT_FACTOR", 3, minimum=1, maximum=1000)
 # Whether prices are imported every night, by Celery beat.
 PRICE_IMPORT_DAILY = env.flag("PRICE_IMPORT_DAILY", default=False)
+# Months of calls that stay in the database; 0 keeps all. Older ones are archived every night (logs/archive), to files that
+# this folder holds. Calls of the last 35 days may still come, and are counted in hours for 62.
+CALLS_KEPT_MONTHS = env.integer("CALLS_KEPT_MONTHS", 0, maximum=1200)
+CALLS_ARCHIVE_DIR = env.text("CALLS_ARCHIVE_DIR")
+if CALLS_KEPT_MONTHS in (1, 2):
+    raise ImproperlyConfigured("CALLS_KEPT_MONTHS must be 0, which keeps all calls, or at least 3.")
+if CALLS_KEPT_MONTHS and not CALLS_ARCHIVE_DIR:
+    raise ImproperlyConfigured(
+        "CALLS_KEPT_MONTHS needs CALLS_ARCHIVE_DIR, the folder of the archived months."
+    )
 STAFF_LIMIT_CENTS = env.integer("STAFF_LIMIT_CENTS", 100_00)
 # Off where they are not set: then a refund goes to Stripe at once.
 REFUND_APPROVAL_ABOVE_CENTS = env.optional_integer("REFUND_APPROVAL_ABOVE_CENTS")

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from cometsite import openapi as openapi_document
 from cometsite.openapi import reading
 from cometsite.refusing import refusal
+from logs.archive import Unreadable
 from pricing.browsers import for_any_site
 from pricing.money import NANO_PER_USD, usd
 
@@ -42,8 +43,8 @@ def api_reference(request: HttpRequest) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """The answer to what nobody foresaw; 503 where a server that we need does not answer, since it will again."""
-    is_outage = isinstance(sys.exc_info()[1], (OperationalError, InterfaceError, RedisError))
+    """The answer to what nobody foresaw; 503 where a server or a file that we need is away, since it comes back."""
+    is_outage = isinstance(sys.exc_info()[1], (OperationalError, InterfaceError, RedisError, Unreadable))
     status, code = (503, "unavailable") if is_outage else (500, "internal_error")
     message = "The database does not answer. Ask again." if is_outage else "This is our mistake."
     response = refusal(request, status, code, message) or HttpResponse(

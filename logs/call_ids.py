@@ -28,6 +28,11 @@ def moment(call_id: UUID | str) -> datetime:
     return datetime.fromtimestamp(milliseconds(call_id) / 1000, UTC)
 
 
+def hour(call_id: str) -> int:
+    """The UTC hour of the id, counted from 1970."""
+    return int(call_id[:8] + call_id[9:13], 16) // 3_600_000
+
+
 def day(call_id: UUID | str) -> date:
     """The UTC day of the id."""
     return _day(milliseconds(call_id) // 86_400_000)

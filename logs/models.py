@@ -4,6 +4,7 @@ No foreign key points at calls, and theirs are kept by the recording transaction
 the wallets and the price versions in hand, and none of those rows can ever be deleted.
 """
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.functions import Now
 
@@ -77,6 +78,15 @@ class Call(models.Model):
         indexes = [
             models.Index(fields=["wallet", "id"], name="call_wallet"),
             models.Index(fields=["wallet", "model", "id"], name="call_wallet_model"),
+            models.Index(fields=["wallet", "key", "id"], name="call_wallet_key"),
+            models.Index(fields=["wallet", "id"], name="call_failed", condition=models.Q(status="failed")),
+            # A fingerprint of each stretch of the table: a tree of these would be a quarter of the table, written at random.
+            BrinIndex(
+                fields=["upstream_id"],
+                name="call_upstream",
+                opclasses=["text_bloom_ops(n_distinct_per_range=4300)"],
+                autosummarize=True,
+            ),
         ]
 
     def __str__(self) -> str:
@@ -138,3 +148,76 @@ class RiseNotice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.wallet_id}: {self.price_version_id or self.group_rate_id}"
+
+
+class ArchivedMonth(models.Model):
+    """A month whose calls lie in a file. It counts by its seals from the moment this row is there (logs/archive)."""
+
+    month = models.DateField(primary_key=True, help_text="Its first day, in UTC.")
+    upper_id = models.UUIDField(help_text="Calls with smaller ids are archived.")
+    calls = models.BigIntegerField()
+    file = models.CharField(max_length=100, help_text="In the folder CALLS_ARCHIVE_DIR.")
+    size_bytes = models.BigIntegerField()
+    digest = models.BinaryField(max_length=32, help_text="SHA-256 of the file.")
+    archived_at = models.DateTimeField(db_default=Now(), editable=False)
+    dropped_at = models.DateTimeField(null=True, help_text="Since when the database has none of its calls.")
+
+    class Meta:
+        ordering = ["-month"]
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m}"
+
+
+class SealedUsage(models.Model):
+    """What a key's calls of an archived month add up to, of one model. Never changes."""
+
+    pk = models.CompositePrimaryKey("wallet_id", "month_id", "key_id", "model_id")
+    wallet = models.ForeignKey(
+        Wallet, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    month = models.ForeignKey(ArchivedMonth, on_delete=models.DO_NOTHING, db_index=False, related_name="+")
+    key = models.ForeignKey(
+        ApiKey, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    model = models.ForeignKey(
+        Model, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    calls = models.BigIntegerField()
+    failed = models.BigIntegerField()
+    input_tokens = models.BigIntegerField()
+    cached_input_tokens = models.BigIntegerField()
+    output_tokens = models.BigIntegerField()
+    charged_nanousd = models.BigIntegerField()
+    promotional_nanousd = models.BigIntegerField()
+    largest_nanousd = models.BigIntegerField()
+
+
+class SealedTransfers(models.Model):
+    """What a wallet's usage transfers paid for calls of an archived month. Never changes.
+
+    One row for all those that paid for calls of this month alone, whose `transfer` is null, and one for each that paid
+    for calls of other months too, with its part.
+    """
+
+    month = models.ForeignKey(ArchivedMonth, on_delete=models.DO_NOTHING, db_index=False, related_name="+")
+    wallet = models.ForeignKey(
+        Wallet, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    transfer = models.ForeignKey(
+        Transfer,
+        null=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
+    number = models.BigIntegerField()
+    amount_nanousd = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["wallet", "month", "transfer"], name="sealed_transfers_once", nulls_distinct=False
+            )
+        ]

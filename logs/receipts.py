@@ -19,6 +19,7 @@ from pricing.money import per_million, usd, usd_from_pico
 from pricing.publishing import rates_of
 from pricing.rating import BASIS_POINTS, Line, PriceTable, RatingError, Receipt, rate
 from pricing.units import UNITS, Family, Unit
+from wallet.reconciliation import accepting
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,11 @@ class CallReceipt:
         return found
 
     @property
+    def has_named_multipliers(self) -> bool:
+        """Whether there is more to say than the one number."""
+        return self.group_rate is not None or self.version.multiplier_bp != BASIS_POINTS
+
+    @property
     def formula(self) -> str:
         """The whole arithmetic in one line; a sentence for a call that failed or used nothing."""
         if self.is_failed:
@@ -106,6 +112,14 @@ def of(call: Call) -> CallReceipt:
     if problem:
         log.error("The receipt of call %s does not add up. %s", call.pk, problem)
     return CallReceipt(call, version, group_rate, arithmetic, problem)
+
+
+def check(call: Call) -> CallReceipt:
+    """The same, and staff read of a difference in the panel, once for each, however often it is checked."""
+    receipt = of(call)
+    if receipt.problem:
+        accepting.note(f"call {call.pk}", f"Its receipt does not add up. {receipt.problem}")
+    return receipt
 
 
 def as_json(receipt: CallReceipt) -> str:

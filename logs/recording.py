@@ -363,25 +363,15 @@ def _used(entries: Sequence[Entry]) -> dict[spending.Place, spending.Used]:
     used: dict[spending.Place, spending.Used] = {}
     for entry in entries:
         report = entry.report
-        place = (entry.wallet_id, call_ids.day(report.call_id), report.key_id, entry.model_id)
+        place = (entry.wallet_id, call_ids.hour(report.call_id), report.key_id, entry.model_id)
         one = used.get(place)
         if one is None:
             one = used[place] = spending.Used(report.started_at)
-        _add(entry, one)
+        if report.status == "failed":
+            one.add_failed(report.started_at)
+        else:
+            one.add(report.usage, entry.charged_nanousd, report.started_at)
     return used
-
-
-def _add(entry: Entry, used: spending.Used) -> None:
-    """Tokens are those of calls that succeeded; what a failed call used was not paid for, and expects nothing."""
-    report = entry.report
-    used.calls += 1
-    used.last_used_at = max(used.last_used_at, report.started_at)
-    if report.status == "failed":
-        used.failed += 1
-        return
-    used.input_tokens += rating.total_input_tokens(report.usage)
-    used.output_tokens += report.usage.get("output_tokens", 0) + report.usage.get("reasoning_tokens", 0)
-    used.charged_nanousd += entry.charged_nanousd
 
 
 def _conflict(call_id: str) -> Result:

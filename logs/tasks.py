@@ -1,8 +1,13 @@
 """Celery tasks of the logs; each makes one domain call."""
 
+import logging
+
 from celery import shared_task
+from django.conf import settings
 
 from logs import partitions, price_imports, rises
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task
@@ -19,3 +24,18 @@ def tell_of_rises() -> None:
 @shared_task(time_limit=3600, soft_time_limit=3500)
 def import_prices() -> None:
     price_imports.run_daily()
+
+
+@shared_task(time_limit=6 * 3600, soft_time_limit=6 * 3600 - 100)
+def archive_calls() -> None:
+    if not settings.CALLS_KEPT_MONTHS:
+        return
+    # Arrow is loaded where there is something to archive only.
+    from logs.archive import moving
+
+    try:
+        moving.run(logger.info)
+    except moving.AlreadyRunning as error:
+        logger.info("%s", error)
+    except moving.NotArchived as error:
+        logger.error("%s", error)

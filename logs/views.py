@@ -1,96 +1,113 @@
-"""The pages of calls: the list, and the receipt of one as a page, as the inside of a row, and as data."""
+"""The list of calls as a page, and what that page asks for afterwards: its totals, and the calls that have arrived."""
 
-from typing import cast
-from uuid import UUID
+from typing import Any, cast
+from uuid import uuid4
 
+import psycopg
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.views import redirect_to_login
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.db import OperationalError, connection, transaction
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render, resolve_url
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.models import User
-from logs import listing, receipts
-from logs.models import Call
-from pricing import catalogue
-from pricing.listings import UNDATED_FROM
+from logs import archive, listing, pages
+from logs.sums import Sums
+from logs.wanted import Wanted
 from wallet.wallets import wallet_of
 
-JSON = "application/json"
+TOTALS_WAIT_MS = 5_000
+# What is folded away until it is used.
+MORE = {"stream", "above", "call"}
 
 
-@login_required
 @require_safe
 def logs(request: HttpRequest) -> HttpResponse:
     """The wallet's calls, newest first, those that were looked for; 400 with a sentence where that makes no sense."""
+    response = _part(request) if is_fragment(request) else _list(request)
+    patch_vary_headers(response, ["HX-Request"])
+    return response
+
+
+def is_fragment(request: HttpRequest) -> bool:
+    """Whether a part of a page is asked for by the page itself."""
+    return request.headers.get("HX-Request") == "true" and "HX-History-Restore-Request" not in request.headers
+
+
+def to_sign_in() -> HttpResponse:
+    """Takes the whole page there, of which a part was asked for."""
+    return HttpResponseClientRedirect(f"{resolve_url('account_login')}?next={resolve_url('logs')}")
+
+
+@login_required
+def _list(request: HttpRequest) -> HttpResponse:
     wallet = wallet_of(cast("User", request.user))
     form = listing.FilterForm(request.GET)
-    page = None
-    if form.is_valid():
-        page = listing.page(
-            wallet, form, before=request.GET.get("before", ""), after=request.GET.get("after", "")
-        )
     models, chosen = listing.models_of(wallet), form.chosen
     if "model" in chosen and chosen["model"] not in models:
         models.append(chosen["model"][: listing.LONGEST_TEXT])
     context = {
         "form": form,
-        "page": page,
         "models": models,
         "keys": listing.keys_of(wallet),
         "chosen": chosen,
+        "archived_before": archive.since(wallet.pk),
+        "has_more": not MORE.isdisjoint(chosen),
     }
-    return render(request, "logs/logs.html", context, status=200 if page else 400)
+    is_good = form.is_valid()
+    if is_good:
+        context |= _found(request, form, form.wanted(wallet.pk))
+    return render(request, "logs/logs.html", context, status=200 if is_good else 400)
 
 
-@require_safe
-def call(request: HttpRequest, call_id: UUID) -> HttpResponse:
-    """The receipt of one of the wallet's own calls; anybody else's is not found."""
-    response = _receipt(request, call_id) if request.user.is_authenticated else _sign_in(request)
-    patch_vary_headers(response, ["Accept", "HX-Request"])
-    return response
-
-
-def _receipt(request: HttpRequest, call_id: UUID) -> HttpResponse:
-    own = Call.objects.filter(wallet__owner=cast("User", request.user)).select_related("model", "key")
-    found = own.filter(pk=call_id).first()
-    if found is None:
-        return _not_found(request)
-    receipt = receipts.of(found)
-    if _wants_json(request):
-        return HttpResponse(receipts.as_json(receipt), content_type=JSON)
-    context = {
-        "receipt": receipt,
-        "call": receipt.call,
-        "is_sold": catalogue.find(receipt.call.model.name) is not None,
-        "undated": UNDATED_FROM,
+def _found(request: HttpRequest, form: listing.FilterForm, wanted: Wanted) -> dict[str, Any]:
+    before, after = request.GET.get("before", ""), request.GET.get("after", "")
+    page = pages.page(wanted, form.chosen, before=before, after=after)
+    totals: dict[str, Any] = {}
+    if wanted.is_summed_quickly:
+        totals = {"is_counted": True, "totals": wanted.sums()}
+    elif "count" in request.GET:
+        totals = _totals(wanted)
+    is_live = bool(request.GET.get("live")) and page.newer is None
+    return {
+        "page": page,
+        "export_id": uuid4(),
+        "query": form.query,
+        "is_live": is_live,
+        "is_newest": page.newer is None,
+        **totals,
     }
-    return render(request, "logs/call.html#receipt" if _is_fragment(request) else "logs/call.html", context)
 
 
-def _not_found(request: HttpRequest) -> HttpResponse:
-    if _wants_json(request):
-        return _refusal(404, "call_not_found", "None of your calls has this id.")
-    raise Http404("None of your calls has this id.")
+def _part(request: HttpRequest) -> HttpResponse:
+    """Of what the address looks for: with `seen` the newest calls but those, 204 where there are none; else the totals."""
+    if not request.user.is_authenticated:
+        return to_sign_in()
+    form = listing.FilterForm(request.GET)
+    if not form.is_valid():
+        return HttpResponse(status=400)
+    wanted = form.wanted(wallet_of(request.user).pk)
+    if "seen" not in request.GET:
+        return render(request, "logs/logs.html#totals", _totals(wanted))
+    rows = pages.newest(wanted, set(request.GET["seen"].split(",")))
+    if not rows:
+        return HttpResponse(status=204)
+    return render(request, "logs/logs.html#rows", {"rows": rows})
 
 
-def _sign_in(request: HttpRequest) -> HttpResponse:
-    if _wants_json(request):
-        return _refusal(401, "not_signed_in", "Sign in to see your calls.")
-    if _is_fragment(request):
-        return HttpResponseClientRedirect(f"{resolve_url('account_login')}?next={resolve_url('logs')}")
-    return redirect_to_login(request.get_full_path())
+def _totals(wanted: Wanted) -> dict[str, Any]:
+    """`totals`, None where the database would take too long over them."""
+    return {"is_counted": True, "totals": _sums(wanted)}
 
 
-def _refusal(status: int, code: str, message: str) -> JsonResponse:
-    return JsonResponse({"error": {"code": code, "message": message}}, status=status)
-
-
-def _wants_json(request: HttpRequest) -> bool:
-    return request.get_preferred_type(["text/html", JSON]) == JSON
-
-
-def _is_fragment(request: HttpRequest) -> bool:
-    return request.headers.get("HX-Request") == "true" and "HX-History-Restore-Request" not in request.headers
+def _sums(wanted: Wanted) -> Sums | None:
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(TOTALS_WAIT_MS)])
+            return wanted.sums()
+    except OperationalError as error:
+        if not isinstance(error.__cause__, psycopg.errors.QueryCanceled):
+            raise
+        return None

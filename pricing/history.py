@@ -37,6 +37,7 @@ class Cell:
 class Version:
     """A row of the history."""
 
+    id: int
     effective_from: datetime
     multiplier_bp: int
     state: str
@@ -53,7 +54,11 @@ def of(model: SellableModel, *, at: datetime) -> list[Version]:
     for version in model.versions:
         state = "now" if version is current else "coming" if version.effective_from > at else ""
         cells = tuple(_cell(unit, version.table, before) for unit in units)
-        found.append(Version(version.effective_from, version.table.multiplier_bp, state, cells))
+        found.append(
+            Version(
+                version.table.version_id, version.effective_from, version.table.multiplier_bp, state, cells
+            )
+        )
         before = version.table
     return found[::-1]
 

@@ -1,8 +1,9 @@
 """Money as exact integers, and how people read and write it.
 
 The ledger counts nano-dollars (10**-9 USD), prices count pico-dollars (10**-12 USD). Both are Python
-integers; nothing here makes or takes a float. Text goes in by `cents_from_text` alone and comes out
-by the other functions, which never round: what they print is exactly what is counted.
+integers; nothing here makes or takes a float. Text goes in by `cents_from_text` where money moves, and by
+`nanousd_from_text` where it is looked for; it comes out by the other functions, which never round: what they print is
+exactly what is counted.
 """
 
 import re
@@ -15,6 +16,7 @@ PICO_PER_USD = NANO_PER_USD * PICO_PER_NANO
 
 _CENTS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,2})?")
 _FRACTION_OF_A_CENT = re.compile(r"[0-9]+\.[0-9]{3,}")
+_NANO = re.compile(r"[0-9]{0,9}(\.[0-9]{0,9})?")
 _TOO_LONG = re.compile(r"[0-9]{10,}(\.[0-9]*)?")
 
 
@@ -58,6 +60,18 @@ def cents_from_text(text: str) -> int:
     if _FRACTION_OF_A_CENT.fullmatch(text):
         raise ValueError("Enter whole cents, for example 10.50.")
     raise ValueError("Write the amount in digits, for example 10 or 10.50.")
+
+
+def nanousd_from_text(text: str) -> int:
+    """Nano-dollars from dollars with up to nine decimals: "0.006" and ".006" are 6,000,000.
+
+    Raises ValueError with a sentence to show beside the field.
+    """
+    text = text.strip().removeprefix("$")
+    if not _NANO.fullmatch(text) or not text.strip("."):
+        raise ValueError("Write an amount in dollars, for example 0.05.")
+    dollars, _, fraction = text.partition(".")
+    return int(dollars or 0) * NANO_PER_USD + int(fraction.ljust(9, "0"))
 
 
 def _dollars(amount: int, *, places: int) -> str:

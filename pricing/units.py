@@ -105,4 +105,8 @@ UNITS: Mapping[str, Unit] = MappingProxyType({unit.code: unit for unit in _ALL})
 """Every unit by its code, in the order in which receipts and price lists show them."""
 
 INPUT_UNITS = frozenset(unit.code for unit in _ALL if unit.is_input)
+CACHED_UNITS = frozenset({"cached_input_tokens", "cached_input_audio_tokens", "cached_input_image_tokens"})
+"""Input that was read from a cache."""
+OUTPUT_UNITS = frozenset({"output_tokens", "reasoning_tokens"})
+"""What the roll-ups of usage count as output: text, whether it is shown or not."""
 PER_USE_UNITS = frozenset(unit.code for unit in _ALL if unit.is_per_use)

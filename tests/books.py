@@ -2,6 +2,11 @@
 
 from django.db import connection
 
+# Archived months count by what was sealed of them, the others by their calls.
+KEPT = "SELECT * FROM logs_call WHERE id >= ALL (SELECT upper_id FROM logs_archivedmonth)"
+CALLS = f"""(SELECT wallet_id, key_id, charged_nanousd, 1 AS calls, started_at FROM ({KEPT}) AS kept
+    UNION ALL SELECT wallet_id, key_id, charged_nanousd, calls, NULL FROM logs_sealedusage) AS calls"""
+
 CHECKS = {
     "every cached balance equals credits − debits": """
         WITH moved AS (
@@ -16,29 +21,37 @@ CHECKS = {
         )
         SELECT * FROM cached FULL JOIN moved USING (account_id)
         WHERE coalesce(cached.amount, 0) <> coalesce(moved.amount, 0)""",
-    "calls of a wallet sum to its usage transfers": """
-        WITH calls AS (SELECT wallet_id, sum(charged_nanousd) AS amount FROM logs_call GROUP BY wallet_id),
+    "calls of a wallet sum to its usage transfers": f"""
+        WITH calls AS (SELECT wallet_id, sum(charged_nanousd) AS amount FROM {CALLS} GROUP BY wallet_id),
         paid AS (SELECT wallet_id, sum(amount_nanousd) AS amount FROM wallet_transfer
             WHERE code = 'usage' GROUP BY wallet_id)
         SELECT * FROM calls FULL JOIN paid USING (wallet_id) WHERE coalesce(calls.amount, 0) <> coalesce(paid.amount, 0)""",
-    "each transfer of usage is paid for by its calls": """
+    "each transfer of usage is paid for by its calls": f"""
         WITH parts AS (
-            SELECT promotional_transfer_id AS id, promotional_nanousd AS amount FROM logs_call
-            UNION ALL SELECT paid_transfer_id, charged_nanousd - promotional_nanousd FROM logs_call
-        ), sums AS (SELECT id, sum(amount) AS amount FROM parts WHERE id IS NOT NULL GROUP BY id)
-        SELECT * FROM sums FULL JOIN (SELECT id, amount_nanousd FROM wallet_transfer WHERE code = 'usage') t USING (id)
-        WHERE sums.amount IS DISTINCT FROM t.amount_nanousd""",
-    "daily usage is the sum of its calls": """
+            SELECT promotional_transfer_id AS id, promotional_nanousd AS amount FROM ({KEPT}) AS kept
+            UNION ALL SELECT paid_transfer_id, charged_nanousd - promotional_nanousd FROM ({KEPT}) AS kept
+            UNION ALL SELECT transfer_id, amount_nanousd FROM logs_sealedtransfers
+        ), sums AS (SELECT id, sum(amount) AS amount FROM parts WHERE id IS NOT NULL GROUP BY id),
+        usage AS (SELECT id, wallet_id, amount_nanousd FROM wallet_transfer WHERE code = 'usage'),
+        archived AS (SELECT wallet_id, sum(number) AS n, sum(amount_nanousd) AS amount FROM logs_sealedtransfers
+            WHERE transfer_id IS NULL GROUP BY wallet_id),
+        others AS (SELECT wallet_id, count(*) AS n, sum(amount_nanousd) AS amount FROM usage
+            WHERE id NOT IN (SELECT id FROM sums) GROUP BY wallet_id)
+        SELECT sums.id, sums.amount, usage.amount_nanousd FROM sums LEFT JOIN usage USING (id)
+            WHERE sums.amount IS DISTINCT FROM usage.amount_nanousd
+        UNION ALL SELECT wallet_id, others.amount, archived.amount FROM others FULL JOIN archived USING (wallet_id)
+            WHERE (others.n, others.amount) IS DISTINCT FROM (archived.n, archived.amount)""",
+    "daily usage is the sum of its calls": f"""
         SELECT * FROM
             (SELECT wallet_id, sum(charged_nanousd) AS charged, sum(calls) AS n FROM tokens_dailyusage GROUP BY wallet_id) d
-            FULL JOIN (SELECT wallet_id, sum(charged_nanousd) AS charged, count(*) AS n FROM logs_call GROUP BY wallet_id) c
+            FULL JOIN (SELECT wallet_id, sum(charged_nanousd) AS charged, sum(calls) AS n FROM {CALLS} GROUP BY wallet_id) c
             USING (wallet_id) WHERE (d.charged, d.n) IS DISTINCT FROM (c.charged, c.n)""",
-    "a key's spend is the sum of its calls": """
+    "a key's spend is the sum of its calls": f"""
         SELECT * FROM (SELECT key_id, sum(charged_nanousd) AS charged, sum(calls) AS n, max(last_used_at) AS last
                 FROM tokens_dailyusage GROUP BY key_id) s
-            FULL JOIN (SELECT key_id, sum(charged_nanousd) AS charged, count(*) AS n, max(started_at) AS last
-                FROM logs_call GROUP BY key_id) c
-            USING (key_id) WHERE (s.charged, s.n, s.last) IS DISTINCT FROM (c.charged, c.n, c.last)""",
+            FULL JOIN (SELECT key_id, sum(charged_nanousd) AS charged, sum(calls) AS n, max(started_at) AS last
+                FROM {CALLS} GROUP BY key_id) c
+            USING (key_id) WHERE (s.charged, s.n, coalesce(c.last, s.last)) IS DISTINCT FROM (c.charged, c.n, s.last)""",
     "held totals equal open holds": """
         SELECT * FROM wallet_funds f
             LEFT JOIN (SELECT wallet_id, sum(amount_nanousd) AS amount FROM wallet_hold

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import MD5, Now
@@ -163,11 +164,46 @@ class DailyUsage(models.Model):
     input_tokens = models.BigIntegerField(default=0, help_text="All input, cached and not.")
     output_tokens = models.BigIntegerField(default=0, help_text="All output, reasoning included.")
     charged_nanousd = models.BigIntegerField(default=0)
+    cached_input_tokens = models.BigIntegerField(
+        default=0, db_default=0, help_text="Input read from caches, of all kinds; part of all input."
+    )
+    largest_nanousd = models.BigIntegerField(
+        default=0, db_default=0, help_text="The charge of the dearest call."
+    )
 
     class Meta:
         verbose_name_plural = "daily usage"
-        # What one key used, whatever its wallet's other keys did.
-        indexes = [models.Index(fields=["key", "day"], name="daily_usage_of_key")]
+        indexes = [
+            # What one key used, whatever its wallet's other keys did.
+            models.Index(fields=["key", "day"], name="daily_usage_of_key"),
+            # The last days of everybody: rows lie in the order of their days.
+            BrinIndex(fields=["day"], name="daily_usage_days", pages_per_range=32, autosummarize=True),
+        ]
+
+
+class HourlyUsage(models.Model):
+    """What a key used of a model in an hour (UTC, by the time in the call's id). Kept for spending.HOURS_KEPT."""
+
+    pk = models.CompositePrimaryKey("wallet_id", "hour", "key_id", "model_id")
+    wallet = models.ForeignKey(
+        Wallet, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    hour = models.DateTimeField(help_text="Its start.")
+    key = models.ForeignKey(
+        ApiKey, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    model = models.ForeignKey(
+        Model, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    calls = models.BigIntegerField(default=0)
+    failed = models.BigIntegerField(default=0)
+    input_tokens = models.BigIntegerField(default=0, help_text="All input, cached and not.")
+    cached_input_tokens = models.BigIntegerField(default=0, help_text="Input read from caches, of all kinds.")
+    output_tokens = models.BigIntegerField(default=0, help_text="All output, reasoning included.")
+    charged_nanousd = models.BigIntegerField(default=0)
+
+    class Meta:
+        verbose_name_plural = "hourly usage"
 
 
 class GatewayKey(models.Model):

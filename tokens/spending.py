@@ -1,32 +1,63 @@
-"""What keys have used, by day and model: the one roll-up that totals, estimates and charts are read from.
+"""What keys have used, by day and by hour, and model: the roll-ups that totals, estimates and charts are read from.
 
-Owns tokens_dailyusage. Written in the transaction that records the calls, so that it always is the sum of them; an
-invariant proves it (logs/invariants.py).
+Owns tokens_dailyusage and tokens_hourlyusage. Both are written in the transaction that records the calls, so that they
+always are the sum of them; invariants prove it (logs/invariants.py). Days stay; hours go after HOURS_KEPT.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from django.db.models import Max, Sum
+from django.utils import timezone
 
+from pricing.units import CACHED_UNITS, INPUT_UNITS, OUTPUT_UNITS
 from tokens.models import ApiKey, DailyUsage
-from wallet.transactions import Ask, array
+from wallet.transactions import Ask, array, report_rows
 
-type Place = tuple[int, date, int, int]
-"""Wallet, UTC day, key and model."""
+HOURS_KEPT = timedelta(days=62)
+
+type Place = tuple[int, int, int, int]
+"""Wallet, UTC hour (counted from 1970), key and model."""
 
 
 @dataclass(slots=True)
 class Used:
-    """What was used at one place. Tokens and charge are those of calls that succeeded."""
+    """What was used at one place. Tokens are those of calls that succeeded.
+
+    What a failed call used was not paid for, and expects nothing.
+    """
 
     last_used_at: datetime
     calls: int = 0
     failed: int = 0
     input_tokens: int = 0
+    cached_input_tokens: int = 0
     output_tokens: int = 0
     charged_nanousd: int = 0
+    largest_nanousd: int = 0
+
+    def add(self, usage: Mapping[str, int], charged_nanousd: int, at: datetime) -> None:
+        """A call that succeeded."""
+        self.calls += 1
+        if at > self.last_used_at:
+            self.last_used_at = at
+        for unit, quantity in usage.items():
+            if unit in INPUT_UNITS:
+                self.input_tokens += quantity
+                if unit in CACHED_UNITS:
+                    self.cached_input_tokens += quantity
+            elif unit in OUTPUT_UNITS:
+                self.output_tokens += quantity
+        self.charged_nanousd += charged_nanousd
+        if charged_nanousd > self.largest_nanousd:
+            self.largest_nanousd = charged_nanousd
+
+    def add_failed(self, at: datetime) -> None:
+        self.calls += 1
+        self.failed += 1
+        if at > self.last_used_at:
+            self.last_used_at = at
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,29 +69,81 @@ class Spend:
     last_used_at: datetime | None = None
 
 
+# One statement for both, so that what was used is read once. A batch over the end of an hour is two hours of one day.
 ADD = """
+    WITH used AS MATERIALIZED (
+        SELECT *
+        FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::timestamptz[], %s::bigint[], %s::bigint[],
+            %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+            AS given (wallet_id, hour, key_id, model_id, last_used_at, calls, failed, input_tokens, cached_input_tokens,
+                output_tokens, charged_nanousd, largest_nanousd)
+    ), hours AS (
+        INSERT INTO tokens_hourlyusage AS h (wallet_id, hour, key_id, model_id, calls, failed, input_tokens,
+            cached_input_tokens, output_tokens, charged_nanousd)
+        SELECT wallet_id, timestamptz 'epoch' + hour * interval '1 hour', key_id, model_id, calls, failed, input_tokens,
+            cached_input_tokens, output_tokens, charged_nanousd
+        FROM used
+        ON CONFLICT (wallet_id, hour, key_id, model_id) DO UPDATE SET
+            calls = h.calls + excluded.calls, failed = h.failed + excluded.failed,
+            input_tokens = h.input_tokens + excluded.input_tokens,
+            cached_input_tokens = h.cached_input_tokens + excluded.cached_input_tokens,
+            output_tokens = h.output_tokens + excluded.output_tokens,
+            charged_nanousd = h.charged_nanousd + excluded.charged_nanousd
+    )
     INSERT INTO tokens_dailyusage AS d (wallet_id, day, key_id, model_id, last_used_at, calls, failed, input_tokens,
-        output_tokens, charged_nanousd)
-    SELECT * FROM unnest(%s::bigint[], %s::date[], %s::bigint[], %s::bigint[], %s::timestamptz[], %s::bigint[],
-        %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+        cached_input_tokens, output_tokens, charged_nanousd, largest_nanousd)
+    SELECT wallet_id, date '1970-01-01' + (hour / 24)::int, key_id, model_id, max(last_used_at), sum(calls), sum(failed),
+        sum(input_tokens), sum(cached_input_tokens), sum(output_tokens), sum(charged_nanousd), max(largest_nanousd)
+    FROM used
+    GROUP BY wallet_id, hour / 24, key_id, model_id
     ON CONFLICT (wallet_id, day, key_id, model_id) DO UPDATE SET
         last_used_at = greatest(d.last_used_at, excluded.last_used_at), calls = d.calls + excluded.calls,
         failed = d.failed + excluded.failed, input_tokens = d.input_tokens + excluded.input_tokens,
+        cached_input_tokens = d.cached_input_tokens + excluded.cached_input_tokens,
         output_tokens = d.output_tokens + excluded.output_tokens,
-        charged_nanousd = d.charged_nanousd + excluded.charged_nanousd
+        charged_nanousd = d.charged_nanousd + excluded.charged_nanousd,
+        largest_nanousd = greatest(d.largest_nanousd, excluded.largest_nanousd)
 """
 
 
 def adding(used: Mapping[Place, Used]) -> Ask[None]:
     """Add to what was used before. The wallets must be locked (`ledger.lock`) in this transaction."""
     found = [
-        (*place, one.last_used_at.isoformat(), one.calls, one.failed, one.input_tokens, one.output_tokens,
-         one.charged_nanousd)
+        (*place, one.last_used_at.isoformat(), one.calls, one.failed, one.input_tokens, one.cached_input_tokens,
+         one.output_tokens, one.charged_nanousd, one.largest_nanousd)
         for place, one in used.items()
     ]  # fmt: skip
     return Ask(
         [(ADD, [array(column) for column in zip(*found, strict=True)])] if found else [], lambda _: None
     )
+
+
+def oldest_hour(now: datetime | None = None) -> datetime:
+    """From when on hours are kept: the midnight, in UTC, that lies HOURS_KEPT before today's."""
+    at = (now or timezone.now()).astimezone(UTC)
+    return at.replace(hour=0, minute=0, second=0, microsecond=0) - HOURS_KEPT
+
+
+# By their primary key, wallet by wallet: an index of hours alone would have to be written with each call.
+FORGET = """
+    WITH next AS (SELECT id FROM wallet_wallet WHERE id > %(after)s ORDER BY id LIMIT %(wallets)s),
+    forgotten AS (
+        DELETE FROM tokens_hourlyusage WHERE wallet_id = ANY (ARRAY(SELECT id FROM next)) AND hour < %(oldest)s
+        RETURNING 1
+    )
+    SELECT (SELECT max(id) FROM next), (SELECT count(*) FROM forgotten)
+"""
+
+
+def forget_old_hours(wallets_at_once: int = 500) -> int:
+    """Delete hours that are older than they are kept; how many they were. Each statement commits for itself."""
+    number, oldest = 0, oldest_hour()
+    after: int | None = 0
+    while after is not None:
+        given = {"after": after, "wallets": wallets_at_once, "oldest": oldest}
+        after, found = report_rows(FORGET, given)[0]
+        number += found
+    return number
 
 
 def of_keys(keys: Iterable[ApiKey]) -> dict[int, Spend]:

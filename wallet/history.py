@@ -63,7 +63,7 @@ class Movement:
 
     @property
     def label(self) -> str:
-        return "Automatic top-up" if self.story.is_automatic else LABELS.get(self.code, self.code.label)
+        return label(self.code, self.story)
 
     @property
     def is_usage(self) -> bool:
@@ -76,6 +76,11 @@ class History:
 
     movements: list[Movement]
     next_before: int | None
+
+
+def label(code: Code, story: Story) -> str:
+    """What a movement is called for its owner."""
+    return "Automatic top-up" if story.is_automatic else LABELS.get(code, code.label)
 
 
 def page(wallet: Wallet, before: int | None = None) -> History:

@@ -4,16 +4,14 @@ Owns wallet_checkrun. Reads everything in one snapshot and changes nothing of wh
 what breaks it: none is good. Apps above the wallet add theirs (`register`), so that the wallet need not know them.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from django.db import connection, transaction
 from django.utils import timezone
 
 from wallet import seals
 from wallet.models import CheckRun
-from wallet.transactions import report_rows, rows
+from wallet.transactions import report_rows, rows, snapshot
 
 MOST_IDS = 20
 
@@ -31,13 +29,15 @@ class Invariant:
     find: Find
 
 
-def by_sql(sql: str) -> Find:
+def by_sql(sql: str, bounds: Callable[[], dict[str, object]] = dict) -> Find:
     """An invariant as a statement whose first column says what breaks it: "wallet 4: …", with both numbers.
 
-    `%(wallets)s` is an array, or null for all.
+    `%(wallets)s` is an array, or null for all; `bounds` gives what else it names, at the time of the check.
     """
     limited = f"SELECT * FROM ({sql}) AS broken LIMIT {MOST_IDS}"  # noqa: S608 (a constant of ours)
-    return lambda wallet_ids: [str(row[0]) for row in report_rows(limited, {"wallets": wallet_ids})]
+    return lambda wallet_ids: [
+        str(row[0]) for row in report_rows(limited, {"wallets": wallet_ids, **bounds()})
+    ]
 
 
 _registered: dict[str, Invariant] = {}
@@ -65,7 +65,7 @@ def check(
 ) -> list[Finding]:
     """Run every invariant over these wallets (all where None) in one snapshot; the broken ones come back."""
     findings = []
-    with _snapshot():
+    with snapshot(*seals.tables()):
         for invariant in every():
             progress(invariant.name)
             if broken := invariant.find(wallet_ids):
@@ -110,18 +110,6 @@ def _moved_since(transfer_id: int) -> list[int]:
         [transfer_id],
     )
     return [row[0] for row in found]
-
-
-@contextmanager
-def _snapshot() -> Iterator[None]:
-    is_nested = connection.in_atomic_block
-    with transaction.atomic():
-        if not is_nested:
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                # Sums over millions of rows, in memory rather than in files.
-                cursor.execute("SET LOCAL work_mem = '64MB'")
-        yield
 
 
 OF_WALLETS = "(%(wallets)s::bigint[] IS NULL OR wallet_id = ANY(%(wallets)s::bigint[]))"

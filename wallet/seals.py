@@ -1,17 +1,21 @@
 """Closed days are sealed: a hash over a day's rows, chained to the day before, so that no edit goes unseen.
 
-Owns wallet_dayseal. The triggers refuse to change history; this finds out where somebody got around them, with a superuser's
-rights or in the files. A day is closed an hour after midnight UTC. Each table has its own chain.
+Owns wallet_dayseal and wallet_dayrest. The triggers refuse to change history; this finds out where somebody got around them,
+with a superuser's rights or in the files. A day is closed an hour after midnight UTC. Each table has its own chain.
+
+Where part of a day is archived (`leaving`), the day is compared with its seal once more, and then with what was left.
 """
 
 import datetime
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.db import transaction
 from django.utils import timezone
 
-from wallet.models import DaySeal
+from wallet.models import DayRest, DaySeal
 from wallet.transactions import report_rows, rows
 
 CLOSED_AFTER = datetime.timedelta(hours=1)
@@ -19,12 +23,14 @@ CLOSED_AFTER = datetime.timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class SealedTable:
-    """A table whose rows never change. All but its name are SQL of ours: `bucket` cuts a day into hashable pieces."""
+    """A table whose rows never change. All but its name are SQL of ours: `bucket` cuts a day into hashable pieces, and of a
+    table whose old rows are archived `kept` is the condition of those that are not."""
 
     name: str
     time_column: str
     bucket: str
     columns: str
+    kept: str = "true"
 
 
 TRANSFER_COLUMNS = (
@@ -60,7 +66,7 @@ def seal_closed_days() -> int:
     last_closed = (timezone.now() - CLOSED_AFTER).date() - datetime.timedelta(days=1)
     for table in _tables.values():
         with transaction.atomic():
-            rows("SELECT pg_advisory_xact_lock(hashtext('seal:' || %s))", [table.name])
+            _lock(table)
             newest = DaySeal.objects.filter(table=table.name).order_by("-day").first()
             previous = bytes(newest.digest) if newest else b""
             since = newest.day + datetime.timedelta(days=1) if newest else datetime.date.min
@@ -71,6 +77,15 @@ def seal_closed_days() -> int:
     return sealed
 
 
+def _lock(table: SealedTable) -> None:
+    rows("SELECT pg_advisory_xact_lock(hashtext('seal:' || %s))", [table.name])
+
+
+def tables() -> list[str]:
+    """The names of what is sealed."""
+    return list(_tables)
+
+
 def broken(wallet_ids: list[int] | None) -> list[str]:
     """Days whose rows are not what was sealed. An invariant of a run over all wallets."""
     if wallet_ids is not None:
@@ -78,18 +93,54 @@ def broken(wallet_ids: list[int] | None) -> list[str]:
     return [problem for table in _tables.values() for problem in _broken_days(table)]
 
 
-def _broken_days(table: SealedTable) -> list[str]:
+class Broken(Exception):
+    """What was to be archived is not what was sealed."""
+
+
+@contextmanager
+def leaving(name: str, first: datetime.date, last: datetime.date) -> Iterator[None]:
+    """In the block, rows of these days leave the table `name`: its `kept` changes. The days are sealed anew for the others.
+
+    Raises Broken where a day is not what was sealed, or is not sealed yet. Must run inside a transaction.
+    """
+    table = _tables[name]
+    _lock(table)
+    if not DaySeal.objects.filter(table=name, day__gte=last).exists():
+        raise Broken(f"{name} of {last} is not sealed yet.")
+    if problems := _broken_days(table, first, last):
+        raise Broken("; ".join(problems[:5]))
+    before = _contents(table, first, last)
+    yield
+    after = {content.day: content for content in _contents(table, first, last)}
+    for content in before:
+        left = after.get(content.day, Content(content.day, 0, b""))
+        if left != content:
+            DayRest.objects.create(table=name, day=left.day, rows=left.rows, digest=left.digest)
+
+
+def _broken_days(
+    table: SealedTable, first: datetime.date = datetime.date.min, last: datetime.date | None = None
+) -> list[str]:
     seals = list(DaySeal.objects.filter(table=table.name).order_by("day"))
     if not seals:
         return []
-    now = {content.day: content for content in _contents(table, datetime.date.min, seals[-1].day)}
+    rests = {
+        rest.day: Content(rest.day, rest.rows, bytes(rest.digest))
+        for rest in DayRest.objects.filter(table=table.name).order_by("id")
+    }
+    last = last or seals[-1].day
+    now = {content.day: content for content in _contents(table, first, last)}
     problems, previous = [], b""
     for seal in seals:
-        content = now.pop(seal.day, Content(seal.day, 0, b""))
-        if content.chained(previous) != bytes(seal.digest):
-            problems.append(
-                f"{table.name} of {seal.day}: {seal.rows} rows were sealed, {content.rows} are there"
-            )
+        if first <= seal.day <= last:
+            content = now.pop(seal.day, Content(seal.day, 0, b""))
+            rest = rests.get(seal.day)
+            is_whole = content.chained(previous) == bytes(seal.digest) if rest is None else content == rest
+            if not is_whole:
+                sealed = seal.rows if rest is None else rest.rows
+                problems.append(
+                    f"{table.name} of {seal.day}: {sealed} rows were sealed, {content.rows} are there"
+                )
         # The chain goes on from the seal, so that one bad day is reported once.
         previous = bytes(seal.digest)
     return problems + [f"{table.name} of {day}: rows were added to a day that had none" for day in now]
@@ -105,6 +156,7 @@ def _contents(table: SealedTable, first: datetime.date, last: datetime.date) -> 
             FROM {table.name}
             WHERE {table.time_column} >= %(first)s::date::timestamp AT TIME ZONE 'UTC'
                 AND {table.time_column} < (%(last)s::date + 1)::timestamp AT TIME ZONE 'UTC'
+                AND {table.kept}
         ), pieces AS (
             SELECT day, bucket, count(*) AS number, sha256(string_agg(content, '\n'::bytea ORDER BY id)) AS digest
             FROM dated GROUP BY day, bucket

@@ -107,6 +107,25 @@ def report_rows(sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> li
         return _fetched(cursor)
 
 
+@contextmanager
+def snapshot(*tables: str) -> Iterator[None]:
+    """All statements inside see one state of the database, and only read. A transaction around it stays as it is.
+
+    `tables` lose no part meanwhile: one that is detached after the snapshot is taken would be missing in what it shows.
+    """
+    is_nested = connection.in_atomic_block
+    with transaction.atomic():
+        if not is_nested:
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                for table in tables:
+                    # Takes no snapshot itself.
+                    cursor.execute(f"LOCK TABLE {table} IN ACCESS SHARE MODE")
+                # Sums over millions of rows, in memory rather than in files.
+                cursor.execute("SET LOCAL work_mem = '64MB'")
+        yield
+
+
 def copy(statement: "LiteralString", lines: Iterable[str]) -> None:
     """Send lines in COPY's text format, each with its line feed; the fastest way into a table for many rows."""
     with _cursor(psycopg.Cursor) as cursor, cursor.copy(statement) as sink:

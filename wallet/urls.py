@@ -1,9 +1,10 @@
 """Addresses of the wallet, below /wallet/."""
 
-from django.urls import include, path
+from django.urls import include, path, re_path
 
 from wallet import card_views, views
 from wallet.refunds import views as refund_views
+from wallet.statements import views as statement_views
 from wallet.topups import lookup_views
 
 urlpatterns = [
@@ -18,5 +19,9 @@ urlpatterns = [
     path("card/", card_views.card, name="card"),
     path("card/<uuid:setup_id>/", card_views.card_saved, name="card_saved"),
     path("portal/", card_views.portal, name="portal"),
+    path("statements/", statement_views.statements, name="statements"),
+    re_path(
+        r"^statements/(?P<month>[^/.]+)\.(?P<kind>pdf|csv)$", statement_views.statement, name="statement"
+    ),
     path("stripe/", include("wallet.stripe_urls")),
 ]

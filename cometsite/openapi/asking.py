@@ -55,7 +55,7 @@ FILTERS = [
     *TIMES,
     words("group", "Name of a customer group, or `default`."),
     words("request_id", "Id of a call."),
-    words("response_id", "The provider's id of a call of the last 7 days."),
+    words("response_id", "The provider's id of a call."),
 ]
 PEOPLE = [
     number("user_id", "Of this person.", least=1),

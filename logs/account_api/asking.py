@@ -76,6 +76,10 @@ def nobody() -> HttpResponse:
     return _account.failure(404, "not_found", "There is nobody of this number.")
 
 
+def busy() -> HttpResponse:
+    return _account.failure(503, "unavailable", "Too many exports are under way. Ask again in a moment.")
+
+
 def answer(data: Any) -> JsonResponse:
     return JsonResponse({"success": True, "message": "", "data": data})
 

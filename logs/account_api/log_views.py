@@ -10,16 +10,17 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils import timezone
 
-from logs.account_api import asking, looking, rows, sums
+from logs import sums
+from logs.account_api import asking, looking, rows
 from logs.account_api.asking import Unclear
+from logs.account_api.exporting import Blocks
 from logs.account_api.looking import Type, Wanted
-from logs.account_api.sums import Span
+from logs.export_streams import Busy
+from logs.sums import Span
 from pricing import quota, spreadsheets
 from tokens.models import ApiKey
 
 MINUTE = timedelta(seconds=60)
-# The provider's id has no index; it is looked for among the calls of so many days, as in the admin panel.
-RESPONSE_DAYS = 7
 BATCH = 500
 COLUMNS = [
     "time",
@@ -61,10 +62,14 @@ def my_stat(request: HttpRequest, token: ApiKey) -> HttpResponse:
 
 @asking.own
 def my_export(request: HttpRequest, token: ApiKey) -> HttpResponseBase:
-    """All rows as CSV, however many."""
+    """All rows as CSV, however many; read in batches, and no more of them once the client has left."""
     wanted = wanted_of(request, [token.wallet_id])
+    try:
+        blocks = Blocks(_csv(wanted))
+    except Busy:
+        return asking.busy()
     return StreamingHttpResponse(
-        _csv(wanted),
+        blocks,
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": 'attachment; filename="log.csv"'},
     )
@@ -87,7 +92,7 @@ def wanted_of(request: HttpRequest, wallets: Sequence[int] | None) -> Wanted:
     if told["request_id"]:
         call &= looking.of_request(told["request_id"])
     if told["response_id"]:
-        call &= looking.of_response(told["response_id"], RESPONSE_DAYS)
+        call &= looking.of_response(told["response_id"])
     span = Span(*asking.moments(request, "start_timestamp", "end_timestamp"))
     found = Wanted(wallets, span, Type(kind), usage, call or None)
     return replace(found, codes=frozenset()) if any(told.values()) else found

@@ -6,20 +6,18 @@ A call's place in time is that of its id, a movement's the moment that it was bo
 
 import heapq
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import IntEnum
 from itertools import islice
 from typing import NamedTuple
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
-from django.utils import timezone
 
-from logs import call_ids
-from logs.account_api import sums
-from logs.account_api.sums import Span, Sums
+from logs import archive, call_ids, sums
 from logs.models import Call
+from logs.sums import Span, Sums
 from pricing.models import GroupRate, Model
 from tokens.models import ApiKey, DailyUsage
 from wallet.models import Code, Transfer
@@ -114,8 +112,10 @@ class Wanted:
         return sums.of(DailyUsage.objects.filter(self._wallets, self.usage), self._of_any_status, self.span)
 
     def total(self) -> int:
-        """How many rows there are."""
-        found = self.sums()
+        """How many rows there are. Archived calls have none here, while sums count them."""
+        upper_id = archive.kept_from()
+        kept = replace(self, span=self.span.since(call_ids.moment(upper_id))) if upper_id else self
+        found = kept.sums()
         calls = {Type.CONSUME: found.calls - found.failed, Type.ERROR: found.failed}
         return calls.get(self.type, found.calls) + self.movements.count()
 
@@ -171,9 +171,9 @@ def of_request(told: str) -> Q:
     return Q(id__in=[]) if call_id is None else Q(id=call_id)
 
 
-def of_response(told: str, days: int) -> Q:
-    """Calls of the last so many days that the provider gave this id; it has no index."""
-    return Q(upstream_id=told, id__gte=call_ids.floor(timezone.now() - timedelta(days=days)))
+def of_response(told: str) -> Q:
+    """Calls that the provider gave this id."""
+    return Q(upstream_id=told)
 
 
 def with_word(word: str, wallet: int) -> Wanted:

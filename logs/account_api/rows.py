@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from logs import call_ids, listing
+from logs import call_ids, pages
 from logs.account_api import ratios
 from logs.account_api.looking import DEFAULT_GROUP, TYPES, Place, Type
 from logs.models import Call, CallDetails
@@ -60,7 +60,7 @@ def _of_call(call: Call, details: CallDetails | None) -> dict[str, Any]:
         "use_time": round((call.latency_ms or 0) / 1000),
         "is_stream": bool(call.stream),
         "ip": (details and details.client_ip) or "",
-        "content": error if is_failed else listing.quantity(call.usage),
+        "content": error if is_failed else pages.quantity(call.usage),
         "other": json.dumps(
             {
                 "cache_tokens": counts.cached,

@@ -10,10 +10,11 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
 from accounts.models import User
-from logs.account_api import asking, log_views, person_views, rows, sums
+from logs import sums
+from logs.account_api import asking, log_views, person_views, rows
 from logs.account_api.asking import Unclear
 from logs.account_api.looking import Wanted, as_uuid
-from logs.account_api.sums import Span, Sums
+from logs.sums import Span, Sums
 from pricing import quota
 from pricing.models import Model
 from pricing.money import NANO_PER_CENT

@@ -9,8 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from logs import call_ids
 from logs.account_api import asking, rows
 from logs.account_api.looking import Type, Wanted, as_uuid
-from logs.account_api.sums import Span
 from logs.models import Call
+from logs.sums import Span
 from pricing import quota
 from pricing.models import Kind, Model
 from tokens.models import ApiKey, DailyUsage

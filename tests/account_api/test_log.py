@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from logs import call_ids
+from logs import call_ids, export_streams
+from logs.account_api.exporting import Blocks
+from logs.export_streams import BLOCK_BYTES
 from pricing import catalogue, groups
 from tests.account_api.conftest import USD, Asker, Sold
 from tests.books import assert_books
@@ -217,7 +220,7 @@ def test_a_search_for_an_id(asker: Asker, stranger: Asker, sold: Sold) -> None:
 @pytest.mark.parametrize("path", ["/api/log/self", "/api/log/self/export"])
 def test_what_makes_no_sense_is_refused_by_name(asker: Asker, path: str, name: str, told: str) -> None:
     if name in {"p", "page_size"} and path.endswith("export"):
-        assert asker.get(path, **{name: told}).status_code == 200
+        assert asker.get(path, **{name: told}).getvalue()
     else:
         assert asker.refused(path, **{name: told}).startswith(name)
 
@@ -263,6 +266,30 @@ def test_the_export_reads_in_batches(asker: Asker, sold: Sold, monkeypatch: pyte
     for batch in (1, 2, 3):
         monkeypatch.setattr("logs.account_api.log_views.BATCH", batch)
         assert asker.get("/api/log/self/export").getvalue() == whole
+
+
+def test_the_export_goes_no_further_when_its_reader_leaves(asker: Asker, sold: Sold) -> None:
+    left = [Blocks(iter(["a\n", "b\n"] * BLOCK_BYTES)) for _ in range(export_streams.PER_PROCESS)]
+    assert [next(blocks)[:4] for blocks in left] == [b"a\nb\n"] * len(left)
+    refused = asker.get("/api/log/self/export")
+    assert refused.status_code == 503
+    assert "Too many exports" in refused.json()["message"]
+    for blocks in left:
+        blocks.close()
+    assert list(left[0]) == []
+    assert len(asker.get("/api/log/self/export").getvalue().splitlines()) == 5
+
+
+def test_an_export_that_breaks_off_says_so(
+    asker: Asker, sold: Sold, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> Iterator[dict[str, Any]]:
+        yield from ()
+        raise RuntimeError
+
+    monkeypatch.setattr("logs.account_api.rows.in_batches", broken)
+    assert asker.get("/api/log/self/export").getvalue().splitlines()[-1].startswith(b'"INCOMPLETE: an error')
+    assert "broke off" in caplog.text
 
 
 USAGES = [

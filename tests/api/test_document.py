@@ -152,7 +152,7 @@ def test_the_error_codes_are_those_of_the_code() -> None:
     assert by_form["Error"] == limits | codes_in(
         "logs/metering.py",
         "logs/authorizing.py",
-        "logs/views.py",
+        "logs/receipt_views.py",
         of=r'(?:failure|Refused|BadCall|_refusal)\(\s*(?:\d+, )?"(\w+)"',
     ) - {"not_found"}
     assert by_form["OpenAIError"] == codes_in(

@@ -67,10 +67,34 @@ def test_a_run_measures_and_proves_its_books(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
 
 
+def test_the_log_is_measured_among_many_calls_and_among_few(tmp_path: Path) -> None:
+    names = [
+        "log-deep",
+        "log-deep-few",
+        "log-key",
+        "keyset-deep",
+        "count-offset-deep",
+        "copy-out",
+        "undisturbed",
+    ]
+    code, output, report = bench(tmp_path, "--logs", "20000", *names)
+    assert code == 0, output
+    assert report["measured"].keys() == set(names)
+    titles = {ratio["title"]: ratio for ratio in report["ratios"]}
+    assert titles["Log, page 20,000, p95"]["target"] == 50
+    assert titles["Log, page 20,000 : with few calls, median"]["median"] > 0
+    assert [books["problems"] for books in report["books"]] == [[]]
+    assert report["books"][0]["calls"] > 20_000
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+
+
 def test_a_name_that_nothing_has_is_refused(tmp_path: Path) -> None:
     code, output, _ = bench(tmp_path, "recrod")
     assert code == 2
     assert "'recrod'" in output
+    code, output, _ = bench(tmp_path, "--logs", "20000", "spread")
+    assert code == 2
+    assert "'spread'" in output
 
 
 def test_a_group_stands_for_its_members_and_no_name_for_all() -> None:
@@ -80,6 +104,7 @@ def test_a_group_stands_for_its_members_and_no_name_for_all() -> None:
 
 def test_every_ratio_is_of_something_measured() -> None:
     measured = plan.NAMES - {"together"} | {"together-record", "together-authorize"}
+    measured |= plan.LOGS - {"disturbed"} | {"disturbed-record", "disturbed-pages"}
     assert {name for ratio in RATIOS for name in ratio.needs} <= measured
 
 

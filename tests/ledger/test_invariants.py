@@ -28,7 +28,9 @@ def wallet(alice: User) -> Wallet:
     issued = keys.issue(wallet, "k")
     gateway = Gateway()
     gateway.record(call(issued.key), call(issued.key, status="failed"))
-    gateway.record(call(issued.key))
+    gateway.record(
+        call(issued.key, usage={"cached_input_tokens": 7, "output_tokens": 300, "reasoning_tokens": 5})
+    )
     gateway.authorize(issued.text)
     return wallet
 
@@ -77,10 +79,26 @@ FAULTS = [
     ),
     (
         "UPDATE logs_call SET charged_nanousd = charged_nanousd + 1 WHERE paid_transfer_id IS NOT NULL",
-        {"charges", "usage_transfers", "daily_usage"},
+        {"charges", "usage_transfers", "daily_usage", "hourly_usage"},
     ),
-    ("DELETE FROM logs_call WHERE status = 'failed'", {"daily_usage"}),
-    ("UPDATE tokens_dailyusage SET calls = calls + 1", {"daily_usage"}),
+    ("DELETE FROM logs_call WHERE status = 'failed'", {"daily_usage", "hourly_usage"}),
+    *(
+        (f"UPDATE tokens_{table} SET {column} = {column} + 1", {invariant})
+        for table, invariant in (("dailyusage", "daily_usage"), ("hourlyusage", "hourly_usage"))
+        for column in (
+            "calls",
+            "failed",
+            "input_tokens",
+            "cached_input_tokens",
+            "output_tokens",
+            "charged_nanousd",
+        )
+    ),
+    ("UPDATE tokens_dailyusage SET largest_nanousd = largest_nanousd - 1", {"daily_usage"}),
+    ("UPDATE tokens_dailyusage SET day = day - 1", {"daily_usage"}),
+    ("UPDATE tokens_hourlyusage SET hour = hour - interval '1 hour'", {"hourly_usage"}),
+    ("DELETE FROM tokens_dailyusage", {"daily_usage"}),
+    ("DELETE FROM tokens_hourlyusage", {"hourly_usage"}),
     ("UPDATE wallet_funds SET held_nanousd = held_nanousd + 1", {"held_totals"}),
     ("DELETE FROM wallet_hold", {"held_totals"}),
     ("UPDATE wallet_hold SET expires_at = now() - interval '2 hours'", {"leaked_holds"}),
@@ -93,6 +111,15 @@ def test_a_planted_fault_is_found(wallet: Wallet, fault: str, names: set[str]) -
     found = broken()
     assert names <= found
     assert found - names <= {"sum_is_zero"}
+
+
+@pytest.mark.parametrize("table", ["dailyusage", "hourlyusage"])
+def test_a_roll_up_is_checked_for_its_wallet_alone(wallet: Wallet, charlie: User, table: str) -> None:
+    other = give(charlie, 1)
+    write(f"UPDATE tokens_{table} SET output_tokens = 0")
+    [finding] = invariants.check([wallet.pk])
+    assert f"of wallet {wallet.pk}" in finding.ids[0]
+    assert invariants.check([other.pk]) == []
 
 
 def test_a_wallet_without_its_accounts_is_found(wallet: Wallet, charlie: User) -> None:

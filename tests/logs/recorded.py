@@ -12,9 +12,9 @@ from logs.models import Call
 from pricing.listings import UNDATED_FROM
 from pricing.models import Kind, Markup, Model, PriceVersion
 from pricing.publishing import publish, rates_of
-from pricing.rating import PriceTable, Rates, rate, total_input_tokens
-from tokens import keys
-from tokens.models import ApiKey, DailyUsage
+from pricing.rating import PriceTable, Rates, rate
+from tokens import keys, spending
+from tokens.models import ApiKey
 from wallet import ledger
 from wallet.models import Code
 from wallet.wallets import wallet_of
@@ -89,17 +89,10 @@ def _count(
     key: ApiKey, version: PriceVersion, pk: UUID, usage: dict[str, int], *, charged: int, is_failed: bool
 ) -> None:
     at = call_ids.moment(pk)
-    day, _ = DailyUsage.objects.get_or_create(
-        wallet_id=key.wallet_id,
-        day=at.date(),
-        key_id=key.pk,
-        model_id=version.model_id,
-        defaults={"last_used_at": at},
-    )
-    day.last_used_at = max(day.last_used_at, at)
-    day.calls += 1
-    day.failed += is_failed
-    day.input_tokens += total_input_tokens(usage)
-    day.output_tokens += usage.get("output_tokens", 0)
-    day.charged_nanousd += charged
-    day.save()
+    used = spending.Used(at)
+    if is_failed:
+        used.add_failed(at)
+    else:
+        used.add(usage, charged, at)
+    place = (key.wallet_id, call_ids.hour(str(pk)), key.pk, version.model_id)
+    spending.adding({place: used}).now()

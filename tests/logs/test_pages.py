@@ -2,17 +2,20 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from datetime import timezone as zone
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import pytest
 from django.db import connection
+from django.template.loader import render_to_string
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
-from logs import call_ids, listing
+from logs import call_ids, listing, pages
 from logs.models import Call
 from pricing.models import Kind
 from tests.logs import recorded
@@ -66,6 +69,14 @@ def test_a_row_says_what_the_call_was(signed_in: Client, key: ApiKey) -> None:
     assert f'hx-get="/logs/{call.pk}/"' in page
 
 
+def test_times_are_written_as_on_other_pages() -> None:
+    moment = datetime(2026, 11, 3, 7, 5, 9, 999_999, tzinfo=zone(timedelta(hours=9)))
+    row = pages.Row(Call(started_at=moment), "")
+    there = render_to_string("partials/time.html", {"at": moment})
+    assert f'datetime="{row.datetime}">{row.time}</time>' in there
+    assert row.datetime == "2026-11-02T22:05:09Z"
+
+
 @pytest.mark.parametrize(
     ("usage", "text"),
     [
@@ -79,7 +90,7 @@ def test_a_row_says_what_the_call_was(signed_in: Client, key: ApiKey) -> None:
     ],
 )
 def test_usage_in_few_characters(usage: dict[str, int], text: str) -> None:
-    assert listing.quantity(usage) == text
+    assert pages.quantity(usage) == text
 
 
 def test_newest_first_by_pages_of_fifty_there_and_back(signed_in: Client, key: ApiKey) -> None:
@@ -140,6 +151,18 @@ def test_filters_combine(signed_in: Client, owner: User, key: ApiKey) -> None:
     assert found(f"call={calls['c'].pk}") == {"c"}
     assert found(f"call=+{calls['c'].pk}+") == {"c"}
     assert found(f"call={uuid4()}") == set()
+    assert found(f"preset=hour&token={key.pk}") == set("ac")
+    assert found("above=0") == set("ade"), "c rounds to nothing"
+    assert found("above=0.005999999") == set("ade")
+    assert found("above=0.006") == set()
+
+
+def test_streamed_not_streamed_and_untold(signed_in: Client, key: ApiKey) -> None:
+    version = recorded.model()
+    yes, no, untold = (str(recorded.call(key, version, stream=stream).pk) for stream in (True, False, None))
+    assert shown(signed_in) == [untold, no, yes]
+    assert shown(signed_in, "stream=yes") == [yes]
+    assert shown(signed_in, "stream=no") == [no]
 
 
 @pytest.mark.parametrize(
@@ -177,6 +200,14 @@ def test_odd_queries_show_what_they_can(signed_in: Client, key: ApiKey, query: s
         ("token=-1", "Choose a token."),
         ("token=1.5", "Choose a token."),
         ("call=123", "A request ID looks like"),
+        ("stream=true", "Choose yes or no."),
+        ("above=-1", "Write an amount in dollars, for example 0.05."),
+        ("above=NaN", "Write an amount in dollars, for example 0.05."),
+        ("above=1e-9", "Write an amount in dollars, for example 0.05."),
+        ("above=" + "9" * 5_000, "at most 30 characters"),
+        ("preset=century", "Choose one of these times."),
+        ("preset=today&from=2026-01-01", "Choose either one of these times or days."),
+        (f"token={2**63}", "Choose a token."),
         ("model=" + "x" * 5_000, "at most 200 characters"),
     ],
 )
@@ -253,8 +284,18 @@ def test_more_calls_need_no_more_queries(
     for number in range(4):
         other = recorded.key_of(owner, f"Key {number}")
         recorded.call(other, recorded.model(f"model-{number}"))
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(12):
         assert len(shown(signed_in)) == 34
+
+
+def test_ids_are_found_by_an_index_alone(signed_in: Client, key: ApiKey) -> None:
+    """Whole rows PostgreSQL looks for along everybody's calls where a wallet has made a good part of them."""
+    many(key, 3)
+    with CaptureQueriesContext(connection) as queries:
+        shown(signed_in)
+    of_calls = [one["sql"] for one in queries if 'FROM "logs_call"' in one["sql"]]
+    assert of_calls[0].startswith('SELECT "logs_call"."id" AS "id" FROM "logs_call" WHERE')
+    assert '"logs_call"."id" IN (' in of_calls[1]
 
 
 @pytest.mark.parametrize("query", ["", "model=gpt-test", "before=ffffffff-ffff-ffff-ffff-ffffffffffff"])
@@ -264,7 +305,12 @@ def test_a_page_is_read_by_an_index(key: ApiKey, query: str) -> None:
     assert form.is_valid()
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-    calls = listing._found(key.wallet, form.cleaned_data).select_related("model", "key").order_by("-id")[:51]
+    calls = form.wanted(key.wallet_id).calls.select_related("model", "key").order_by("-id")[:51]
     plan = calls.explain()
     assert "call_wallet" in plan or "wallet_id_id_idx" in plan or "wallet_id_model_id_id_idx" in plan, plan
     assert "Sort" not in plan, plan
+
+
+def test_the_last_day_that_there_is_has_no_call(signed_in: Client, key: ApiKey) -> None:
+    recorded.call(key, recorded.model())
+    assert shown(signed_in, "from=9999-12-31") == []

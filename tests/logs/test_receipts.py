@@ -1,6 +1,8 @@
 """The receipt of a call, as a page and as data: the arithmetic again, and what it says where that differs."""
 
+import html
 import json
+import re
 from datetime import timedelta
 from decimal import Decimal
 from uuid import uuid4
@@ -16,12 +18,14 @@ from accounts.models import User
 from logs import receipts
 from logs.models import Call, CallDetails
 from pricing import catalogue
-from pricing.models import Kind, Model
+from pricing.listings import UNDATED_FROM
+from pricing.models import CustomerGroup, GroupRate, Kind, Model
 from pricing.money import usd
 from pricing.publishing import publish
 from pricing.units import UNITS
 from tests.logs import recorded
 from tokens.models import ApiKey
+from wallet.models import Difference
 
 pytestmark = pytest.mark.django_db
 AS_JSON = {"Accept": "application/json"}
@@ -63,13 +67,14 @@ def test_the_lines_add_up_before_everybody(signed_in: Client, owner: User) -> No
         "1,234 ms",
         f"transfer {call.paid_transfer_id}",
         f"Price version {call.price_version_id}",
-        '<a href="/pricing/gpt-test/">gpt-test</a>',
+        f'<a href="/pricing/gpt-test/#version-{call.price_version_id}">the prices of gpt-test</a>',
         usd(call.balance_after_nanousd),
         str(call.pk),
         "Laptop",
     ):
         assert text in page, text
     assert "does not add up" not in page
+    assert f'id="version-{call.price_version_id}"' in signed_in.get("/pricing/gpt-test/").text
 
 
 def test_as_data(signed_in: Client, owner: User) -> None:
@@ -246,6 +251,64 @@ def test_a_difference_is_an_alarm(
     data = signed_in.get(f"/logs/{call.pk}/", headers=AS_JSON).json()
     assert data["problem"]
     assert data["charged_nanousd"] == 6_000_000
+
+
+def test_a_check_says_both_numbers(signed_in: Client, owner: User) -> None:
+    call = recorded.call(recorded.key_of(owner), recorded.model())
+    for headers in ({}, {"HX-Request": "true"}):
+        response = signed_in.post(f"/logs/{call.pk}/check/", headers=headers)
+        assert ("<html" in response.text) == (not headers)
+        said = " ".join(response.text.split())
+        assert "It matches: $0.006 was charged, and computed again" in said
+        assert f"price version {call.price_version_id} it is $0.006." in said
+    assert not Difference.objects.exists()
+    assert "It matches" not in text_of(signed_in, call), "before it was asked for"
+
+
+def test_a_check_that_fails_reaches_staff_once(signed_in: Client, owner: User) -> None:
+    usage = {"input_tokens": 1_201, "output_tokens": 300}
+    call = recorded.call(recorded.key_of(owner), recorded.model(), usage=usage)
+    for _ in range(2):
+        said = " ".join(signed_in.post(f"/logs/{call.pk}/check/").text.split())
+        assert "$0.006 was charged, and computed again" in said
+        assert "it is $0.0060025. <strong>They differ; our staff has been told." in said
+    told = Difference.objects.get()
+    assert told.name == f"call {call.pk}"
+    assert "the arithmetic gives $0.0060025" in told.sentence
+
+
+def test_only_owners_check_and_only_by_a_form(client: Client, owner: User) -> None:
+    call = recorded.call(recorded.key_of(recorded.person("stranger")), recorded.model())
+    assert client.post(f"/logs/{call.pk}/check/")["Location"].startswith("/accounts/login/")
+    client.force_login(owner)
+    assert client.post(f"/logs/{call.pk}/check/").status_code == 404
+    assert client.get(f"/logs/{call.pk}/check/").status_code == 405
+    assert client.get(f"/logs/{call.pk}.json").status_code == 404
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(owner)
+    assert strict.post(f"/logs/{call.pk}/check/").status_code == 403
+
+
+def test_the_data_has_an_address_and_a_button(client: Client, owner: User) -> None:
+    call = recorded.call(recorded.key_of(owner), recorded.model())
+    assert client.get(f"/logs/{call.pk}.json")["Location"].startswith("/accounts/login/")
+    client.force_login(owner)
+    response = client.get(f"/logs/{call.pk}.json")
+    assert response["Content-Type"] == "application/json"
+    assert response.json()["call_id"] == str(call.pk)
+    copied = re.search(r'data-copy="(\{[^"]*)"', text_of(client, call))
+    assert copied
+    assert json.loads(html.unescape(copied[1])) == response.json()
+
+
+def test_multipliers_by_name(signed_in: Client, owner: User) -> None:
+    version = recorded.model(multiplier_bp=12_000)
+    group = CustomerGroup.objects.create(name="Startups")
+    rate = GroupRate.objects.create(group=group, multiplier_bp=9_000, effective_from=UNDATED_FROM)
+    call = recorded.call(recorded.key_of(owner), version, group_rate=rate, charged_nanousd=6_480_000)
+    page = text_of(signed_in, call)
+    assert 'Multiplier × 1.08 <span class="sub">price × 1.2, Startups × 0.9</span>' in page
+    assert "does not add up" not in page
 
 
 def test_which_credit_paid(signed_in: Client, owner: User) -> None:

@@ -18,9 +18,10 @@ from tests.planted.conftest import Scene
 from tests.planted.visitor import Visitor
 
 PAGES = (
-    "/", "/help/", "/api/", "/pricing/", "/pricing/estimate/", "/pricing/compare/", "/wallet/", "/tokens/", "/logs/",
-    "/accounts/email/", "/accounts/password/change/", "/accounts/password/reset/", "/accounts/close/", "/accounts/login/",
-    "/accounts/signup/", "/accounts/reauthenticate/",
+    "/", "/help/", "/api/", "/pricing/", "/pricing/estimate/", "/pricing/compare/", "/wallet/", "/wallet/statements/",
+    "/tokens/", "/logs/", "/logs/export/", "/logs/statistics/", "/accounts/email/", "/accounts/password/change/",
+    "/accounts/password/reset/", "/accounts/close/", "/accounts/login/", "/accounts/signup/",
+    "/accounts/reauthenticate/",
 )  # fmt: skip
 ASKED_BY_KEY = (
     "/v1/dashboard/billing/subscription", "/v1/dashboard/billing/usage", "/dashboard/billing/credit_grants",

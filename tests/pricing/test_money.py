@@ -7,7 +7,7 @@ from django.template import Context, Template
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricing.money import NANO_PER_USD, cents_from_text, per_million, usd, usd_from_pico
+from pricing.money import NANO_PER_USD, cents_from_text, nanousd_from_text, per_million, usd, usd_from_pico
 
 
 @pytest.mark.parametrize(
@@ -82,6 +82,29 @@ AMBIGUOUS = [
 def test_cents_from_text_says_what_is_wrong(text: str) -> None:
     with pytest.raises(ValueError, match=r"^[A-Z][^\n]*\.$"):
         cents_from_text(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "nanousd"),
+    [
+        ("0.006", 6_000_000),
+        (".5", 500_000_000),
+        ("$2", 2_000_000_000),
+        (" 0 ", 0),
+        ("0.000000001", 1),
+        ("9.", 9_000_000_000),
+    ],
+)
+def test_nanousd_from_text(text: str, nanousd: int) -> None:
+    assert nanousd_from_text(text) == nanousd
+
+
+@pytest.mark.parametrize(
+    "text", ["", ".", "$", "-1", "1e3", "NaN", "1,5", "1_0", "１", "9" * 10, "0.0000000001", "1\n2"]
+)
+def test_nanousd_from_text_says_what_is_wrong(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^Write an amount in dollars"):
+        nanousd_from_text(text)
 
 
 @pytest.mark.parametrize(

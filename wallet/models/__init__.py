@@ -2,7 +2,7 @@
 
 from wallet.models.acts import Proposal
 from wallet.models.books import Account, Code, Funds, Hold, HouseBalance, Transfer, Wallet
-from wallet.models.checks import CheckRun, DaySeal
+from wallet.models.checks import CheckRun, DayRest, DaySeal
 from wallet.models.payments import (
     AutoTopUp,
     CardSetup,
@@ -21,6 +21,7 @@ __all__ = [
     "CardSetup",
     "CheckRun",
     "Code",
+    "DayRest",
     "DaySeal",
     "Difference",
     "Dispute",

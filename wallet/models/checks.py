@@ -42,3 +42,19 @@ class DaySeal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.table} of {self.day}"
+
+
+class DayRest(models.Model):
+    """What was left of a sealed day when other rows of it were archived; the newest one holds instead of the seal."""
+
+    table = models.CharField(max_length=40)
+    day = models.DateField()
+    rows = models.BigIntegerField()
+    digest = models.BinaryField(max_length=32)
+    sealed_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["table", "day", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.table} of {self.day}"

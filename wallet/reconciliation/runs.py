@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from wallet import clearing
+from wallet import alone, clearing
 from wallet.models import Reconciliation
 from wallet.reconciliation import ending, subscription
 from wallet.reconciliation.objects import KINDS, Kind
@@ -98,25 +97,10 @@ def problems(now: datetime | None = None) -> list[str]:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Holds a lock on a connection of its own: the database gives it back when the process dies, however it does."""
-    guard = connection.copy()
-    is_ours = False
-    try:
-        with guard.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_lock(hashtext('stripe-reconciliation'))")
-            is_ours = bool(cursor.fetchone()[0])
+    with alone.at("stripe-reconciliation") as is_ours:
         if not is_ours:
             raise AlreadyRunning("Another process reconciles with Stripe at this moment.")
         yield
-    finally:
-        try:
-            if is_ours:
-                with guard.cursor() as cursor:
-                    cursor.execute("SELECT pg_advisory_unlock(hashtext('stripe-reconciliation'))")
-        except DatabaseError:
-            logger.warning("The connection that held the lock is gone, and the lock with it.")
-        finally:
-            guard.close()
 
 
 def _overlapping(back: timedelta) -> datetime:

@@ -59,8 +59,14 @@ class Span:
     @property
     def days(self) -> tuple[date | None, date | None]:
         """The first whole UTC day in it, and the day after the last one."""
-        first = None if self.start is None else (self.start + timedelta(days=1) - RESOLUTION).date()
+        first = self.start and self.start.date()
+        if first and self.start != _midnight(first):
+            first = min(first, date.max - timedelta(days=1)) + timedelta(days=1)
         return first, self.end and self.end.date()
+
+    def since(self, at: datetime) -> "Span":
+        """What of it lies at that moment or after it."""
+        return Span(max(self.start, at) if self.start else at, self.end)
 
     def parts(self) -> "tuple[Q | None, list[Span]]":
         """The whole days, as a condition on the roll-up, and what of the time lies before and after them."""

@@ -1,0 +1,127 @@
+"""Calls of an archived month are still answered for: one by its id, a wallet's in order, as pages and as data."""
+
+import random
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from django.test import Client
+
+from logs import archive, call_ids
+from logs.archive import files, moving
+from logs.models import Call
+from tests.account_api.conftest import Asker, access_token
+from tests.logs.archive.conftest import FIRST, KEPT_ONE, Past, damage, noon
+
+AS_JSON = {"Accept": "application/json"}
+
+
+def test_a_wallets_calls_come_newest_first_within_their_bounds(
+    past: Past, filled: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the table gave them before, for bounds on calls, between them and far away."""
+    monkeypatch.setattr(files, "GROUP_ROWS", 3)
+    rows = list(Call.objects.filter(pk__lt=call_ids.floor(noon(KEPT_ONE, 1) - timedelta(hours=12))))
+    moving.run()
+    chance = random.Random(7)
+    ids = sorted(UUID(one) for one in filled)
+    bounds = [*ids, *(UUID(int=one.int + 1) for one in ids), archive.FIRST, archive.LAST]
+    for key in past.keys:
+        for _ in range(60):
+            lower, upper = chance.choice(bounds), chance.choice(bounds)
+            wanted = [one.pk for one in rows if one.wallet_id == key.wallet_id and lower <= one.pk < upper]
+            assert [row["id"] for row in archive.calls_of(key.wallet_id, lower, upper)] == wanted
+    assert list(archive.calls_of(0)) == []
+
+
+def test_one_call_is_found_by_its_owner_alone(past: Past, filled: list[str]) -> None:
+    moving.run()
+    alice, charlie = (key.wallet_id for key in past.keys)
+    found = archive.find(alice, UUID(filled[0]))
+    assert found is not None
+    assert (str(found.pk), found.wallet_id, found.key) == (filled[0], alice, past.keys[0])
+    assert archive.find(charlie, UUID(filled[0])) is None
+    assert archive.find(alice, call_ids.new(int(noon(FIRST).timestamp() * 1000))) is None
+    assert archive.find(alice, UUID(int=0)) is None
+    assert archive.find(alice, archive.LAST) is None
+
+
+def test_the_receipt_says_the_same_as_before(past: Past, filled: list[str], client: Client) -> None:
+    client.force_login(past.keys[0].wallet.owner)
+    before = [
+        client.get(f"/logs/{filled[0]}/", headers=AS_JSON).json(),
+        client.get(f"/logs/{filled[0]}/").text,
+    ]
+    moving.run()
+    answer = client.get(f"/logs/{filled[0]}/", headers=AS_JSON)
+    assert (answer.status_code, answer.json()) == (200, before[0])
+    assert _without_nonces(client.get(f"/logs/{filled[0]}/").text) == _without_nonces(before[1])
+    client.force_login(past.keys[1].wallet.owner)
+    assert client.get(f"/logs/{filled[0]}/", headers=AS_JSON).status_code == 404
+    assert client.get(f"/logs/{filled[0]}/").status_code == 404
+
+
+def _without_nonces(page: str) -> list[str]:
+    return [line for line in page.splitlines() if "nonce" not in line and "csrf" not in line]
+
+
+def test_the_list_says_from_when_on_it_is_whole(past: Past, filled: list[str], client: Client) -> None:
+    client.force_login(past.keys[0].wallet.owner)
+    sentence = f"Calls before {KEPT_ONE.day} {KEPT_ONE:%B %Y} (UTC) are archived"
+    assert sentence not in client.get("/logs/").text
+    moving.run()
+    page = client.get("/logs/")
+    assert sentence in page.text
+    shown = [one for one in filled if f'data-call-id="{one}"' in page.text]
+    assert shown == [
+        str(pk) for pk in Call.objects.filter(key=past.keys[0]).order_by("pk").values_list("pk", flat=True)
+    ]
+    assert f'<a href="/logs/{filled[0]}/">' in client.get(f"/logs/?call={filled[0]}").text
+
+
+def test_a_file_that_is_away_is_an_outage_and_no_lost_call(
+    past: Past, filled: list[str], client: Client
+) -> None:
+    moving.run()
+    client.force_login(past.keys[0].wallet.owner)
+    client.raise_request_exception = False
+    path = past.folder / f"calls-{FIRST:%Y-%m}.parquet"
+    kept = path.read_bytes()
+    for spoil in (damage, type(path).unlink):
+        path.write_bytes(kept)
+        spoil(path)
+        assert client.get(f"/logs/{filled[0]}/").status_code == 503
+        with pytest.raises(archive.Unreadable):
+            archive.find(past.keys[0].wallet_id, UUID(filled[0]))
+    path.write_bytes(kept)
+    assert client.get(f"/logs/{filled[0]}/").status_code == 200
+
+
+@pytest.mark.parametrize("query", ["", "&status=failed", f"&to={noon(FIRST, 20):%Y-%m-%d}", "&above=0.001"])
+@pytest.mark.parametrize("written", ["csv", "jsonl"])
+def test_an_export_is_the_same_as_before(
+    past: Past, filled: list[str], client: Client, written: str, query: str
+) -> None:
+    client.force_login(past.keys[0].wallet.owner)
+
+    def exported() -> bytes:
+        return b"".join(client.get(f"/logs/export/?format={written}{query}"))
+
+    before = exported()
+    assert before.count(b"\n") > 1 or query == "&status=failed"
+    moving.run()
+    assert exported() == before
+
+
+def test_programs_count_the_rows_that_they_can_page_through(past: Past, filled: list[str]) -> None:
+    """What was spent is told of all calls, as before."""
+    alice = past.keys[0]
+    asker = Asker(access_token(alice.wallet.owner))
+    spent = asker.data("/api/log/self/stat", type=2)["quota"]
+    assert asker.data("/api/log/self", type=2)["total"] == 9
+    moving.run()
+    page = asker.data("/api/log/self", type=2)
+    assert page["total"] == len(page["items"]) == Call.objects.filter(key=alice).count() == 2
+    assert asker.data("/api/log/self/stat", type=2)["quota"] == spent
+    end = int(noon(FIRST, 20).timestamp())
+    assert asker.data("/api/log/self", type=2, end_timestamp=end)["total"] == 0

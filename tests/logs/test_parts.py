@@ -1,0 +1,184 @@
+"""What the list asks for after it was shown: totals that take long, and the calls that arrive."""
+
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from accounts.models import User
+from logs import call_ids, pages, views, wanted
+from logs.sums import Sums
+from logs.wanted import Wanted
+from tests.logs import recorded
+from tokens.models import ApiKey
+
+pytestmark = pytest.mark.django_db
+FRAGMENT = {"HX-Request": "true"}
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def owner() -> User:
+    return recorded.person("owner")
+
+
+@pytest.fixture
+def key(owner: User) -> ApiKey:
+    return recorded.key_of(owner)
+
+
+@pytest.fixture
+def signed_in(client: Client, owner: User) -> Client:
+    client.force_login(owner)
+    return client
+
+
+def totals(page: str) -> dict[str, str]:
+    return dict(re.findall(r'data-total="(\w+)">([^<]*)<', page))
+
+
+def rows(page: str) -> list[str]:
+    return re.findall(r'data-call-id="([^"]+)"', page)
+
+
+def test_totals_of_all_and_of_what_is_looked_for(signed_in: Client, key: ApiKey) -> None:
+    version = recorded.model()
+    for number in range(3):
+        recorded.call(key, version, at=NOW - timedelta(days=number))
+    recorded.call(key, version, status="failed")
+    stranger = recorded.key_of(recorded.person("stranger"))
+    recorded.call(stranger, version)
+    assert totals(signed_in.get("/logs/").text) == {
+        "calls": "4",
+        "failed": "1",
+        "tokens": "4,500",
+        "spend": "$0.018",
+    }
+    failed = signed_in.get("/logs/?status=failed").text
+    assert totals(failed) == {"calls": "1", "failed": "1", "tokens": "0", "spend": "$0.00"}
+    day = (NOW - timedelta(days=1)).date()
+    assert totals(signed_in.get(f"/logs/?from={day}&to={day}").text)["spend"] == "$0.006"
+    assert totals(signed_in.get(f"/logs/?token={stranger.pk}").text)["calls"] == "0"
+
+
+@pytest.mark.parametrize("query", ["stream=yes", "above=0.001", "preset=hour"])
+def test_totals_that_are_counted_come_afterwards_or_by_a_link(
+    signed_in: Client, key: ApiKey, query: str
+) -> None:
+    recorded.call(key, recorded.model(), stream=True)
+    page = signed_in.get(f"/logs/?{query}").text
+    assert totals(page) == {}
+    assert re.search(rf'<p hx-get="/logs/\?{query}"\s+hx-trigger="load"', page)
+    link = f"/logs/?{query}&amp;count=1"
+    assert f'href="{link}"' in page
+    expected = {"calls": "1", "failed": "0", "tokens": "1,500", "spend": "$0.006"}
+    assert totals(signed_in.get(link.replace("&amp;", "&")).text) == expected
+    part = signed_in.get(f"/logs/?{query}", headers=FRAGMENT)
+    assert totals(part.text) == expected
+    assert "<html" not in part.text
+    assert "HX-Request" in part["Vary"]
+
+
+def test_much_of_the_roll_up_is_summed_afterwards(
+    signed_in: Client, key: ApiKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = recorded.model()
+    for number in range(3):
+        recorded.call(key, version, at=NOW - timedelta(days=number))
+    monkeypatch.setattr(wanted, "QUICKLY", 2)
+    assert totals(signed_in.get("/logs/").text) == {}
+    assert totals(signed_in.get("/logs/", headers=FRAGMENT).text)["calls"] == "3"
+    day = (NOW - timedelta(days=1)).date()
+    assert totals(signed_in.get(f"/logs/?from={day}").text)["calls"] == "2"
+
+
+def test_what_is_too_much_to_count_is_said(
+    signed_in: Client, key: ApiKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(_: Wanted) -> Sums:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(20)")
+        return Sums()
+
+    recorded.call(key, recorded.model())
+    monkeypatch.setattr(views, "TOTALS_WAIT_MS", 50)
+    monkeypatch.setattr(Wanted, "sums", slow)
+    began = time.monotonic()
+    part = signed_in.get("/logs/?stream=yes", headers=FRAGMENT)
+    assert time.monotonic() - began < 5
+    assert (part.status_code, totals(part.text)) == (200, {})
+    assert "too many calls to count" in part.text
+    page = signed_in.get("/logs/?stream=yes&count=1")
+    assert (page.status_code, "too many calls to count" in page.text) == (200, True)
+
+
+def test_only_the_newest_page_is_live(signed_in: Client, key: ApiKey) -> None:
+    call = recorded.call(key, recorded.model())
+    page = signed_in.get("/logs/?model=gpt-test").text
+    assert 'href="/logs/?model=gpt-test&amp;live=1"' in page
+    assert 'hx-trigger="poll"' not in page
+    live = signed_in.get("/logs/?model=gpt-test&live=1").text
+    assert re.search(r'hx-get="/logs/\?model=gpt-test"\s+hx-trigger="poll"', live)
+    assert '<a class="btn" href="/logs/?model=gpt-test">' in live
+    assert 'hx-trigger="poll"' not in signed_in.get(f"/logs/?live=1&before={call.pk}").text
+
+
+def tail(call_id: object) -> str:
+    return str(call_id)[-pages.SEEN_DIGITS :]
+
+
+def test_what_arrived_is_what_is_not_shown_yet(signed_in: Client, key: ApiKey) -> None:
+    version = recorded.model()
+
+    def arrived(query: str = "") -> list[str]:
+        response = signed_in.get(f"/logs/?{query}", headers=FRAGMENT)
+        assert response.status_code in (200, 204)
+        assert (response.status_code == 204) == (response.content == b"")
+        return rows(response.text)
+
+    assert arrived("seen=") == []
+    first = recorded.call(key, version)
+    # It took long: it was recorded after the other, and began before it.
+    late = recorded.call(key, version, at=NOW - timedelta(minutes=5))
+    recorded.call(recorded.key_of(recorded.person("stranger")), version)
+    assert arrived("seen=") == [str(first.pk), str(late.pk)]
+    assert arrived(f"seen={tail(first.pk)}") == [str(late.pk)]
+    assert arrived(f"seen={tail(late.pk)},{tail(first.pk)}") == []
+    assert arrived("status=failed&seen=") == []
+    assert arrived("seen=" + "x" * 5_000) == [str(first.pk), str(late.pk)]
+
+
+def test_a_poll_reads_one_page_by_one_query(
+    signed_in: Client, key: ApiKey, django_assert_num_queries: Callable[[int], CaptureQueriesContext]
+) -> None:
+    version = recorded.model()
+    seen = ",".join(tail(recorded.call(key, version).pk) for _ in range(3))
+    with django_assert_num_queries(4) as queries:
+        assert signed_in.get(f"/logs/?seen={seen}", headers=FRAGMENT).status_code == 204
+    of_calls = [query["sql"] for query in queries if "logs_call" in query["sql"]]
+    assert len(of_calls) == 1, "besides it the session, the user and the wallet"
+    assert f"LIMIT {pages.PAGE_SIZE}" in of_calls[0]
+
+
+def test_parts_of_what_makes_no_sense_and_for_nobody(client: Client, owner: User) -> None:
+    response = client.get("/logs/?seen=", headers=FRAGMENT)
+    assert response["HX-Redirect"] == "/accounts/login/?next=/logs/"
+    client.force_login(owner)
+    for query in ("seen=&status=x", "above=x"):
+        refused = client.get(f"/logs/?{query}", headers=FRAGMENT)
+        assert (refused.status_code, refused.content) == (400, b"")
+
+
+@pytest.mark.parametrize(
+    "cursor", [str(call_ids.floor(NOW)), "ffffffff-ffff-ffff-ffff-ffffffffffff", "0" * 36, "x"]
+)
+@pytest.mark.parametrize("query", ["", "status=failed", "stream=no&above=1", "status=succeeded&preset=month"])
+def test_any_cursor_is_answered(signed_in: Client, key: ApiKey, query: str, cursor: str) -> None:
+    recorded.call(key, recorded.model())
+    for name in ("before", "after"):
+        assert signed_in.get(f"/logs/?{query}&{name}={cursor}").status_code == 200

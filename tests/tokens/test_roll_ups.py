@@ -1,0 +1,175 @@
+"""The roll-ups of usage: what recording counts, and what a migration counts again."""
+
+import re
+import time
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db import connection
+from django.db.models import Sum
+
+from accounts.models import User
+from cometsite.celery import app
+from logs import call_ids
+from tests.logs import recorded
+from tests.logs.meanwhile import Recorder, in_thread
+from tests.metering.gateway import Gateway, call, give, sell
+from tokens import keys, spending, tasks
+from tokens.models import ApiKey, DailyUsage, HourlyUsage
+from wallet import invariants
+
+pytestmark = pytest.mark.django_db
+
+HOUR = timedelta(hours=1)
+
+
+def called(key: ApiKey, at: datetime, status: str = "succeeded", **usage: int) -> dict[str, Any]:
+    call_id = str(call_ids.new(int(at.timestamp() * 1000)))
+    return call(key, call_id=call_id, started_at=at.isoformat(), status=status, usage=usage)
+
+
+def counted(of: DailyUsage | HourlyUsage) -> tuple[int, ...]:
+    tokens = (of.input_tokens, of.cached_input_tokens, of.output_tokens)
+    return (of.calls, of.failed, *tokens, of.charged_nanousd)
+
+
+def test_recording_counts_days_and_hours(alice: User) -> None:
+    sell()
+    issued = keys.issue(give(alice, 10**9), "k")
+    gateway = Gateway()
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    late = midnight - timedelta(minutes=10)
+    gateway.record(
+        called(issued.key, late - HOUR, input_tokens=10, cached_input_tokens=4, output_tokens=3),
+        called(issued.key, late, input_tokens=30, output_tokens=5),
+        called(issued.key, late, status="failed", input_tokens=500, output_tokens=500),
+        called(issued.key, midnight, input_tokens=1, output_tokens=2),
+    )
+    before, on = DailyUsage.objects.order_by("day")
+    assert (before.day, on.day) == (late.date(), midnight.date())
+    # At $2.50 and $10 a million, cached $1.25: 60,000 nano-dollars and 125,000.
+    assert counted(before) == (3, 1, 44, 4, 8, 185_000)
+    assert before.largest_nanousd == 125_000
+    hours = {each.hour: counted(each) for each in HourlyUsage.objects.all()}
+    assert hours == {
+        midnight - 2 * HOUR: (1, 0, 14, 4, 3, 60_000),
+        midnight - HOUR: (2, 1, 30, 0, 5, 125_000),
+        midnight: (1, 0, 1, 0, 2, 22_500),
+    }
+
+
+def test_a_later_batch_adds_and_a_repeated_one_does_not(alice: User) -> None:
+    sell()
+    issued = keys.issue(give(alice, 10**9), "k")
+    gateway = Gateway()
+    at = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    gateway.record(called(issued.key, at, cached_input_tokens=4, output_tokens=10))
+    later = called(issued.key, at, cached_input_tokens=8, output_tokens=1)
+    gateway.record(later)
+    gateway.record(later)
+    day, hour = DailyUsage.objects.get(), HourlyUsage.objects.get()
+    assert counted(day) == counted(hour) == (2, 0, 12, 12, 11, 125_000)
+    assert day.largest_nanousd == 105_000
+
+
+def _everything() -> list[Any]:
+    return [list(table.objects.order_by("pk").values()) for table in (DailyUsage, HourlyUsage)]
+
+
+def _count_again() -> None:
+    migration = import_module("tokens.migrations.0009_count_again")
+    with connection.schema_editor(atomic=False) as editor:
+        migration.count_again(apps, editor)
+
+
+def test_the_migration_counts_as_recording_did(alice: User) -> None:
+    version = recorded.model()
+    first, second = recorded.key_of(alice), recorded.key_of(alice, "Other")
+    now = datetime.now(UTC)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT logs_make_partition(%s)", [now.date() - timedelta(days=70)])
+    for days in (0, 1, 1, 40):
+        at = now - timedelta(days=days)
+        recorded.call(first, version, at=at)
+        recorded.call(second, version, {"cached_input_tokens": 70 + days, "output_tokens": 9}, at=at)
+        recorded.call(second, version, at=at - HOUR, status="failed")
+    recorded.call(first, version, {"cached_input_tokens": 5}, at=now - timedelta(days=70))
+    HourlyUsage.objects.filter(hour__lt=now - timedelta(days=63)).delete()
+    as_recorded = _everything()
+    DailyUsage.objects.update(cached_input_tokens=0, largest_nanousd=0)
+    HourlyUsage.objects.all().delete()
+    _count_again()
+    assert _everything() == as_recorded
+    HourlyUsage.objects.filter(key=second).update(calls=77, charged_nanousd=1)
+    _count_again()
+    assert _everything() == as_recorded
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_migration_counts_while_calls_are_recorded(alice: User) -> None:
+    record = Recorder(alice)
+    with in_thread(record):
+        for _ in range(40):
+            _count_again()
+            time.sleep(0.02)
+    record.check()
+    assert [finding.ids for finding in invariants.check()] == []
+
+
+def hour_of(key: ApiKey, model: int, at: datetime) -> None:
+    HourlyUsage.objects.create(wallet=key.wallet, hour=at, key=key, model_id=model, calls=1)
+
+
+def test_hours_are_forgotten_after_62_days(alice: User, charlie: User) -> None:
+    model = sell()
+    of_alice = keys.issue(give(alice, 1), "k").key
+    of_charlie = keys.issue(give(charlie, 1), "k").key
+    oldest = spending.oldest_hour(datetime(2026, 11, 23, 15, 42, tzinfo=UTC))
+    assert oldest == datetime(2026, 9, 22, tzinfo=UTC)
+    oldest = spending.oldest_hour()
+    for key in (of_alice, of_charlie):
+        for hours in (-900, -1, 0, 1):
+            hour_of(key, model.pk, oldest + hours * HOUR)
+    tasks.forget_old_hours()
+    left = [(each.wallet_id, each.hour) for each in HourlyUsage.objects.order_by("pk")]
+    wallets = sorted((of_alice.wallet_id, of_charlie.wallet_id))
+    assert left == [(wallet, oldest + hours * HOUR) for wallet in wallets for hours in (0, 1)]
+    hour_of(of_alice, model.pk, oldest - HOUR)
+    hour_of(of_charlie, model.pk, oldest - HOUR)
+    assert spending.forget_old_hours(wallets_at_once=1) == 2
+    assert spending.forget_old_hours() == 0
+
+
+def test_old_hours_are_found_by_their_primary_key(db: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        given: dict[str, Any] = {"after": 0, "wallets": 500, "oldest": spending.oldest_hour()}
+        cursor.execute("EXPLAIN " + spending.FORGET, given)
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert "tokens_hourlyusage_pkey" in plan
+    assert "Seq Scan on tokens_hourlyusage" not in plan
+    assert re.search(r"Index Cond: .*hour < ", plan)
+
+
+def test_old_hours_are_forgotten_each_night() -> None:
+    assert "tokens.tasks.forget_old_hours" in {entry["task"] for entry in app.conf.beat_schedule.values()}
+
+
+def test_the_last_days_of_everybody_are_read_without_the_past() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO tokens_dailyusage (wallet_id, day, key_id, model_id, last_used_at, calls, failed, input_tokens,"
+            " output_tokens, charged_nanousd) SELECT wallet, current_date - 300 + day, wallet, 1, now(), 1, 0, 1, 1, 1"
+            " FROM generate_series(1, 300) AS day, generate_series(1, 100) AS wallet"
+        )
+        # As autovacuum does.
+        cursor.execute("SELECT brin_summarize_new_values('daily_usage_days')")
+        cursor.execute("ANALYZE tokens_dailyusage")
+        # All of so few pages would be read otherwise.
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    last_days = DailyUsage.objects.filter(day__gte=datetime.now(UTC).date() - timedelta(days=7))
+    plan = last_days.values("model_id").annotate(Sum("calls")).explain()
+    assert re.search(r"Bitmap Index Scan on daily_usage_days", plan)

@@ -1,0 +1,39 @@
+"""A statement as CSV: UTF-8 without a byte order mark, amounts in dollars as exact decimals, times in UTC."""
+
+import csv
+import io
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from pricing import spreadsheets
+from wallet.statements.numbers import Amounts, Statement
+
+COLUMNS = ["date", "what", "note", "reference", "given_usd", "bought_usd", "amount_usd", "balance_after_usd"]
+
+
+def written(statement: Statement) -> str:
+    """A row a movement between the opening balance, which is an amount too, and the closing one, which is their sum."""
+    ends = statement.ends
+    until = ends.month.end if ends.is_closed else statement.read_at
+    kind = "Closing balance" if ends.is_closed else "Balance so far"
+    file = io.StringIO()
+    write = csv.writer(file).writerow
+    write(COLUMNS)
+    write(_row(_time(ends.month.start), "Opening balance", "", "", ends.opening, ends.opening))
+    for line in statement.lines:
+        date = line.at.date().isoformat() if line.is_usage else _time(line.at)
+        write(_row(date, line.what, line.note, line.reference, line.change, line.after))
+    write(_row(_time(until), kind, "", "", Amounts(), ends.closing))
+    return file.getvalue()
+
+
+def _row(date: str, what: str, note: str, reference: str, change: Amounts, after: Amounts) -> list[object]:
+    """Text begins no formula; an amount below zero begins with its sign and stays a number."""
+    texts = [spreadsheets.cell(text) for text in (what, note, reference)]
+    amounts = (change.given_nanousd, change.bought_nanousd, change.both_nanousd, after.both_nanousd)
+    return [date, *texts, *[f"{Decimal(nanousd).scaleb(-9):f}" for nanousd in amounts]]
+
+
+def _time(at: datetime) -> str:
+    """RFC 3339."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
