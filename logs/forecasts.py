@@ -7,7 +7,8 @@ from typing import Any
 
 from django.db.models import Q, Sum
 
-from logs.statistics import Usage, added, midnight
+from logs.statistics import Usage, added
+from logs.sums import midnight
 from tokens.models import DailyUsage
 
 # The paces that a forecast is made from, in days that end with today.

@@ -4,11 +4,9 @@ A month that was archived counts by its seals (logs/archive), the others by thei
 archived month is not looked at.
 """
 
-from collections.abc import Iterable
-
 from logs import call_ids
 from logs.archive import KEPT, kept_from
-from pricing.units import CACHED_UNITS, INPUT_UNITS, OUTPUT_UNITS
+from logs.sums import SUMMED
 from tokens import spending
 from wallet import seals
 from wallet.invariants import OF_WALLETS, Invariant, by_sql, register
@@ -79,23 +77,6 @@ TRANSFERS = Invariant(
     FROM alone FULL JOIN sealed USING (wallet_id)
     WHERE (alone.number, alone.amount) IS DISTINCT FROM (sealed.number, sealed.amount)"""),  # noqa: S608
 )
-
-
-def _tokens(units: Iterable[str]) -> str:
-    """Those of calls that succeeded."""
-    total = "+".join(f"coalesce((usage->>'{unit}')::bigint, 0)" for unit in sorted(units))
-    return f"coalesce(sum({total}) FILTER (WHERE status = 'succeeded'), 0)"
-
-
-SUMMED = {
-    "calls": "count(*)",
-    "failed": "count(*) FILTER (WHERE status = 'failed')",
-    "input_tokens": _tokens(INPUT_UNITS),
-    "cached_input_tokens": _tokens(CACHED_UNITS),
-    "output_tokens": _tokens(OUTPUT_UNITS),
-    "charged_nanousd": "sum(charged_nanousd)",
-}
-"""Columns of a roll-up, and what they are of calls."""
 
 
 def _weight(number: str) -> str:

@@ -10,7 +10,7 @@ fills no page, the next one goes on from there.
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 from uuid import UUID
@@ -22,6 +22,7 @@ from django.db.models.expressions import Combinable
 
 from logs import call_ids
 from logs.models import Call
+from logs.sums import midnight
 from logs.wanted import Wanted
 from pricing.units import INPUT_UNITS, UNITS, Family
 from wallet.transactions import report_rows
@@ -256,7 +257,7 @@ def _query(chosen: Mapping[str, str], **cursor: UUID) -> str:
 
 def _midnight(day: date) -> UUID:
     """The smallest id of a UTC day."""
-    return call_ids.floor(datetime.combine(day, time.min, UTC))
+    return call_ids.floor(midnight(day))
 
 
 def _cursor(text: str) -> UUID | None:

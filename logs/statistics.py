@@ -7,13 +7,13 @@ and tokens are those of calls that succeeded.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from django.db import connection
 
-from logs.sums import Span
+from logs.sums import Span, midnight
 from tokens.models import DailyUsage
 
 # A longer time is shown by month.
@@ -144,10 +144,6 @@ def period(span: Span, by: str, *, first_used: date, now: datetime) -> Period:
         step = Step.DAY if end - start <= timedelta(days=MOST_DAYS) else Step.MONTH
     inner = Step.HOUR if step is Step.HOUR else Step.DAY
     return Period(floor(start, inner), following(floor(end - timedelta(microseconds=1), inner), inner), step)
-
-
-def midnight(day: date) -> datetime:
-    return datetime.combine(day, time.min, UTC)
 
 
 def first_day(wallet_id: int) -> date | None:

@@ -16,13 +16,30 @@ from django.db.models.functions import Cast, Coalesce
 
 from logs import call_ids
 from logs.models import Call
-from pricing.units import INPUT_UNITS
+from pricing.units import CACHED_UNITS, INPUT_UNITS, OUTPUT_UNITS
 from tokens.models import DailyUsage
 
 # The tokens of a call that the roll-up counts too.
-COUNTED = [*sorted(INPUT_UNITS), "output_tokens", "reasoning_tokens"]
+COUNTED = sorted(INPUT_UNITS | OUTPUT_UNITS)
 TOKENS = reduce(add, (Coalesce(Cast(KT(f"usage__{unit}"), BigIntegerField()), 0) for unit in COUNTED))
 RESOLUTION = timedelta(microseconds=1)
+
+
+def _tokens(units: frozenset[str]) -> str:
+    """Those of calls that succeeded."""
+    total = "+".join(f"coalesce((usage->>'{unit}')::bigint, 0)" for unit in sorted(units))
+    return f"coalesce(sum({total}) FILTER (WHERE status = 'succeeded'), 0)"
+
+
+SUMMED = {
+    "calls": "count(*)",
+    "failed": "count(*) FILTER (WHERE status = 'failed')",
+    "input_tokens": _tokens(INPUT_UNITS),
+    "cached_input_tokens": _tokens(CACHED_UNITS),
+    "output_tokens": _tokens(OUTPUT_UNITS),
+    "charged_nanousd": "sum(charged_nanousd)",
+}
+"""Columns of a roll-up, and what they are of calls, in SQL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +77,7 @@ class Span:
     def days(self) -> tuple[date | None, date | None]:
         """The first whole UTC day in it, and the day after the last one."""
         first = self.start and self.start.date()
-        if first and self.start != _midnight(first):
+        if first and self.start != midnight(first):
             first = min(first, date.max - timedelta(days=1)) + timedelta(days=1)
         return first, self.end and self.end.date()
 
@@ -74,12 +91,13 @@ class Span:
         if first and last and first > last:
             return None, [self]
         whole = (Q(day__gte=first) if first else Q()) & (Q(day__lt=last) if last else Q())
-        edges = [Span(self.start, _midnight(first))] if first else []
-        edges += [Span(_midnight(last), self.end)] if last else []
+        edges = [Span(self.start, midnight(first))] if first else []
+        edges += [Span(midnight(last), self.end)] if last else []
         return whole, [edge for edge in edges if edge.start != edge.end]
 
 
-def _midnight(day: date) -> datetime:
+def midnight(day: date) -> datetime:
+    """The beginning of a UTC day."""
     return datetime.combine(day, time.min, UTC)
 
 

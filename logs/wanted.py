@@ -5,7 +5,7 @@ Times are bounds of ids, by which calls are kept and indexed; nothing here reads
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from django.db.models import Max, Min, Q, QuerySet
 
 from logs import call_ids, sums
 from logs.models import Call
-from logs.sums import Span, Sums
+from logs.sums import Span, Sums, midnight
 from tokens.models import DailyUsage
 
 # What has no row: a name that is no model's. Ids begin at 1.
@@ -25,16 +25,16 @@ _DAY = timedelta(days=1)
 
 def _days(back: int) -> Callable[[datetime], Span]:
     """Today, in UTC, and so many days before it."""
-    return lambda now: Span(_midnight(now.date() - back * _DAY))
+    return lambda now: Span(midnight(now.date() - back * _DAY))
 
 
 def _this_month(now: datetime) -> Span:
-    return Span(_midnight(now.date().replace(day=1)))
+    return Span(midnight(now.date().replace(day=1)))
 
 
 def _last_month(now: datetime) -> Span:
     end = now.date().replace(day=1)
-    return Span(_midnight((end - _DAY).replace(day=1)), _midnight(end))
+    return Span(midnight((end - _DAY).replace(day=1)), midnight(end))
 
 
 # Days and months are UTC's.
@@ -42,7 +42,7 @@ PRESETS: dict[str, tuple[str, Callable[[datetime], Span]]] = {
     "hour": ("Last hour", lambda now: Span(now - timedelta(hours=1))),
     "24h": ("Last 24 hours", lambda now: Span(now - _DAY)),
     "today": ("Today", _days(0)),
-    "yesterday": ("Yesterday", lambda now: Span(_midnight(now.date() - _DAY), _midnight(now.date()))),
+    "yesterday": ("Yesterday", lambda now: Span(midnight(now.date() - _DAY), midnight(now.date()))),
     "7d": ("Last 7 days", _days(6)),
     "30d": ("Last 30 days", _days(29)),
     "month": ("This month", _this_month),
@@ -57,12 +57,8 @@ def of_preset(name: str, now: datetime) -> Span:
 
 def of_days(first: date | None, last: date | None) -> Span:
     """From the first UTC day to the end of the last one; None is open."""
-    end = None if last is None or last == date.max else _midnight(last + _DAY)
-    return Span(None if first is None else _midnight(first), end)
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time.min, UTC)
+    end = None if last is None or last == date.max else midnight(last + _DAY)
+    return Span(None if first is None else midnight(first), end)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What everybody did and paid, for staff. As in the admin panel, looking is not audited; acts are."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -73,7 +73,7 @@ def usage_data(request: HttpRequest, token: ApiKey) -> HttpResponse:
                 "user_id": owner or 0,
                 "username": rows.username(owner) if owner else "",
                 "model_name": names[model_id],
-                "created_at": rows.seconds(datetime.combine(day, time.min, UTC)),
+                "created_at": rows.seconds(sums.midnight(day)),
                 "count": part.calls,
                 "token_used": part.tokens,
                 "quota": quota.used_units(part.charged_nanousd),

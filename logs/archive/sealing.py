@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from logs.archive import files
 from logs.models import ArchivedMonth
 from logs.partitions import Partition
-from pricing.units import CACHED_UNITS, INPUT_UNITS, OUTPUT_UNITS
+from logs.sums import SUMMED
 from wallet import seals
 
 
@@ -50,18 +50,11 @@ def _run(statement: str, month: date) -> None:
         cursor.execute(statement, {"month": month})
 
 
-def _tokens(units: frozenset[str]) -> str:
-    """The sum of these units of the calls that succeeded, as `tokens_dailyusage` counts them."""
-    terms = " + ".join(f"coalesce((usage->>'{unit}')::bigint, 0)" for unit in sorted(units))
-    return f"coalesce(sum({terms}) FILTER (WHERE status = 'succeeded'), 0)"
-
-
 USAGE = f"""
-INSERT INTO logs_sealedusage (month_id, wallet_id, key_id, model_id, calls, failed, input_tokens, cached_input_tokens,
-    output_tokens, charged_nanousd, promotional_nanousd, largest_nanousd)
-SELECT %(month)s, wallet_id, key_id, model_id, count(*), count(*) FILTER (WHERE status = 'failed'),
-    {_tokens(INPUT_UNITS)}, {_tokens(CACHED_UNITS)}, {_tokens(OUTPUT_UNITS)},
-    sum(charged_nanousd), sum(promotional_nanousd), max(charged_nanousd)
+INSERT INTO logs_sealedusage (month_id, wallet_id, key_id, model_id, {", ".join(SUMMED)}, promotional_nanousd,
+    largest_nanousd)
+SELECT %(month)s, wallet_id, key_id, model_id, {", ".join(SUMMED.values())}, sum(promotional_nanousd),
+    max(charged_nanousd)
 FROM {{partition}} GROUP BY wallet_id, key_id, model_id"""  # noqa: S608 (constants of ours)
 
 # A transfer that the month's calls don't explain to the last nano-dollar paid for calls of another month too.
