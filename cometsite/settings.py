@@ -44,7 +44,6 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "django_htmx",
-    "heroicons",
     "cometsite.staff_site.StaffConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
