@@ -39,6 +39,10 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
+# htmx tells the console of a request that ended because the page was left. A failed one has a name of its own besides.
+LEFT = ("htmx:sendAbort,", "htmx:afterRequest,")
+
+
 class Complaints:
     """What the browser's console and the pages' scripts complained of: policy violations and errors."""
 
@@ -48,7 +52,7 @@ class Complaints:
         page.on("pageerror", lambda error: self.found.append(str(error)))
 
     def _note(self, kind: str, text: str) -> None:
-        if kind == "error" and "status of 4" not in text:
+        if kind == "error" and "status of 4" not in text and not text.startswith(LEFT):
             self.found.append(text)
 
 
