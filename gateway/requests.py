@@ -1,0 +1,143 @@
+"""What a request says before it is passed on: the key, the model, how much it may become, and what it must not say."""
+
+import ipaddress
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.answers import Problem
+from gateway.routes import Route
+from gateway.settings import Network
+
+LONGEST_MODEL = 200
+# A token is some four characters of English. An estimate for the hold alone; what is charged is what the provider counted.
+CHARACTERS_PER_TOKEN = 4
+TOKENS_PER_ATTACHMENT = 1_000
+DEEPEST = 100
+# By these a request would steer LiteLLM itself: to another model than was asked for, another server, or out of the log.
+STEERING = {
+    "api_base", "api_key", "api_version", "base_url", "cache", "caching", "content_policy_fallbacks",
+    "context_window_fallbacks", "custom_llm_provider", "default_fallbacks", "deployment_id", "extra_body",
+    "extra_headers", "fallbacks", "guardrails", "headers", "input_cost_per_token", "max_retries", "model_info",
+    "model_list", "no-log", "num_retries", "organization", "output_cost_per_token", "provider_specific_header",
+    "proxy_server_request", "router_settings_override", "secret_fields", "specific_deployment", "use_in_pass_through",
+    "user_config",
+}  # fmt: skip
+STEERING_PREFIXES = ("litellm", "mock_", "vertex_", "aws_", "azure_", "disable_", "turn_off_")
+LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+
+
+class Bad(Exception):
+    """The request can't be passed on; `problem` is the answer."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a request says. Tokens are estimates, None where nothing is known."""
+
+    model: str
+    is_stream: bool
+    input_tokens: int | None
+    max_output_tokens: int | None
+    body: Mapping[str, Any]
+
+
+def key_of(headers: Mapping[str, str], query: Mapping[str, str]) -> str:
+    """The client's key, from where its kind of client puts it. Raises Bad where there is none.
+
+    A key in the address is refused, since addresses are written into logs.
+    """
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    key = token.strip() if scheme.lower() == "bearer" else ""
+    key = key or headers.get("x-api-key", "").strip() or headers.get("x-goog-api-key", "").strip()
+    if not key:
+        message = "No API key was sent. Send it as Authorization: Bearer KEY, x-api-key or x-goog-api-key."
+        if "key" in query:
+            message = "The API key must not stand in the address. Send it in a header: x-goog-api-key."
+        raise Bad(Problem(401, "invalid_api_key", message, is_final=True))
+    if len(key) > 500 or not key.isascii() or not key.isprintable():
+        raise Bad(Problem(401, "invalid_api_key", "This is not an API key.", is_final=True))
+    return key
+
+
+def client_ip(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str | None:
+    """The address that the call comes from: the last one in X-Forwarded-For that is no proxy of ours."""
+    found = _address(peer)
+    for hop in reversed([hop.strip() for hop in forwarded_for.split(",") if hop.strip()]):
+        if found is None or not any(
+            found in network for network in trusted if network.version == found.version
+        ):
+            break
+        found = _address(hop)
+    return str(found) if found else None
+
+
+def of_json(route: Route, body: bytes) -> Said:
+    """Raises Bad where it is no JSON object with a model, or tries to steer what is behind the gateway."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Bad(Problem(400, "invalid_json", "The body is not JSON.", is_final=True)) from None
+    if not isinstance(found, dict):
+        raise Bad(Problem(400, "invalid_json", "The body must be a JSON object.", is_final=True))
+    return _said(route, found)
+
+
+def of_form(route: Route, fields: Mapping[str, Any]) -> Said:
+    """The same of a form; its files are not looked into."""
+    return _said(route, {name: value for name, value in fields.items() if isinstance(value, str)})
+
+
+def _said(route: Route, found: Mapping[str, Any]) -> Said:
+    model = route.model or found.get("model")
+    if not isinstance(model, str) or not 0 < len(model) <= LONGEST_MODEL:
+        message = f"model must be the name of a model, of at most {LONGEST_MODEL} characters."
+        raise Bad(Problem(400, "invalid_model", message, is_final=True))
+    for name in found:
+        if name in STEERING or name.startswith(STEERING_PREFIXES):
+            raise Bad(Problem(400, "unsupported_parameter", f"{name!r} can't be set here.", is_final=True))
+    return Said(
+        model,
+        route.is_stream or found.get("stream") is True or found.get("stream") == "true",
+        sum(_tokens(value, DEEPEST) for name, value in found.items() if name not in ("model", *LIMITS)),
+        _most_output(found),
+        found,
+    )
+
+
+def _most_output(found: Mapping[str, Any]) -> int | None:
+    config = found.get("generationConfig")
+    given = [found.get(name) for name in LIMITS]
+    given += [config.get("maxOutputTokens")] if isinstance(config, dict) else []
+    limits = [limit for limit in given if type(limit) is int and 0 < limit <= 100_000_000]
+    answers = found.get("n")
+    times = answers if type(answers) is int and 0 < answers <= 128 else 1
+    return min(100_000_000, min(limits) * times) if limits else None
+
+
+def _tokens(value: object, depth: int) -> int:
+    if isinstance(value, str):
+        is_attachment = value.startswith("data:") or (len(value) > 4_000 and " " not in value[:4_000])
+        return TOKENS_PER_ATTACHMENT if is_attachment else -(-len(value) // CHARACTERS_PER_TOKEN)
+    if depth and isinstance(value, Mapping):
+        return _sum(value.values(), depth) + sum(-(-len(name) // CHARACTERS_PER_TOKEN) for name in value)
+    if depth and isinstance(value, list):
+        return _sum(value, depth)
+    return 0
+
+
+def _sum(values: Iterable[object], depth: int) -> int:
+    return sum(_tokens(value, depth - 1) for value in values)
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        found = ipaddress.ip_address(text.strip("[]").partition("%")[0])
+    except ValueError:
+        return None
+    return (found.ipv4_mapped or found) if isinstance(found, ipaddress.IPv6Address) else found

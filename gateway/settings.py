@@ -1,0 +1,95 @@
+"""What the gateway reads from its environment. A value that can't be used stops the start with the variable's name."""
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+# An answer that is remembered longer would keep a revoked key alive.
+LONGEST_REMEMBERED_S = 5.0
+# The environment variable of each provider's key, by the code of the provider in the catalogue, and LiteLLM's name of it.
+PROVIDERS = {
+    "openai": ("OPENAI_API_KEY", "openai"),
+    "anthropic": ("ANTHROPIC_API_KEY", "anthropic"),
+    "google": ("GEMINI_API_KEY", "gemini"),
+    "deepseek": ("DEEPSEEK_API_KEY", "deepseek"),
+    "x-ai": ("XAI_API_KEY", "xai"),
+    "mistral": ("MISTRAL_API_KEY", "mistral"),
+    "cohere": ("COHERE_API_KEY", "cohere"),
+    "groq": ("GROQ_API_KEY", "groq"),
+    "perplexity": ("PERPLEXITYAI_API_KEY", "perplexity"),
+    "openrouter": ("OPENROUTER_API_KEY", "openrouter"),
+}
+
+
+class BadSetting(Exception):
+    """A variable can't be used; the sentence names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Times in seconds."""
+
+    metering_url: str
+    gateway_key: str
+    data_dir: Path
+    host: str = "127.0.0.1"
+    port: int = 4000
+    grace_s: float = 10.0
+    """So long after the metering API went away, keys that it let in lately are still served."""
+    remember_s: float = 0.0
+    """So long an answer of the metering API stands for further calls of that key; 0 asks every time."""
+    most_body_bytes: int = 32 * 2**20
+    upstream_timeout_s: float = 600.0
+    trusted_proxies: tuple[Network, ...] = ()
+    """Peers whose X-Forwarded-For is believed."""
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """Raises BadSetting."""
+        key = environment.get("GATEWAY_KEY", "").strip()
+        if not key:
+            raise BadSetting(
+                "GATEWAY_KEY is not set: manage.py create_gateway_key NAME prints one for the dashboard."
+            )
+        return cls(
+            metering_url=_url(environment, "METERING_URL", "http://127.0.0.1:8000"),
+            gateway_key=key,
+            data_dir=Path(environment.get("GATEWAY_DATA_DIR") or ".data/gateway").resolve(),
+            host=environment.get("GATEWAY_HOST") or "127.0.0.1",
+            port=int(_number(environment, "GATEWAY_PORT", 4000, most=65535)),
+            grace_s=_number(environment, "GATEWAY_GRACE_S", 10, most=3600),
+            remember_s=_number(environment, "GATEWAY_REMEMBER_S", 0, most=LONGEST_REMEMBERED_S),
+            most_body_bytes=int(_number(environment, "GATEWAY_MOST_BODY_MIB", 32, most=1024) * 2**20),
+            upstream_timeout_s=_number(environment, "GATEWAY_UPSTREAM_TIMEOUT_S", 600, most=86_400),
+            trusted_proxies=_networks(environment, "GATEWAY_TRUSTED_PROXIES"),
+        )
+
+
+def _url(environment: Mapping[str, str], name: str, default: str) -> str:
+    value = (environment.get(name) or default).strip().rstrip("/")
+    if not value.startswith(("http://", "https://")):
+        raise BadSetting(f"{name} must begin with http:// or https://, not {value!r}.")
+    return value
+
+
+def _number(environment: Mapping[str, str], name: str, default: float, *, most: float) -> float:
+    text = environment.get(name, "").strip()
+    try:
+        value = float(text) if text else float(default)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= most:
+        raise BadSetting(f"{name} must be a number from 0 to {most:g}, not {text!r}.")
+    return value
+
+
+def _networks(environment: Mapping[str, str], name: str) -> tuple[Network, ...]:
+    words = [word.strip() for word in environment.get(name, "").split(",") if word.strip()]
+    try:
+        return tuple(ipaddress.ip_network(word, strict=False) for word in words)
+    except ValueError as error:
+        raise BadSetting(f"{name} must be addresses or networks with commas between them: {error}.") from None

@@ -1,0 +1,80 @@
+"""What a provider says it counted, as quantities that overlap nowhere: the units of the metering API.
+
+Providers nest: OpenAI's and Gemini's cached prompt is part of the prompt, reasoning part of the completion. LiteLLM tells
+Anthropic's usage in the same way, with cache reads and writes inside the prompt. Here each is taken out of what holds it.
+Figures that contradict each other give a negative quantity, which the metering API puts aside for staff: it is never
+charged, and nothing is guessed.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+# Parts of the prompt and of the completion that have a price of their own only at some models; else they stay inside.
+PROMPT_IMAGES, COMPLETION_IMAGES = "input_image_tokens", "output_image_tokens"
+
+
+def of_tokens(usage: Mapping[str, Any], priced: frozenset[str]) -> dict[str, int]:
+    """Quantities by unit, zeros left out. `usage` is LiteLLM's, or one in the words of OpenAI's Responses API."""
+    prompt = _first(usage, "prompt_tokens", "input_tokens")
+    completion = _first(usage, "completion_tokens", "output_tokens")
+    inside = _details(usage, "prompt_tokens_details", "input_tokens_details")
+    outside = _details(usage, "completion_tokens_details", "output_tokens_details")
+    found = {
+        "cached_input_tokens": _first(inside, "cached_tokens") or _first(usage, "cache_read_input_tokens"),
+        **_cache_writes(usage, inside),
+        "input_audio_tokens": _first(inside, "audio_tokens"),
+        PROMPT_IMAGES: _first(inside, "image_tokens") if PROMPT_IMAGES in priced else 0,
+    }
+    made = {
+        "reasoning_tokens": _first(outside, "reasoning_tokens"),
+        "output_audio_tokens": _first(outside, "audio_tokens"),
+        COMPLETION_IMAGES: _first(outside, "image_tokens") if COMPLETION_IMAGES in priced else 0,
+    }
+    found["input_tokens"] = prompt - sum(found.values())
+    made["output_tokens"] = completion - sum(made.values())
+    searches = {"web_searches": _searches(usage, inside)}
+    return {unit: count for unit, count in {**found, **made, **searches}.items() if count}
+
+
+def of_use(
+    kind: str, priced: frozenset[str], *, images: int, seconds: float, characters: int
+) -> dict[str, int]:
+    """Of a model that is sold by use: what it is sold by, of what the request and the answer say. Seconds are rounded up."""
+    if "images" in priced and kind.startswith("images"):
+        return {"images": max(1, images)}
+    if "seconds" in priced and seconds > 0:
+        return {"seconds": -int(-seconds // 1)}
+    if "characters" in priced and characters:
+        return {"characters": characters}
+    return {"calls": 1} if "calls" in priced else {}
+
+
+def _cache_writes(usage: Mapping[str, Any], inside: Mapping[str, Any]) -> dict[str, int]:
+    """What was written to be kept for 5 minutes, and for an hour."""
+    total = (
+        _first(usage, "cache_creation_input_tokens")
+        or _first(inside, "cache_creation_tokens")
+        or _first(inside, "cache_write_tokens")
+    )
+    parts = _details(inside, "cache_creation_token_details") or _details(usage, "cache_creation")
+    hour = _first(parts, "ephemeral_1h_input_tokens")
+    return {"cache_write_tokens": total - hour, "cache_write_1h_tokens": hour}
+
+
+def _searches(usage: Mapping[str, Any], inside: Mapping[str, Any]) -> int:
+    return _first(_details(usage, "server_tool_use"), "web_search_requests") or _first(
+        inside, "web_search_requests"
+    )
+
+
+def _details(usage: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    return next((found for name in names if isinstance(found := usage.get(name), Mapping)), {})
+
+
+def _first(usage: Mapping[str, Any], *names: str) -> int:
+    """The first of these that is given. What is no whole number is no count: it is taken for -1, which nobody charges."""
+    for name in names:
+        value = usage.get(name)
+        if value is not None:
+            return value if type(value) is int else -1
+    return 0
