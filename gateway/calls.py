@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from gateway import usage
+
 Report = dict[str, Any]
 
 
@@ -32,6 +34,8 @@ class Call:
     """Of a stream, as LiteLLM gathers them."""
     priced_units: frozenset[str] = frozenset()
     body: Mapping[str, Any] = field(default_factory=dict)
+    expected_tokens: int = 0
+    """Of the prompt, roughly."""
     _over: asyncio.Event = field(default_factory=asyncio.Event)
     _is_ending: bool = False
 
@@ -49,15 +53,20 @@ class Call:
         return True
 
     async def succeeded(
-        self, usage: Mapping[str, int], *, upstream_id: str = "", is_estimated: bool = False
+        self, used: Mapping[str, int], *, upstream_id: str = "", is_estimated: bool = False
     ) -> None:
         """Its quantities are disjoint, in the units of the metering API; estimated where the provider told none."""
-        told: Report = {"status": "succeeded", "usage": dict(usage)}
+        told: Report = {"status": "succeeded", "usage": dict(used)}
         if upstream_id:
             told["upstream_id"] = upstream_id[:200]
         if is_estimated:
             told["estimated"] = True
         await self._end(told)
+
+    async def estimated(self, sent_bytes: int) -> None:
+        """It succeeded, and nobody counted: by the size of what was asked and what was answered."""
+        counted = usage.estimate(self.priced_units, tokens_in=self.expected_tokens, bytes_out=sent_bytes)
+        await self.succeeded(counted, is_estimated=True)
 
     async def failed(self, error: str) -> None:
         """It is logged and costs nothing."""

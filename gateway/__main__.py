@@ -1,0 +1,176 @@
+"""`python -m gateway`: LiteLLM behind our door, reporting to the dashboard. Runs in LiteLLM's own environment."""
+
+import asyncio
+import json
+import logging
+import os
+import secrets
+import signal
+import socket
+import sqlite3
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+from gateway.catalogue import model_list
+from gateway.gateway import Gateway
+from gateway.journal import InUse, Journal
+from gateway.metering import Away, Metering
+from gateway.settings import PROVIDERS, BadSetting, Settings
+
+log = logging.getLogger("gateway")
+
+# LiteLLM is a library here: no pages, no admin, no telemetry, no price list from elsewhere.
+LITELLM = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "LITELLM_LOG": "ERROR",
+    "LITELLM_TELEMETRY": "False",
+    "DISABLE_ADMIN_UI": "True",
+    "NO_DOCS": "True",
+    "NO_REDOC": "True",
+}
+DASHBOARD_RETRY_S = 1.0
+
+
+def main() -> int:
+    """Runs until it is stopped. The exit code is 1 where it can't start."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
+    try:
+        settings = Settings.read()
+        with Journal(settings.data_dir) as journal:
+            asyncio.run(_serve(settings, journal))
+    except (BadSetting, InUse, OSError, sqlite3.Error) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+async def _serve(settings: Settings, journal: Journal) -> None:
+    async with Metering(settings.metering_url, settings.gateway_key) as metering:
+        gateway = Gateway(settings, metering, journal, _read_form)
+        listed = await _models(gateway)
+        has_keys = any(os.environ.get(variable) for variable, _ in PROVIDERS.values())
+        echo_socket = None if has_keys else _listening("127.0.0.1", 0)
+        echo_url = f"http://127.0.0.1:{echo_socket.getsockname()[1]}" if echo_socket else ""
+        _configure(settings, model_list(listed, os.environ, echo_url))
+        async with gateway:
+            await _run(gateway, settings, echo_socket, echo_url)
+
+
+async def _models(gateway: Gateway) -> list[dict[str, Any]]:
+    """Waits for the dashboard: without its list nothing could be called."""
+    is_told = False
+    while True:
+        try:
+            return await gateway.catalogue.read()
+        except Away as away:
+            if not is_told:
+                log.warning("Waiting for the dashboard at %s: %s", gateway.settings.metering_url, away)
+                is_told = True
+            await asyncio.sleep(DASHBOARD_RETRY_S)
+
+
+def _configure(settings: Settings, models: list[dict[str, Any]]) -> None:
+    """Writes LiteLLM's configuration, and points it there before it is imported."""
+    path = settings.data_dir / "litellm.yaml"
+    # JSON is YAML.
+    path.write_text(
+        json.dumps(
+            {
+                "model_list": models,
+                "litellm_settings": {
+                    "callbacks": ["gateway.adapter.outcomes"],
+                    "request_timeout": settings.upstream_timeout_s,
+                    "drop_params": True,
+                    "turn_off_message_logging": True,
+                },
+                "router_settings": {"num_retries": 0, "disable_cooldowns": True},
+                "general_settings": {
+                    "custom_auth": "gateway.adapter.admitted",
+                    "cancel_on_disconnect": False,
+                    "always_include_stream_usage": True,
+                },
+            },
+            indent=1,
+        )
+    )
+    os.environ.update(
+        LITELLM, CONFIG_FILE_PATH=str(path), LITELLM_MASTER_KEY=f"sk-{secrets.token_urlsafe(32)}"
+    )
+
+
+async def _run(
+    gateway: Gateway, settings: Settings, echo_socket: socket.socket | None, echo_url: str
+) -> None:
+    import uvicorn
+    from litellm.proxy import proxy_server
+
+    from gateway import echo
+    from gateway.door import Door
+
+    def serve_models(listed: list[dict[str, Any]]) -> None:
+        if proxy_server.llm_router:
+            proxy_server.llm_router.set_model_list(model_list(listed, os.environ, echo_url))
+            log.info("%s models are for sale now.", len(listed))
+
+    gateway.catalogue.on_change = serve_models
+    servers = [_server(uvicorn, Door(proxy_server.app, gateway))]
+    sockets = [_listening(settings.host, settings.port)]
+    if echo_socket:
+        servers.append(_server(uvicorn, echo.app, lifespan="off"))
+        sockets.append(echo_socket)
+        log.info("No provider's key is set: every model is answered by an echo.")
+    _stop_on_signals(servers)
+    log.info("Listening on http://%s:%s", settings.host, settings.port)
+    await asyncio.gather(
+        *(server.serve(sockets=[listening]) for server, listening in zip(servers, sockets, strict=True))
+    )
+
+
+def _server(uvicorn: Any, app: Any, **options: Any) -> Any:
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, proxy_headers=False, server_header=False, **options
+    )
+    server = uvicorn.Server(config)
+    # Each would take the signals for itself.
+    server.capture_signals = _no_signals
+    return server
+
+
+class _no_signals:  # noqa: N801 - stands in for a function
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+
+def _stop_on_signals(servers: list[Any]) -> None:
+    def stop() -> None:
+        for server in servers:
+            server.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Raises OSError where the port is taken."""
+    return socket.create_server((host, port), backlog=2048)
+
+
+async def _read_form(scope: MutableMapping[str, Any], body: bytes) -> Mapping[str, Any]:
+    from starlette.requests import Request
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async with Request(scope, receive).form() as form:
+        return dict(form)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

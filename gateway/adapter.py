@@ -1,0 +1,132 @@
+"""The two places where LiteLLM asks others: who may call (`custom_auth`), and what became of a call (`CustomLogger`).
+
+Who may call was settled at the door. What LiteLLM tells of a call arrives in the context of its request, so nothing that a
+client sends can attach it to another one. A call's failure is told for each attempt; only the answer shows which was the
+last, so the door ends calls that fail.
+"""
+
+import logging
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+import litellm
+from litellm.integrations.custom_logger import CustomLogger
+from litellm.proxy._types import ProxyException, UserAPIKeyAuth
+
+from gateway import usage
+from gateway.calls import CURRENT, Call
+
+log = logging.getLogger("gateway.adapter")
+
+IMAGE_CALLS = {"image_generation", "aimage_generation", "image_edit", "aimage_edit"}
+
+
+async def admitted(request: Any, api_key: str) -> UserAPIKeyAuth:
+    """Only what the door let in; LiteLLM's other addresses are not reached, and would be refused here."""
+    call = CURRENT.get()
+    if call is None or api_key.removeprefix("Bearer ") != f"sk-{call.call_id}":
+        raise ProxyException(message="No call was let in here.", type="auth_error", param=None, code=401)
+    return UserAPIKeyAuth(api_key=api_key)
+
+
+class Outcomes(CustomLogger):  # type: ignore[misc]  # LiteLLM is not installed where types are checked
+    """Ends a call with what its provider counted."""
+
+    async def async_log_success_event(
+        self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any
+    ) -> None:
+        call = CURRENT.get()
+        if call is None or call.is_over:
+            return
+        try:
+            told = _dumped(response_obj)
+            used, is_estimated = _used(call, kwargs, told)
+        except Exception:
+            # The door estimates it.
+            log.exception("What call %s used can't be read.", call.call_id)
+            return
+        await call.succeeded(used, upstream_id=str(told.get("id") or ""), is_estimated=is_estimated)
+
+    async def async_log_failure_event(
+        self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any
+    ) -> None:
+        if call := CURRENT.get():
+            call.failure = str(kwargs.get("exception") or "The provider failed.")
+
+    async def async_post_call_streaming_iterator_hook(
+        self, user_api_key_dict: Any, response: Any, request_data: dict[str, Any]
+    ) -> AsyncGenerator[Any, None]:
+        """Changes nothing: remembers where a stream's parts are gathered, to see whether the provider counted."""
+        if call := CURRENT.get():
+            call.chunks = getattr(response, "chunks", None) or ()
+        async for chunk in response:
+            yield chunk
+
+
+outcomes = Outcomes()
+
+
+def _used(call: Call, kwargs: Mapping[str, Any], told: Mapping[str, Any]) -> tuple[dict[str, int], bool]:
+    """Quantities by unit, and whether they are estimated."""
+    counted = told.get("usage")
+    is_sold_by_tokens = not call.priced_units or bool(call.priced_units & {"input_tokens", "output_tokens"})
+    if not is_sold_by_tokens:
+        return _by_use(call, told), False
+    if not isinstance(counted, Mapping) or not _counts(counted):
+        return usage.of_tokens(_counted_by_us(call, told), call.priced_units), True
+    return usage.of_tokens(counted, call.priced_units), _is_of_litellm(call, kwargs)
+
+
+def _by_use(call: Call, told: Mapping[str, Any]) -> dict[str, int]:
+    data = told.get("data")
+    text = call.body.get("input")
+    seconds = told.get("duration") or 0
+    return usage.of_use(
+        call.endpoint.removeprefix("/v1/"),
+        call.priced_units,
+        images=len(data) if isinstance(data, list) else 1,
+        seconds=float(seconds),
+        characters=len(text) if isinstance(text, str) else 0,
+    )
+
+
+def _counts(counted: Mapping[str, Any]) -> bool:
+    """Whether a provider said anything: LiteLLM fills in zeros where it did not."""
+    names = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "total_tokens")
+    return any(counted.get(name) for name in names)
+
+
+def _is_of_litellm(call: Call, kwargs: Mapping[str, Any]) -> bool:
+    """Whether LiteLLM counted a stream's text, since no part of it told a usage."""
+    if not call.is_stream or not call.chunks:
+        return False
+    return not any(_dumped(chunk).get("usage") for chunk in call.chunks)
+
+
+def _counted_by_us(call: Call, told: Mapping[str, Any]) -> dict[str, int]:
+    messages = call.body.get("messages")
+    if isinstance(messages, list):
+        prompt = litellm.token_counter(model=call.model, messages=messages)
+    else:
+        prompt = call.expected_tokens
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": litellm.token_counter(model=call.model, text=_text(told)),
+    }
+
+
+def _text(told: Mapping[str, Any]) -> str:
+    """All that the model said."""
+    parts = []
+    for choice in told.get("choices") or []:
+        message = choice.get("message") or {}
+        parts += [choice.get("text"), message.get("content"), message.get("reasoning_content")]
+        parts += [call.get("function", {}).get("arguments") for call in message.get("tool_calls") or []]
+    return "\n".join(part for part in parts if isinstance(part, str))
+
+
+def _dumped(found: Any) -> Mapping[str, Any]:
+    if isinstance(found, Mapping):
+        return found
+    dump = getattr(found, "model_dump", None)
+    return dump() if dump else {}

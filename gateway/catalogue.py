@@ -1,0 +1,74 @@
+"""What the dashboard sells: which units a model has a price for, and the list of models that LiteLLM is given."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from gateway.metering import Away, Metering
+from gateway.settings import PROVIDERS
+
+log = logging.getLogger("gateway.catalogue")
+
+READ_EVERY_S = 30.0
+
+
+class Catalogue:
+    """The price list, read again and again; a failure keeps what was read last."""
+
+    def __init__(self, metering: Metering) -> None:
+        self._metering = metering
+        self._units: Mapping[str, frozenset[str]] = {}
+        self.on_change: Callable[[list[dict[str, Any]]], None] | None = None
+        """Told of the list where other models are for sale than before."""
+
+    def units_of(self, model: str) -> frozenset[str]:
+        """Units that it has a price for; none where it is not known."""
+        return self._units.get(model, frozenset())
+
+    async def read(self) -> list[dict[str, Any]]:
+        """All models for sale. Raises Away."""
+        listed = await self._metering.prices()
+        before, self._units = self._units, {model["id"]: units_of(model) for model in listed}
+        if self.on_change and before.keys() != self._units.keys():
+            self.on_change(listed)
+        return listed
+
+    async def keep(self) -> None:
+        while True:
+            await asyncio.sleep(READ_EVERY_S)
+            try:
+                await self.read()
+            except Away as away:
+                log.info("The price list was not read: %s", away)
+            except Exception:
+                log.exception("The price list can't be understood.")
+
+
+def units_of(model: Mapping[str, Any]) -> frozenset[str]:
+    """The units with a price in force, of a model in /api/pricing."""
+    price = model.get("price") or {}
+    tiers: Sequence[Mapping[str, Any]] = price.get("tiers") or []
+    return frozenset(unit for tier in tiers for unit in tier.get("prices", ()))
+
+
+def model_list(
+    listed: Sequence[Mapping[str, Any]], environment: Mapping[str, str], echo_url: str
+) -> list[dict[str, Any]]:
+    """What LiteLLM may call, in the form of its configuration: each model at its provider, by the key in the environment.
+
+    A model whose provider has no key is left out, or answered by the echo at this address where one is given.
+    """
+    found = []
+    for model in listed:
+        variable, prefix = PROVIDERS.get(model["provider_code"], ("", ""))
+        if variable and environment.get(variable):
+            called = {"model": f"{prefix}/{model['id']}", "api_key": f"os.environ/{variable}"}
+        elif echo_url:
+            is_anthropic = model["provider_code"] == "anthropic"
+            base = {"api_base": echo_url if is_anthropic else f"{echo_url}/v1", "api_key": "echo"}
+            called = {"model": f"{'anthropic' if is_anthropic else 'openai'}/{model['id']}", **base}
+        else:
+            continue
+        found.append({"model_name": model["id"], "litellm_params": called})
+    return found

@@ -1,0 +1,337 @@
+"""What stands before LiteLLM: lets a call in, hands it on, and sees to it that it ends exactly once.
+
+The end of an answer waits here until the call's report is on the disk: the last line of a stream, or all of an answer in
+one piece. So what a client has whole is in the journal, whatever happens next.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from gateway import answers, requests, routes
+from gateway.answers import Problem
+from gateway.calls import CURRENT, Call
+from gateway.gateway import Gateway
+from gateway.metering import Away, Question, Refused
+from gateway.requests import Bad, Said
+from gateway.routes import Route, Style
+
+log = logging.getLogger("gateway.door")
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+# LiteLLM tells what was used a moment after the answer; where it tells nothing, the count is ours.
+TOLD_WITHIN_S = 5.0
+# The client is gone, and LiteLLM may read the upstream to its end to learn what it counted.
+TOLD_AFTER_LEAVING_S = 600.0
+# What ends a stream, at the beginning of a line, where no text of an answer can stand.
+LAST_LINES = (
+    b"data: [DONE]",
+    b"event: message_stop",
+    b"event: response.completed",
+    b"event: response.incomplete",
+    b"event: response.failed",
+)
+MOST_ERROR_BYTES = 100_000
+# The client's key, and what steers LiteLLM, end here.
+DROPPED = {
+    b"authorization",
+    b"x-api-key",
+    b"x-goog-api-key",
+    b"api-key",
+    b"cookie",
+    b"content-length",
+    b"transfer-encoding",
+}
+
+
+class Door:
+    """The ASGI application that is served."""
+
+    def __init__(self, inside: App, gateway: Gateway) -> None:
+        self._inside, self._gateway = inside, gateway
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._inside(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send(
+                {"type": "websocket.close", "code": 1008, "reason": "Calls by web socket are not offered."}
+            )
+        else:
+            await self._http(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, method = scope["path"], scope["method"]
+        headers = _headers(scope)
+        if path == "/healthz":
+            await _answer(send, 200, {"content-type": "application/json"}, b'{"status":"ok"}')
+            return
+        if path == "/readyz":
+            await self._readyz(send)
+            return
+        route = routes.call_of(path)
+        style = route.style if route else routes.style_of(path, headers)
+        try:
+            if method in ("GET", "HEAD") and routes.is_models(path):
+                await self._models(headers, style, send)
+            elif route is None:
+                raise Bad(Problem(404, "not_found", f"There is nothing at {path[:200]}.", is_final=True))
+            elif method != "POST":
+                raise Bad(Problem(405, "method_not_allowed", "Calls are made with POST.", is_final=True))
+            else:
+                await self._call(scope, route, headers, receive, send)
+        except Bad as bad:
+            await _answer(send, *answers.written(bad.problem, style))
+        except Refused as refused:
+            await _answer(send, *answers.written(answers.refusal(refused, style), style))
+        except Away as why:
+            log.warning("Refused a call: %s", why)
+            await _answer(send, *answers.written(answers.away(), style))
+
+    async def _readyz(self, send: Send) -> None:
+        problem = self._gateway.problem
+        body = {"status": "ok"} if not problem else {"status": "degraded", "problem": problem}
+        await _answer(
+            send,
+            503 if self._gateway.is_broken else 200,
+            {"content-type": "application/json"},
+            json.dumps(body).encode(),
+        )
+
+    async def _models(self, headers: Mapping[str, str], style: Style, send: Send) -> None:
+        status, body = await self._gateway.metering.models(requests.key_of(headers, {}))
+        if status == 401:
+            raise Refused(401, "invalid_key", "This API key is unknown, revoked or expired.")
+        await _answer(send, status, {"content-type": "application/json", "cache-control": "no-store"}, body)
+
+    async def _call(
+        self, scope: Scope, route: Route, headers: dict[str, str], receive: Receive, send: Send
+    ) -> None:
+        query = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1")))
+        key = requests.key_of(headers, query)
+        if self._gateway.is_broken:
+            raise Away("The journal can't be written.")
+        body = await _read(headers, receive, self._gateway.settings.most_body_bytes)
+        said = await self._said(scope, route, headers, body)
+        peer = (scope.get("client") or ("",))[0]
+        address = requests.client_ip(
+            peer, headers.get("x-forwarded-for", ""), self._gateway.settings.trusted_proxies
+        )
+        admission = await self._gateway.admissions.ask(
+            Question(key, said.model, address, said.input_tokens, said.max_output_tokens)
+        )
+        call = self._gateway.begin(admission, said, endpoint=route.path, client_ip=address)
+        token = CURRENT.set(call)
+        try:
+            await _Passage(call, route, receive, send).through(
+                self._inside, _inner(scope, route, call, body), body
+            )
+        finally:
+            CURRENT.reset(token)
+
+    async def _said(self, scope: Scope, route: Route, headers: Mapping[str, str], body: bytes) -> Said:
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if not route.is_form:
+            return requests.of_json(route, body)
+        if kind != "multipart/form-data":
+            raise Bad(
+                Problem(415, "invalid_content_type", "The body must be multipart/form-data.", is_final=True)
+            )
+        return requests.of_form(route, await self._gateway.read_form(scope, body))
+
+
+class _Passage:
+    """One call on its way through LiteLLM, and its answer on the way back."""
+
+    def __init__(self, call: Call, route: Route, receive: Receive, send: Send) -> None:
+        self._call, self._route, self._receive, self._send = call, route, receive, send
+        self._status = 0
+        self._start: Message = {}
+        self._is_stream = False
+        self._error = bytearray()
+        self._sent_bytes = 0
+        self._has_left = False
+
+    async def through(self, inside: App, scope: Scope, body: bytes) -> None:
+        waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive() -> Message:
+            if waiting:
+                return waiting.pop()
+            message = await self._receive()
+            self._has_left = self._has_left or message["type"] == "http.disconnect"
+            return message
+
+        try:
+            await inside(scope, receive, self._back)
+        except BaseException as error:
+            self._call.failure = self._call.failure or f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            if not self._call.is_over:
+                self._see_to_end()
+
+    async def _back(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._begin(message)
+        elif message["type"] == "http.response.body":
+            await (self._refuse(message) if self._status >= 400 else self._pass(message))
+
+    def _begin(self, message: Message) -> None:
+        self._status = message["status"]
+        kept = [
+            (name, value)
+            for name, value in message["headers"]
+            if b"litellm" not in name.lower() and not name.lower().startswith(b"llm_provider")
+        ]
+        request_id = b"request-id" if self._route.style is Style.ANTHROPIC else b"x-request-id"
+        kept = [(name, value) for name, value in kept if name.lower() != request_id]
+        self._start = {**message, "headers": [*kept, (request_id, self._call.call_id.encode())]}
+        self._is_stream = any(
+            name.lower() == b"content-type" and value.startswith(b"text/event-stream") for name, value in kept
+        )
+
+    async def _pass(self, message: Message) -> None:
+        """A part of a good answer; the last one after the call's report is written."""
+        body, is_last = message.get("body", b""), not message.get("more_body", False)
+        if body and self._call.first_byte_s is None:
+            self._call.first_byte_s = asyncio.get_running_loop().time()
+        if is_last or (self._is_stream and _ends(body)):
+            await self._be_told()
+        if self._start:
+            await self._send(self._start)
+            self._start = {}
+        self._sent_bytes += len(body)
+        await self._send(message)
+
+    async def _be_told(self) -> None:
+        if not await self._call.wait(TOLD_WITHIN_S if not self._call.failure else 0.2):
+            await self._end_by_ourselves()
+
+    async def _refuse(self, message: Message) -> None:
+        """An error of the provider's, or of LiteLLM's: in our words, in the client's format."""
+        self._error += message.get("body", b"")[: MOST_ERROR_BYTES - len(self._error)]
+        if message.get("more_body", False):
+            return
+        problem = answers.of_upstream(self._status, _message(bytes(self._error)))
+        await self._call.failed(problem.message)
+        retry_after = next(
+            (value for name, value in self._start["headers"] if name.lower() == b"retry-after"), b""
+        )
+        status, headers, body = answers.written(problem, self._route.style)
+        if retry_after:
+            headers["retry-after"] = retry_after.decode("latin-1")
+        headers["x-request-id"] = headers["request-id"] = self._call.call_id
+        await _answer(self._send, status, headers, body)
+
+    def _see_to_end(self) -> None:
+        """The request is over and the call is not: the client left, or something broke."""
+        task = asyncio.create_task(self._end_later())
+        _ENDING.add(task)
+        task.add_done_callback(_ENDING.discard)
+
+    async def _end_later(self) -> None:
+        if self._call.failure and not self._sent_bytes:
+            await self._call.failed(self._call.failure)
+        elif not await self._call.wait(TOLD_AFTER_LEAVING_S if self._sent_bytes else TOLD_WITHIN_S):
+            await self._end_by_ourselves()
+
+    async def _end_by_ourselves(self) -> None:
+        """LiteLLM said nothing of a call whose answer went out."""
+        if self._call.failure or not self._status:
+            await self._call.failed(self._call.failure or "The client left before there was an answer.")
+            return
+        log.error("Call %s was answered and nobody said what it used; it is estimated.", self._call.call_id)
+        await self._call.estimated(self._sent_bytes)
+
+
+_ENDING: set[asyncio.Task[None]] = set()
+
+
+def _inner(scope: Scope, route: Route, call: Call, body: bytes) -> Scope:
+    """The request as LiteLLM sees it: at its address, with a name for the call in place of the client's key."""
+    headers = [
+        (name, value) for name, value in scope["headers"] if name not in DROPPED and b"litellm" not in name
+    ]
+    if not route.is_form:
+        headers = [(name, value) for name, value in headers if name != b"content-type"]
+        headers.append((b"content-type", b"application/json"))
+    headers += [
+        (b"authorization", f"Bearer sk-{call.call_id}".encode()),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    query = b"alt=sse" if route.style is Style.GOOGLE and route.is_stream else b""
+    return {
+        **scope,
+        "path": route.path,
+        "raw_path": route.path.encode(),
+        "query_string": query,
+        "headers": headers,
+        "state": {},
+    }
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        text = value.decode("latin-1")
+        before = found.get(name.decode("latin-1"))
+        # Of proxies each may add a line of its own; of all else the first one counts.
+        if before is None:
+            found[name.decode("latin-1")] = text
+        elif name == b"x-forwarded-for":
+            found["x-forwarded-for"] = f"{before}, {text}"
+    return found
+
+
+async def _read(headers: Mapping[str, str], receive: Receive, most: int) -> bytes:
+    """All of the body. Raises Bad."""
+    too_long = Bad(
+        Problem(413, "request_too_large", f"The body is longer than {most // 2**20} MiB.", is_final=True)
+    )
+    length = headers.get("content-length", "")
+    if length.isdigit() and int(length) > most:
+        raise too_long
+    if headers.get("content-encoding", "identity") != "identity":
+        raise Bad(Problem(415, "invalid_encoding", "Send the body without compression.", is_final=True))
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Bad(Problem(400, "incomplete_body", "The body broke off."))
+        body += message.get("body", b"")
+        if len(body) > most:
+            raise too_long
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def _ends(body: bytes) -> bool:
+    return any(body.startswith(line) or b"\n" + line in body for line in LAST_LINES)
+
+
+def _message(body: bytes) -> str:
+    """The sentence in an error of whichever format."""
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return body.decode("utf-8", "replace")
+    error = found.get("error", found) if isinstance(found, dict) else found
+    message = error.get("message", error) if isinstance(error, dict) else error
+    return message if isinstance(message, str) else json.dumps(message)
+
+
+async def _answer(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    told = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
+    told.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": told})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

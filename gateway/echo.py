@@ -1,0 +1,271 @@
+"""An upstream for machines without a provider's key: repeats what was said, and says that it is an echo.
+
+It speaks the formats of OpenAI and Anthropic over HTTP, so that everything between is the real thing, and counts usage as
+they do, four characters a token. A message may ask for what real upstreams do at bad moments: see DEEDS.
+"""
+
+import asyncio
+import base64
+import json
+import time
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+from uuid import uuid4
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+DEEDS = {
+    "fail with 429": "answers 429 with Retry-After: 7",
+    "fail with 500": "answers 500",
+    "say no usage": "answers without a usage",
+    "count below zero": "answers with a negative usage",
+    "count too much": "answers with a usage that no model could have",
+    "take long": "says a word a tenth of a second, a hundred of them",
+    "hang": "answers nothing for an hour",
+    "cache": "counts a part of the prompt as read from a cache, and one as written to it",
+    "reason": "counts some of the completion as reasoning",
+}
+SAYING = "This is an echo: no provider's key is set, so no model was asked. You said: "
+MOST_ECHOED = 2_000
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """ASGI. The last user message, or the input, is what is repeated."""
+    if scope["type"] != "http":
+        return
+    body = bytearray()
+    while (message := await receive()).get("type") == "http.request":
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+    asked = _json(bytes(body))
+    said = _said(asked)
+    path = scope["path"]
+    if "fail with 429" in said:
+        await _answer(
+            send, 429, {"error": {"message": "Too many requests.", "type": "rate_limit_error"}}, b"7"
+        )
+    elif "fail with 500" in said:
+        await _answer(send, 500, {"error": {"message": "It broke.", "type": "server_error"}})
+    elif path.endswith("/messages"):
+        await _tell(send, asked, _anthropic(asked, said), _anthropic_stream(asked, said))
+    elif path.endswith("/chat/completions"):
+        if "hang" in said:
+            await asyncio.sleep(3600)
+        await _tell(send, asked, _chat(asked, said), _chat_stream(asked, said))
+    else:
+        await _answer(send, 200, _other(path, asked, said))
+
+
+async def _tell(
+    send: Send, asked: Mapping[str, Any], whole: Mapping[str, Any], parts: AsyncIterator[bytes]
+) -> None:
+    if not asked.get("stream"):
+        await _answer(send, 200, whole)
+        return
+    await send(
+        {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
+    )
+    async for part in parts:
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _words(said: str) -> list[str]:
+    if "take long" in said:
+        return [f"word{number} " for number in range(100)]
+    return [f"{word} " for word in (SAYING + said[:MOST_ECHOED]).split()]
+
+
+async def _paced(said: str) -> AsyncIterator[str]:
+    for word in _words(said):
+        yield word
+        await asyncio.sleep(0.1 if "take long" in said else 0)
+
+
+def _counted(asked: Mapping[str, Any], said: str) -> tuple[int, int]:
+    """Tokens of the prompt, and of the completion."""
+    if "count below zero" in said:
+        return -5, -5
+    if "count too much" in said:
+        return 10**12, 10**12
+    prompt = json.dumps(asked.get("messages") or asked.get("input") or asked.get("prompt") or "")
+    return max(1, len(prompt) // 4), max(1, len("".join(_words(said))) // 4)
+
+
+def _openai_usage(asked: Mapping[str, Any], said: str) -> dict[str, Any] | None:
+    if "say no usage" in said:
+        return None
+    prompt, completion = _counted(asked, said)
+    told: dict[str, Any] = {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+    }
+    if "cache" in said:
+        told["prompt_tokens_details"] = {"cached_tokens": prompt // 2}
+    if "reason" in said:
+        told["completion_tokens_details"] = {"reasoning_tokens": completion // 2}
+    return told
+
+
+def _chat(asked: Mapping[str, Any], said: str) -> dict[str, Any]:
+    message = {"role": "assistant", "content": "".join(_words(said)).strip()}
+    told = {
+        **_about(asked, "chat.completion"),
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+    }
+    used = _openai_usage(asked, said)
+    return {**told, "usage": used} if used else told
+
+
+async def _chat_stream(asked: Mapping[str, Any], said: str) -> AsyncIterator[bytes]:
+    about = _about(asked, "chat.completion.chunk")
+    async for word in _paced(said):
+        delta = {"role": "assistant", "content": word}
+        yield _event({**about, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+    yield _event({**about, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    if (used := _openai_usage(asked, said)) and (asked.get("stream_options") or {}).get("include_usage"):
+        yield _event({**about, "choices": [], "usage": used})
+    yield b"data: [DONE]\n\n"
+
+
+def _anthropic_usage(asked: Mapping[str, Any], said: str) -> dict[str, Any]:
+    prompt, completion = _counted(asked, said)
+    told: dict[str, Any] = {"input_tokens": prompt, "output_tokens": completion}
+    if "cache" in said:
+        # Beside the prompt, not in it.
+        told |= {"cache_read_input_tokens": 100, "cache_creation_input_tokens": 30}
+        told["cache_creation"] = {"ephemeral_5m_input_tokens": 20, "ephemeral_1h_input_tokens": 10}
+    return told
+
+
+def _anthropic(asked: Mapping[str, Any], said: str) -> dict[str, Any]:
+    return {
+        "id": f"msg_{uuid4().hex}",
+        "type": "message",
+        "role": "assistant",
+        "model": asked.get("model"),
+        "content": [{"type": "text", "text": "".join(_words(said)).strip()}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": _anthropic_usage(asked, said),
+    }
+
+
+async def _anthropic_stream(asked: Mapping[str, Any], said: str) -> AsyncIterator[bytes]:
+    used = _anthropic_usage(asked, said)
+    start = {
+        **_anthropic(asked, said),
+        "content": [],
+        "stop_reason": None,
+        "usage": {**used, "output_tokens": 1},
+    }
+    yield _event({"type": "message_start", "message": start}, "message_start")
+    block = {"type": "text", "text": ""}
+    yield _event({"type": "content_block_start", "index": 0, "content_block": block}, "content_block_start")
+    async for word in _paced(said):
+        delta = {"type": "text_delta", "text": word}
+        yield _event({"type": "content_block_delta", "index": 0, "delta": delta}, "content_block_delta")
+    yield _event({"type": "content_block_stop", "index": 0}, "content_block_stop")
+    end = {"stop_reason": "end_turn", "stop_sequence": None}
+    yield _event(
+        {"type": "message_delta", "delta": end, "usage": {"output_tokens": used["output_tokens"]}},
+        "message_delta",
+    )
+    yield _event({"type": "message_stop"}, "message_stop")
+
+
+def _other(path: str, asked: Mapping[str, Any], said: str) -> dict[str, Any]:
+    prompt, completion = _counted(asked, said)
+    if path.endswith("/embeddings"):
+        vector = [
+            round((zlib.crc32(f"{place}{said}".encode()) % 2000 - 1000) / 1000, 3) for place in range(8)
+        ]
+        data = [{"object": "embedding", "index": 0, "embedding": vector}]
+        used = {"prompt_tokens": prompt, "total_tokens": prompt}
+        return {"object": "list", "data": data, "model": asked.get("model"), "usage": used}
+    if path.endswith("/images/generations"):
+        count = asked.get("n") or 1
+        return {"created": int(time.time()), "data": [{"b64_json": _PIXEL} for _ in range(count)]}
+    if path.endswith("/responses"):
+        return _response(asked, said, prompt, completion)
+    text = "".join(_words(said)).strip()
+    used = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    choice = {"index": 0, "text": text, "finish_reason": "stop"}
+    return {**_about(asked, "text_completion"), "choices": [choice], "usage": used}
+
+
+def _response(asked: Mapping[str, Any], said: str, prompt: int, completion: int) -> dict[str, Any]:
+    content = [{"type": "output_text", "text": "".join(_words(said)).strip(), "annotations": []}]
+    item = {
+        "type": "message",
+        "id": f"msg_{uuid4().hex}",
+        "status": "completed",
+        "role": "assistant",
+        "content": content,
+    }
+    return {
+        "id": f"resp_{uuid4().hex}",
+        "object": "response",
+        "created_at": int(time.time()),
+        "status": "completed",
+        "model": asked.get("model"),
+        "output": [item],
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        "usage": {"input_tokens": prompt, "output_tokens": completion, "total_tokens": prompt + completion},
+    }
+
+
+def _about(asked: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    return {
+        "id": f"chatcmpl-{uuid4().hex}",
+        "object": kind,
+        "created": int(time.time()),
+        "model": asked.get("model"),
+    }
+
+
+def _said(asked: Mapping[str, Any]) -> str:
+    """The last of what the user said."""
+    messages = asked.get("messages") or asked.get("input") or asked.get("prompt") or ""
+    last = messages[-1] if isinstance(messages, list) and messages else messages
+    content = last.get("content", "") if isinstance(last, dict) else last
+    if isinstance(content, list):
+        content = " ".join(part.get("text", "") for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else ""
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _event(data: object, name: str = "") -> bytes:
+    head = f"event: {name}\n" if name else ""
+    return f"{head}data: {json.dumps(data)}\n\n".encode()
+
+
+async def _answer(send: Send, status: int, told: object, retry_after: bytes = b"") -> None:
+    headers = [(b"content-type", b"application/json")]
+    headers += [(b"retry-after", retry_after)] if retry_after else []
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(told).encode(), "more_body": False})
+
+
+# A picture of one transparent pixel.
+_PIXEL = base64.b64encode(
+    bytes.fromhex(
+        "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
+        "1f15c4890000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082"
+    )
+).decode()
