@@ -18,7 +18,7 @@ from gateway.calls import CURRENT, Call
 
 log = logging.getLogger("gateway.adapter")
 
-IMAGE_CALLS = {"image_generation", "aimage_generation", "image_edit", "aimage_edit"}
+COUNTS = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")
 
 
 async def admitted(request: Any, api_key: str) -> UserAPIKeyAuth:
@@ -40,7 +40,7 @@ class Outcomes(CustomLogger):  # type: ignore[misc]  # LiteLLM is not installed 
             return
         try:
             told = _dumped(response_obj)
-            used, is_estimated = _used(call, kwargs, told)
+            used, is_estimated = _used(call, told)
         except Exception:
             # The door estimates it.
             log.exception("What call %s used can't be read.", call.call_id)
@@ -66,15 +66,16 @@ class Outcomes(CustomLogger):  # type: ignore[misc]  # LiteLLM is not installed 
 outcomes = Outcomes()
 
 
-def _used(call: Call, kwargs: Mapping[str, Any], told: Mapping[str, Any]) -> tuple[dict[str, int], bool]:
+def _used(call: Call, told: Mapping[str, Any]) -> tuple[dict[str, int], bool]:
     """Quantities by unit, and whether they are estimated."""
-    counted = told.get("usage")
     is_sold_by_tokens = not call.priced_units or bool(call.priced_units & {"input_tokens", "output_tokens"})
     if not is_sold_by_tokens:
         return _by_use(call, told), False
-    if not isinstance(counted, Mapping) or not _counts(counted):
+    counted = told.get("usage") or {}
+    if not any(counted.get(name) for name in COUNTS):
+        # LiteLLM fills in zeros where a provider said nothing.
         return usage.of_tokens(_counted_by_us(call, told), call.priced_units), True
-    return usage.of_tokens(counted, call.priced_units), _is_of_litellm(call, kwargs)
+    return usage.of_tokens(counted, call.priced_units), _is_of_litellm(call)
 
 
 def _by_use(call: Call, told: Mapping[str, Any]) -> dict[str, int]:
@@ -90,13 +91,7 @@ def _by_use(call: Call, told: Mapping[str, Any]) -> dict[str, int]:
     )
 
 
-def _counts(counted: Mapping[str, Any]) -> bool:
-    """Whether a provider said anything: LiteLLM fills in zeros where it did not."""
-    names = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "total_tokens")
-    return any(counted.get(name) for name in names)
-
-
-def _is_of_litellm(call: Call, kwargs: Mapping[str, Any]) -> bool:
+def _is_of_litellm(call: Call) -> bool:
     """Whether LiteLLM counted a stream's text, since no part of it told a usage."""
     if not call.is_stream or not call.chunks:
         return False
@@ -125,8 +120,13 @@ def _text(told: Mapping[str, Any]) -> str:
     return "\n".join(part for part in parts if isinstance(part, str))
 
 
-def _dumped(found: Any) -> Mapping[str, Any]:
+def _dumped(found: Any) -> dict[str, Any]:
+    """As plain data. A usage is dumped by itself: it may be of another class than the answer declares, which drops fields."""
     if isinstance(found, Mapping):
-        return found
-    dump = getattr(found, "model_dump", None)
-    return dump() if dump else {}
+        told, used = dict(found), found.get("usage")
+    else:
+        dump = getattr(found, "model_dump", None)
+        told, used = (dump() if dump else {}), getattr(found, "usage", None)
+    dump_used = getattr(used, "model_dump", None)
+    told["usage"] = dump_used() if dump_used else used
+    return told

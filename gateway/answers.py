@@ -1,6 +1,7 @@
 """Errors in the format of the API that was called, as its own clients expect them."""
 
 import json
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -39,6 +40,8 @@ _TYPES = {
     504: ("timeout_error", "timeout_error", "DEADLINE_EXCEEDED"),
 }
 _ELSE = ("server_error", "api_error", "INTERNAL")
+# Names of Python's, before what was said.
+_CLASSES = re.compile(r"^(?:(?:litellm\.)?\w+(?:Error|Exception)(?::| -) *)+")
 # Of the metering API's codes, what OpenAI calls the same.
 _CODES = {"invalid_key": "invalid_api_key", "rate_limited": "rate_limit_exceeded"}
 # Where more money is what is missing, OpenAI's clients look for 429 and this code; Anthropic's have a status of their own.
@@ -104,6 +107,4 @@ def plain(message: str) -> str:
         line for line in message.splitlines() if not line.startswith(("LiteLLM:", "Available Model Group"))
     ]
     text = " ".join(" ".join(lines).split())
-    while text.startswith("litellm."):
-        text = text.partition(": ")[2] or text.removeprefix("litellm.")
-    return text[:1000]
+    return _CLASSES.sub("", text)[:1000]

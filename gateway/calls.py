@@ -55,7 +55,12 @@ class Call:
     async def succeeded(
         self, used: Mapping[str, int], *, upstream_id: str = "", is_estimated: bool = False
     ) -> None:
-        """Its quantities are disjoint, in the units of the metering API; estimated where the provider told none."""
+        """Its quantities are disjoint, in the units of the metering API; estimated where the provider told none.
+
+        No success is without a quantity: that would be a call for nothing.
+        """
+        if not used:
+            used, is_estimated = self._estimate(0), True
         told: Report = {"status": "succeeded", "usage": dict(used)}
         if upstream_id:
             told["upstream_id"] = upstream_id[:200]
@@ -65,8 +70,10 @@ class Call:
 
     async def estimated(self, sent_bytes: int) -> None:
         """It succeeded, and nobody counted: by the size of what was asked and what was answered."""
-        counted = usage.estimate(self.priced_units, tokens_in=self.expected_tokens, bytes_out=sent_bytes)
-        await self.succeeded(counted, is_estimated=True)
+        await self.succeeded(self._estimate(sent_bytes), is_estimated=True)
+
+    def _estimate(self, sent_bytes: int) -> dict[str, int]:
+        return usage.estimate(self.priced_units, tokens_in=self.expected_tokens, bytes_out=sent_bytes)
 
     async def failed(self, error: str) -> None:
         """It is logged and costs nothing."""

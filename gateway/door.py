@@ -158,6 +158,7 @@ class _Passage:
         self._start: Message = {}
         self._is_stream = False
         self._error = bytearray()
+        self._kept: list[Message] = []
         self._sent_bytes = 0
         self._has_left = False
 
@@ -201,16 +202,27 @@ class _Passage:
         )
 
     async def _pass(self, message: Message) -> None:
-        """A part of a good answer; the last one after the call's report is written."""
+        """A part of a good answer. What ends it is kept until the call's report is written.
+
+        LiteLLM may tell what was used only after it has handed over the last part, so it is never made to wait for that.
+        """
         body, is_last = message.get("body", b""), not message.get("more_body", False)
         if body and self._call.first_byte_s is None:
             self._call.first_byte_s = asyncio.get_running_loop().time()
-        if is_last or (self._is_stream and _ends(body)):
+        self._kept.append(message)
+        if is_last:
             await self._be_told()
+        elif self._is_stream and (len(self._kept) > 1 or _ends(body)):
+            return
+        for kept in self._kept:
+            await self._forward(kept)
+        self._kept.clear()
+
+    async def _forward(self, message: Message) -> None:
         if self._start:
             await self._send(self._start)
             self._start = {}
-        self._sent_bytes += len(body)
+        self._sent_bytes += len(message.get("body", b""))
         await self._send(message)
 
     async def _be_told(self) -> None:

@@ -19,9 +19,12 @@ PROVIDERS = {
     "x-ai": ("XAI_API_KEY", "xai"),
     "mistral": ("MISTRAL_API_KEY", "mistral"),
     "cohere": ("COHERE_API_KEY", "cohere"),
-    "groq": ("GROQ_API_KEY", "groq"),
+    "minimax": ("MINIMAX_API_KEY", "minimax"),
+    "moonshotai": ("MOONSHOT_API_KEY", "moonshot"),
     "perplexity": ("PERPLEXITYAI_API_KEY", "perplexity"),
-    "openrouter": ("OPENROUTER_API_KEY", "openrouter"),
+    "recraft": ("RECRAFT_API_KEY", "recraft"),
+    "voyageai": ("VOYAGE_API_KEY", "voyage"),
+    "zai": ("ZAI_API_KEY", "zai"),
 }
 
 

@@ -52,7 +52,7 @@ def of_use(
 def estimate(priced: frozenset[str], *, tokens_in: int, bytes_out: int) -> dict[str, int]:
     """Of a call that nobody counted: four characters a token, whatever frames the answer came in; else one use."""
     if "output_tokens" in priced or "input_tokens" in priced:
-        found = {"input_tokens": tokens_in, "output_tokens": bytes_out // 4}
+        found = {"input_tokens": max(1, tokens_in), "output_tokens": bytes_out // 4}
         return {unit: count for unit, count in found.items() if count and unit in priced}
     return of_use("", priced, images=1, seconds=0, characters=0)
 
