@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check demo bench chaos fuzz simulate requirements install install-dev
+.PHONY: help run test check demo bench chaos fuzz simulate gateway gateway-python requirements install install-dev
 
 # Replaced by the first Python on PATH that runs and is new enough; only looked for when something is installed.
 PYTHON = $$(sh cometsite/quickstart/find_python.sh)
@@ -25,6 +25,7 @@ help:
 	@echo 'make run           start everything and print one address (PORT=8000 DATA_DIR=.data)'
 	@echo 'make test          all tests, on a PostgreSQL of their own'
 	@echo 'make check         formatter, linters, types, import rules, migrations, templates, then all tests'
+	@echo 'make gateway       while it runs: keys made there call models at http://127.0.0.1:4000 (GATEWAY_PORT=4000)'
 	@echo 'make demo          while it runs: an account with calls to look at'
 	@echo 'make bench         how fast calls are let in and charged, beside PostgreSQL itself (BENCH="record --rounds 1")'
 	@echo 'make chaos         kill -9 under load, servers that go away, then the books against the journal (CHAOS="--seed …")'
@@ -53,6 +54,18 @@ check: install-dev
 	$(call step,System checks,$(CHECK_ENVIRONMENT) $(IN_VENV) manage.py check)
 	$(call step,Migrations,$(CHECK_ENVIRONMENT) $(IN_VENV) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run)
 	$(call step,Tests,$(IN_VENV) -m pytest)
+
+# LiteLLM has a hundred packages of its own; they stay out of .venv, and are shared by all checkouts that pin the same ones.
+GATEWAY_VENV = $${XDG_CACHE_HOME:-$$HOME/.cache}/comet-dashboard/gateway-$$(sha256sum gateway/requirements.txt | cut -c1-12)
+
+gateway: install
+	@python=$(PYTHON) && $$python cometsite/quickstart/install.py gateway/requirements.txt "$(GATEWAY_VENV)"
+	@exec $(IN_VENV) -m cometsite.quickstart.gateway "$(GATEWAY_VENV)/bin/python"
+
+# Installs what the gateway runs on, and prints its Python.
+gateway-python:
+	@python=$(PYTHON) && $$python cometsite/quickstart/install.py gateway/requirements.txt "$(GATEWAY_VENV)" >&2
+	@echo "$(GATEWAY_VENV)/bin/python"
 
 demo: install
 	@exec $(IN_VENV) manage.py demo
@@ -87,3 +100,4 @@ requirements:
 	@test -x .venv/bin/pip-compile || $(MAKE) install-dev
 	$(PIP_COMPILE) --output-file requirements.txt pyproject.toml
 	$(PIP_COMPILE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+	$(PIP_COMPILE) --output-file gateway/requirements.txt gateway/requirements.in

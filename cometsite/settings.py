@@ -176,9 +176,10 @@ STAFF_LIMIT_CENTS = env.integer("STAFF_LIMIT_CENTS", 100_00)
 # Off where they are not set: then a refund goes to Stripe at once.
 REFUND_APPROVAL_ABOVE_CENTS = env.optional_integer("REFUND_APPROVAL_ABOVE_CENTS")
 REFUND_MIN_ACCOUNT_AGE_DAYS = env.optional_integer("REFUND_MIN_ACCOUNT_AGE_DAYS", minimum=1, maximum=3650)
-GATEWAY_BASE_URL = (env.text("GATEWAY_BASE_URL") or ("http://127.0.0.1:4000" if LOCAL else SITE_URL)).rstrip(
-    "/"
-)
+GATEWAY_BASE_URL = (
+    env.text("GATEWAY_BASE_URL")
+    or (f"http://127.0.0.1:{env.integer('GATEWAY_PORT', 4000)}" if LOCAL else SITE_URL)
+).rstrip("/")
 SUPPORT_EMAIL = env.text("SUPPORT_EMAIL", "support@localhost" if LOCAL else "")
 SITE_NAME = env.text("SITE_NAME", "Comet")
 

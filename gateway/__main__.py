@@ -29,6 +29,8 @@ LITELLM = {
     "NO_DOCS": "True",
     "NO_REDOC": "True",
 }
+# It would keep things of its own in whichever of these it finds.
+LITELLM_SERVERS = ("DATABASE_URL", "DIRECT_URL", "REDIS_URL", "REDIS_HOST", "STORE_MODEL_IN_DB")
 DASHBOARD_RETRY_S = 1.0
 
 
@@ -91,7 +93,6 @@ def _configure(settings: Settings, models: list[dict[str, Any]]) -> None:
                 "general_settings": {
                     "custom_auth": "gateway.adapter.admitted",
                     "cancel_on_disconnect": False,
-                    "always_include_stream_usage": True,
                 },
             },
             indent=1,

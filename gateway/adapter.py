@@ -60,6 +60,9 @@ class Outcomes(CustomLogger):  # type: ignore[misc]  # LiteLLM is not installed 
         if call := CURRENT.get():
             call.chunks = getattr(response, "chunks", None) or ()
         async for chunk in response:
+            # By LiteLLM's prices, which are not what is charged.
+            if getattr(getattr(chunk, "usage", None), "cost", None) is not None:
+                chunk.usage.cost = None
             yield chunk
 
 
@@ -121,7 +124,7 @@ def _text(told: Mapping[str, Any]) -> str:
 
 
 def _dumped(found: Any) -> dict[str, Any]:
-    """As plain data. A usage is dumped by itself: it may be of another class than the answer declares, which drops fields."""
+    """As plain data. A usage by itself: it may be of another class than the answer declares, which drops its fields."""
     if isinstance(found, Mapping):
         told, used = dict(found), found.get("usage")
     else:

@@ -1,7 +1,7 @@
-"""Makes .venv what a requirements file says: `python3.13 install.py requirements.txt`. Standard library only.
+"""Makes an environment what a requirements file says: `python3.13 install.py requirements.txt [FOLDER]`, else .venv.
 
-Done before with the same content: returns at once. Interrupted before: starts over, since half a package can
-look like a whole one.
+Standard library only. Done before with the same content: returns at once. Interrupted before: starts over, since half a
+package can look like a whole one.
 """
 
 import fcntl
@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-VENV = PROJECT / ".venv"
+VENV = Path(sys.argv[2]).resolve() if len(sys.argv) > 2 else PROJECT / ".venv"
 # There while an installation runs; what finds it knows that the folder can't be trusted.
 UNFINISHED = VENV / "installation-unfinished"
 STAMP = VENV / "installed.json"
@@ -34,11 +34,12 @@ def main(name: str) -> int:
 
 def _wait_for_turn() -> int:
     """Two terminals may start at once: the second one waits, then finds the work done."""
-    lock = os.open(PROJECT, os.O_RDONLY)
+    VENV.parent.mkdir(parents=True, exist_ok=True)
+    lock = os.open(VENV.parent, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        print("Waiting for another installation into .venv to end", flush=True)
+        print(f"Waiting for another installation into {VENV.name} to end", flush=True)
         fcntl.flock(lock, fcntl.LOCK_EX)
     return lock
 
@@ -70,7 +71,7 @@ def _install(name: str, lock: int) -> int:
     os.umask(0o022)
     began_at = time.monotonic()
     if UNFINISHED.exists() or not _matches_place():
-        _say(began_at, f"Creating .venv with Python {sys.version.split()[0]}")
+        _say(began_at, f"Creating {VENV.name} with Python {sys.version.split()[0]}")
         if not _create(lock):
             return 1
     UNFINISHED.touch()

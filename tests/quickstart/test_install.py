@@ -18,9 +18,9 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def install(project: Path) -> tuple[int, str]:
+def install(project: Path, *folder: str) -> tuple[int, str]:
     script = project / "cometsite" / "quickstart" / "install.py"
-    command = [sys.executable, str(script), "requirements.txt"]
+    command = [sys.executable, str(script), "requirements.txt", *folder]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 
@@ -49,3 +49,11 @@ def test_a_folder_that_someone_else_made_is_left_alone(project: Path) -> None:
         said.splitlines()[-1] == f"Error: {project}/.venv was not made by this project's make; move it away."
     )
     assert (project / ".venv" / "pyvenv.cfg").exists()
+
+
+def test_an_environment_elsewhere_leaves_the_projects_alone(project: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "cache" / "gateway"
+    assert "Creating gateway" in install(project, str(elsewhere))[1]
+    assert (elsewhere / "bin" / "python").exists()
+    assert not (project / ".venv").exists()
+    assert install(project, str(elsewhere)) == (0, "")
