@@ -109,7 +109,7 @@ async def _run(
     import uvicorn
     from litellm.proxy import proxy_server
 
-    from gateway import echo
+    from gateway import adapter, echo
     from gateway.door import Door
 
     def serve_models(listed: list[dict[str, Any]]) -> None:
@@ -118,7 +118,7 @@ async def _run(
             log.info("%s models are for sale now.", len(listed))
 
     gateway.catalogue.on_change = serve_models
-    servers = [_server(uvicorn, Door(proxy_server.app, gateway))]
+    servers = [_server(uvicorn, Door(proxy_server.app, gateway, adapter.OWN_NAMES))]
     sockets = [_listening(settings.host, settings.port)]
     if echo_socket:
         servers.append(_server(uvicorn, echo.app, lifespan="off"))

@@ -12,12 +12,15 @@ from typing import Any
 import litellm
 from litellm.integrations.custom_logger import CustomLogger
 from litellm.proxy._types import ProxyException, UserAPIKeyAuth
+from litellm.types.utils import all_litellm_params
 
 from gateway import usage
 from gateway.calls import CURRENT, Call
 
 log = logging.getLogger("gateway.adapter")
 
+# What LiteLLM takes for itself of a request's body, whatever this version of it calls that. All but OpenAI's own.
+OWN_NAMES = frozenset(all_litellm_params) - {"metadata"}
 COUNTS = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")
 
 

@@ -7,7 +7,8 @@ one piece. So what a client has whole is in the journal, whatever happens next.
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+import re
+from collections.abc import Awaitable, Callable, Container, Mapping, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -39,24 +40,29 @@ LAST_LINES = (
     b"event: response.incomplete",
     b"event: response.failed",
 )
+# The last part of a Google stream says why it ends; in a text this would stand with a backslash.
+LAST_OF_GOOGLE = re.compile(rb'"finishReason"\s*:\s*"')
+LONGEST_END = 64
 MOST_ERROR_BYTES = 100_000
-# The client's key, and what steers LiteLLM, end here.
-DROPPED = {
-    b"authorization",
-    b"x-api-key",
-    b"x-goog-api-key",
-    b"api-key",
-    b"cookie",
-    b"content-length",
-    b"transfer-encoding",
+# What a client may tell the provider, and what the provider may tell the client. The rest is between others: keys,
+# what steers LiteLLM, the limits of our account at the provider.
+HEADERS_IN = {
+    b"accept",
+    b"anthropic-beta",
+    b"anthropic-version",
+    b"content-type",
+    b"host",
+    b"openai-beta",
+    b"user-agent",
 }
+HEADERS_OUT = {b"cache-control", b"content-disposition", b"content-length", b"content-type", b"retry-after"}
 
 
 class Door:
     """The ASGI application that is served."""
 
-    def __init__(self, inside: App, gateway: Gateway) -> None:
-        self._inside, self._gateway = inside, gateway
+    def __init__(self, inside: App, gateway: Gateway, own_names: Container[str] = ()) -> None:
+        self._inside, self._gateway, self._own_names = inside, gateway, own_names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -141,12 +147,12 @@ class Door:
     async def _said(self, scope: Scope, route: Route, headers: Mapping[str, str], body: bytes) -> Said:
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if not route.is_form:
-            return requests.of_json(route, body)
+            return requests.of_json(route, body, self._own_names)
         if kind != "multipart/form-data":
             raise Bad(
                 Problem(415, "invalid_content_type", "The body must be multipart/form-data.", is_final=True)
             )
-        return requests.of_form(route, await self._gateway.read_form(scope, body))
+        return requests.of_form(route, await self._gateway.read_form(scope, body), self._own_names)
 
 
 class _Passage:
@@ -160,6 +166,7 @@ class _Passage:
         self._error = bytearray()
         self._kept: list[Message] = []
         self._sent_bytes = 0
+        self._tail = b"\n"
         self._has_left = False
 
     async def through(self, inside: App, scope: Scope, body: bytes) -> None:
@@ -174,9 +181,12 @@ class _Passage:
 
         try:
             await inside(scope, receive, self._back)
-        except BaseException as error:
+        except Exception as error:
             self._call.failure = self._call.failure or f"{type(error).__name__}: {error}"
-            raise
+            if self._status:
+                raise
+            log.exception("Call %s broke before there was an answer.", self._call.call_id)
+            await self._break()
         finally:
             if not self._call.is_over:
                 self._see_to_end()
@@ -189,14 +199,8 @@ class _Passage:
 
     def _begin(self, message: Message) -> None:
         self._status = message["status"]
-        kept = [
-            (name, value)
-            for name, value in message["headers"]
-            if b"litellm" not in name.lower() and not name.lower().startswith(b"llm_provider")
-        ]
-        request_id = b"request-id" if self._route.style is Style.ANTHROPIC else b"x-request-id"
-        kept = [(name, value) for name, value in kept if name.lower() != request_id]
-        self._start = {**message, "headers": [*kept, (request_id, self._call.call_id.encode())]}
+        kept = [(name, value) for name, value in message["headers"] if name.lower() in HEADERS_OUT]
+        self._start = {**message, "headers": [*kept, *_named(self._call.call_id)]}
         self._is_stream = any(
             name.lower() == b"content-type" and value.startswith(b"text/event-stream") for name, value in kept
         )
@@ -212,18 +216,29 @@ class _Passage:
         self._kept.append(message)
         if is_last:
             await self._be_told()
-        elif self._is_stream and (len(self._kept) > 1 or _ends(body)):
+        elif not self._is_stream:
+            # Of what comes in pieces any may be the last that has something in it.
+            return await self._forward(self._kept[:-1])
+        elif len(self._kept) > 1 or self._ends(body):
             return
-        for kept in self._kept:
-            await self._forward(kept)
-        self._kept.clear()
+        await self._forward(self._kept[:])
 
-    async def _forward(self, message: Message) -> None:
-        if self._start:
-            await self._send(self._start)
-            self._start = {}
-        self._sent_bytes += len(message.get("body", b""))
-        await self._send(message)
+    def _ends(self, body: bytes) -> bool:
+        """Whether a stream's last line begins here, or in the piece before and here."""
+        seen = self._tail + body
+        self._tail = seen[-LONGEST_END:]
+        if self._route.style is Style.GOOGLE and LAST_OF_GOOGLE.search(seen):
+            return True
+        return any(b"\n" + line in seen for line in LAST_LINES)
+
+    async def _forward(self, messages: Sequence[Message]) -> None:
+        del self._kept[: len(messages)]
+        if self._start and messages:
+            start, self._start = self._start, {}
+            await self._send(start)
+        for message in messages:
+            self._sent_bytes += len(message.get("body", b""))
+            await self._send(message)
 
     async def _be_told(self) -> None:
         if not await self._call.wait(TOLD_WITHIN_S if not self._call.failure else 0.2):
@@ -242,8 +257,15 @@ class _Passage:
         status, headers, body = answers.written(problem, self._route.style)
         if retry_after:
             headers["retry-after"] = retry_after.decode("latin-1")
-        headers["x-request-id"] = headers["request-id"] = self._call.call_id
-        await _answer(self._send, status, headers, body)
+        self._start = {}
+        await _answer(self._send, status, headers, body, _named(self._call.call_id))
+
+    async def _break(self) -> None:
+        """LiteLLM broke before it began an answer."""
+        problem = Problem(500, "internal_error", "The gateway failed. Nothing was charged.")
+        await self._call.failed(self._call.failure)
+        status, headers, body = answers.written(problem, self._route.style)
+        await _answer(self._send, status, headers, body, _named(self._call.call_id))
 
     def _see_to_end(self) -> None:
         """The request is over and the call is not: the client left, or something broke."""
@@ -271,9 +293,7 @@ _ENDING: set[asyncio.Task[None]] = set()
 
 def _inner(scope: Scope, route: Route, call: Call, body: bytes) -> Scope:
     """The request as LiteLLM sees it: at its address, with a name for the call in place of the client's key."""
-    headers = [
-        (name, value) for name, value in scope["headers"] if name not in DROPPED and b"litellm" not in name
-    ]
+    headers = [(name, value) for name, value in scope["headers"] if name in HEADERS_IN]
     if not route.is_form:
         headers = [(name, value) for name, value in headers if name != b"content-type"]
         headers.append((b"content-type", b"application/json"))
@@ -327,10 +347,6 @@ async def _read(headers: Mapping[str, str], receive: Receive, most: int) -> byte
             return bytes(body)
 
 
-def _ends(body: bytes) -> bool:
-    return any(body.startswith(line) or b"\n" + line in body for line in LAST_LINES)
-
-
 def _message(body: bytes) -> str:
     """The sentence in an error of whichever format."""
     try:
@@ -342,8 +358,19 @@ def _message(body: bytes) -> str:
     return message if isinstance(message, str) else json.dumps(message)
 
 
-async def _answer(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
+def _named(call_id: str) -> list[tuple[bytes, bytes]]:
+    """The call's id where OpenAI's clients look for it, and where Anthropic's do."""
+    return [(b"x-request-id", call_id.encode()), (b"request-id", call_id.encode())]
+
+
+async def _answer(
+    send: Send,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    more: Sequence[tuple[bytes, bytes]] = (),
+) -> None:
     told = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
-    told.append((b"content-length", str(len(body)).encode()))
+    told += [*more, (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": told})
     await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -2,7 +2,7 @@
 
 import ipaddress
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,15 +16,34 @@ CHARACTERS_PER_TOKEN = 4
 TOKENS_PER_ATTACHMENT = 1_000
 DEEPEST = 100
 # By these a request would steer LiteLLM itself: to another model than was asked for, another server, or out of the log.
+# The names that LiteLLM takes for itself are asked of it at the start (adapter.OWN_NAMES); these are what its router reads.
 STEERING = {
-    "api_base", "api_key", "api_version", "base_url", "cache", "caching", "content_policy_fallbacks",
-    "context_window_fallbacks", "custom_llm_provider", "default_fallbacks", "deployment_id", "extra_body",
-    "extra_headers", "fallbacks", "guardrails", "headers", "input_cost_per_token", "max_retries", "model_info",
-    "model_list", "no-log", "num_retries", "organization", "output_cost_per_token", "provider_specific_header",
-    "proxy_server_request", "router_settings_override", "secret_fields", "specific_deployment", "use_in_pass_through",
-    "user_config",
+    "additional_drop_params", "allowed_openai_params", "api_base", "api_key", "api_version", "base_url",
+    "callbacks", "config", "content_policy_fallbacks", "context_window_fallbacks", "custom_llm_provider",
+    "default_fallbacks", "deployment_id", "drop_params", "extra_body", "extra_headers", "extra_query",
+    "failure_callback", "fallbacks", "fastest_response", "headers", "input_callback", "model_list", "model_info",
+    "no-log", "num_retries", "organization", "router_settings_override", "service_callback", "specific_deployment",
+    "stream_timeout", "success_callback", "tags", "timeout", "user_config", "weights",
 }  # fmt: skip
-STEERING_PREFIXES = ("litellm", "mock_", "vertex_", "aws_", "azure_", "disable_", "turn_off_")
+STEERING_PREFIXES = (
+    "_",
+    "litellm",
+    "mock_",
+    "vertex_",
+    "aws_",
+    "azure_",
+    "disable_",
+    "turn_off_",
+    "metadata[",
+)
+# What makes a call dearer at the provider than our price for the model, and what it may be set to.
+DEARER = {
+    "service_tier": ("auto", "default", "flex", "standard_only"),
+    "speed": ("standard",),
+    "inference_geo": ("global", "not_available"),
+    # Its end would never be told.
+    "background": (False, "auto", "opaque", "transparent"),
+}
 LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 
 
@@ -77,20 +96,46 @@ def client_ip(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str 
     return str(found) if found else None
 
 
-def of_json(route: Route, body: bytes) -> Said:
-    """Raises Bad where it is no JSON object with a model, or tries to steer what is behind the gateway."""
+def of_json(route: Route, body: bytes, own_names: Container[str] = ()) -> Said:
+    """Raises Bad where it is no JSON object with a model, or tries to steer what is behind the gateway.
+
+    `own_names` are the names that LiteLLM takes for itself wherever they stand.
+    """
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
         raise Bad(Problem(400, "invalid_json", "The body is not JSON.", is_final=True)) from None
     if not isinstance(found, dict):
         raise Bad(Problem(400, "invalid_json", "The body must be a JSON object.", is_final=True))
+    _check_steering(found, own_names)
+    # LiteLLM asks a provider for the usage of a stream only where it is told `true`, in so many letters.
+    if not isinstance(found.get("stream"), bool | None):
+        raise Bad(Problem(400, "invalid_stream", "stream must be true or false.", is_final=True))
     return _said(route, found)
 
 
-def of_form(route: Route, fields: Mapping[str, Any]) -> Said:
+def of_form(route: Route, fields: Mapping[str, Any], own_names: Container[str] = ()) -> Said:
     """The same of a form; its files are not looked into."""
+    _check_steering(fields, own_names)
     return _said(route, {name: value for name, value in fields.items() if isinstance(value, str)})
+
+
+def _check_steering(found: Mapping[str, Any], own_names: Container[str]) -> None:
+    for name in found:
+        is_own = name in STEERING or name in own_names or name.startswith(STEERING_PREFIXES)
+        if is_own and name != "metadata":
+            raise Bad(
+                Problem(400, "unsupported_parameter", f"{name[:100]!r} can't be set here.", is_final=True)
+            )
+        if name in DEARER and found[name] is not None and found[name] not in DEARER[name]:
+            message = f"{name} can't be {json.dumps(found[name])[:100]} here."
+            raise Bad(Problem(400, "unsupported_parameter", message, is_final=True))
+    metadata = found.get("metadata")
+    words = metadata if isinstance(metadata, dict) else {}
+    is_plain = metadata is None or isinstance(metadata, dict)
+    if not is_plain or not all(value is None or isinstance(value, str) for value in words.values()):
+        message = "metadata must be an object of strings."
+        raise Bad(Problem(400, "invalid_metadata", message, is_final=True))
 
 
 def _said(route: Route, found: Mapping[str, Any]) -> Said:
@@ -98,9 +143,10 @@ def _said(route: Route, found: Mapping[str, Any]) -> Said:
     if not isinstance(model, str) or not 0 < len(model) <= LONGEST_MODEL:
         message = f"model must be the name of a model, of at most {LONGEST_MODEL} characters."
         raise Bad(Problem(400, "invalid_model", message, is_final=True))
-    for name in found:
-        if name in STEERING or name.startswith(STEERING_PREFIXES):
-            raise Bad(Problem(400, "unsupported_parameter", f"{name!r} can't be set here.", is_final=True))
+    # LiteLLM believes the body before the address.
+    if found.get("model", model) != model:
+        message = "model must be the one in the address, or be left out."
+        raise Bad(Problem(400, "invalid_model", message, is_final=True))
     return Said(
         model,
         route.is_stream or found.get("stream") is True or found.get("stream") == "true",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 # Parts of the prompt and of the completion that have a price of their own only at some models; else they stay inside.
-PROMPT_IMAGES, COMPLETION_IMAGES = "input_image_tokens", "output_image_tokens"
+KINDS = ("audio", "image")
 
 
 def of_tokens(usage: Mapping[str, Any], priced: frozenset[str]) -> dict[str, int]:
@@ -19,21 +19,29 @@ def of_tokens(usage: Mapping[str, Any], priced: frozenset[str]) -> dict[str, int
     completion = _first(usage, "completion_tokens", "output_tokens")
     inside = _details(usage, "prompt_tokens_details", "input_tokens_details")
     outside = _details(usage, "completion_tokens_details", "output_tokens_details")
-    found = {
-        "cached_input_tokens": _first(inside, "cached_tokens") or _first(usage, "cache_read_input_tokens"),
-        **_cache_writes(usage, inside),
-        "input_audio_tokens": _first(inside, "audio_tokens"),
-        PROMPT_IMAGES: _first(inside, "image_tokens") if PROMPT_IMAGES in priced else 0,
-    }
-    made = {
-        "reasoning_tokens": _first(outside, "reasoning_tokens"),
-        "output_audio_tokens": _first(outside, "audio_tokens"),
-        COMPLETION_IMAGES: _first(outside, "image_tokens") if COMPLETION_IMAGES in priced else 0,
-    }
+    found = {**_of_prompt(usage, inside, priced), **_cache_writes(usage, inside)}
+    made = {"reasoning_tokens": _first(outside, "reasoning_tokens")}
+    for kind in KINDS:
+        unit = f"output_{kind}_tokens"
+        made[unit] = _first(outside, f"{kind}_tokens") if unit in priced else 0
     found["input_tokens"] = prompt - sum(found.values())
     made["output_tokens"] = completion - sum(made.values())
-    searches = {"web_searches": _searches(usage, inside)}
-    return {unit: count for unit, count in {**found, **made, **searches}.items() if count}
+    # Some models cost something for each call beside their tokens.
+    more = {"web_searches": _searches(usage, inside), "calls": 1 if "calls" in priced else 0}
+    return {unit: count for unit, count in {**found, **made, **more}.items() if count}
+
+
+def _of_prompt(usage: Mapping[str, Any], inside: Mapping[str, Any], priced: frozenset[str]) -> dict[str, int]:
+    """What the provider had kept, and what isn't text. What it had kept of other than text is told in both."""
+    cached = _first(inside, "cached_tokens") or _first(usage, "cache_read_input_tokens")
+    kept = _details(inside, "cached_tokens_details")
+    found: dict[str, int] = {}
+    for kind in KINDS:
+        unit, of_kind = f"input_{kind}_tokens", _first(kept, f"{kind}_tokens")
+        found[unit] = _first(inside, f"{kind}_tokens") - of_kind if unit in priced else 0
+        found[f"cached_{unit}"] = of_kind if f"cached_{unit}" in priced else 0
+        cached -= found[f"cached_{unit}"]
+    return {**found, "cached_input_tokens": cached}
 
 
 def of_use(

@@ -1,0 +1,141 @@
+"""Errors, as the clients of three formats read them."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway import answers
+from gateway.answers import Problem
+from gateway.metering import Refused
+from gateway.routes import Style
+
+OPENAI, ANTHROPIC, GOOGLE = Style.OPENAI, Style.ANTHROPIC, Style.GOOGLE
+
+
+def _read(problem: Problem, style: Style) -> tuple[int, dict[str, str], Any]:
+    status, headers, body = answers.written(problem, style)
+    return status, headers, json.loads(body)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "openai", "anthropic", "google"),
+    [
+        (
+            "invalid_key",
+            401,
+            (401, "invalid_request_error", "invalid_api_key"),
+            (401, "authentication_error"),
+            (401, "UNAUTHENTICATED"),
+        ),
+        (
+            "insufficient_balance",
+            402,
+            (429, "insufficient_quota", "insufficient_quota"),
+            (402, "billing_error"),
+            (429, "RESOURCE_EXHAUSTED"),
+        ),
+        (
+            "key_limit_reached",
+            429,
+            (429, "insufficient_quota", "insufficient_quota"),
+            (429, "rate_limit_error"),
+            (429, "RESOURCE_EXHAUSTED"),
+        ),
+        (
+            "model_not_allowed",
+            403,
+            (403, "invalid_request_error", "model_not_allowed"),
+            (403, "permission_error"),
+            (403, "PERMISSION_DENIED"),
+        ),
+        (
+            "model_not_found",
+            404,
+            (404, "invalid_request_error", "model_not_found"),
+            (404, "not_found_error"),
+            (404, "NOT_FOUND"),
+        ),
+        (
+            "rate_limited",
+            429,
+            (429, "rate_limit_error", "rate_limit_exceeded"),
+            (429, "rate_limit_error"),
+            (429, "RESOURCE_EXHAUSTED"),
+        ),
+    ],
+)
+def test_a_refusal_in_three_formats(
+    code: str,
+    status: int,
+    openai: tuple[int, str, str],
+    anthropic: tuple[int, str],
+    google: tuple[int, str],
+) -> None:
+    refused = Refused(status, code, "No.")
+    told, _, body = _read(answers.refusal(refused, OPENAI), OPENAI)
+    assert (told, body["error"]["type"], body["error"]["code"]) == openai
+    assert body["error"]["message"] == "No."
+    told, _, body = _read(answers.refusal(refused, ANTHROPIC), ANTHROPIC)
+    assert (told, body["error"]["type"]) == anthropic
+    assert (body["type"], body["error"]["message"]) == ("error", "No.")
+    told, _, body = _read(answers.refusal(refused, GOOGLE), GOOGLE)
+    assert (told, body["error"]["status"]) == google
+    assert body["error"]["code"] == told
+
+
+def test_what_passes_says_when_and_what_does_not_says_never() -> None:
+    _, headers, _ = _read(answers.refusal(Refused(429, "rate_limited", "Slow.", 30), OPENAI), OPENAI)
+    assert headers["retry-after"] == "30"
+    assert "x-should-retry" not in headers
+    _, headers, _ = _read(answers.refusal(Refused(402, "insufficient_balance", "No."), OPENAI), OPENAI)
+    assert "retry-after" not in headers
+    assert headers["x-should-retry"] == "false"
+
+
+def test_while_the_dashboard_is_away_the_client_is_told_to_come_back() -> None:
+    status, headers, body = _read(answers.away(), ANTHROPIC)
+    assert (status, headers["retry-after"], body["error"]["type"]) == (503, "5", "overloaded_error")
+
+
+@pytest.mark.parametrize(
+    ("upstream", "status", "code"),
+    [
+        (400, 400, "invalid_request"),
+        (401, 502, "upstream_error"),
+        (402, 502, "upstream_error"),
+        (403, 502, "upstream_error"),
+        (404, 502, "upstream_error"),
+        (408, 504, "upstream_timeout"),
+        (422, 422, "invalid_request"),
+        (429, 429, "rate_limit_exceeded"),
+        (500, 502, "upstream_error"),
+        (503, 503, "upstream_error"),
+        (529, 529, "upstream_error"),
+    ],
+)
+def test_what_the_provider_said_is_not_taken_for_our_own_refusal(
+    upstream: int, status: int, code: str
+) -> None:
+    problem = answers.of_upstream(upstream, "It said so.")
+    assert (problem.status, problem.code) == (status, code)
+    assert problem.message.endswith("It said so.")
+
+
+def test_a_status_without_a_type_is_still_an_error_of_each_format() -> None:
+    for style, kind in ((OPENAI, "server_error"), (ANTHROPIC, "api_error")):
+        assert _read(Problem(529, "upstream_error", "Busy."), style)[2]["error"]["type"] == kind
+    assert _read(Problem(418, "teapot", "No."), ANTHROPIC)[2]["error"]["type"] == "invalid_request_error"
+
+
+def test_litellm_does_not_speak_of_itself() -> None:
+    said = (
+        "litellm.RateLimitError: RateLimitError: OpenAIException - Too many requests.\n"
+        "Available Model Group Fallbacks=None\nLiteLLM: more"
+    )
+    assert answers.plain(said) == "Too many requests."
+    assert len(answers.plain("x" * 5000)) == 1000
+
+
+def test_what_has_no_words_gets_some() -> None:
+    assert answers.of_upstream(500, "").message == "The provider failed: Bad Gateway"
