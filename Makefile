@@ -101,3 +101,4 @@ requirements:
 	$(PIP_COMPILE) --output-file requirements.txt pyproject.toml
 	$(PIP_COMPILE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
 	$(PIP_COMPILE) --output-file gateway/requirements.txt gateway/requirements.in
+	$(PIP_COMPILE) --output-file tests/gateway/clients/requirements.txt tests/gateway/clients/requirements.in

@@ -28,6 +28,7 @@ DEEDS = {
     "hang": "answers nothing for an hour",
     "cache": "counts a part of the prompt as read from a cache, and one as written to it",
     "reason": "counts some of the completion as reasoning",
+    "use a tool": "calls the first of the tools that were offered, with what was said as the place",
 }
 SAYING = "This is an echo: no provider's key is set, so no model was asked. You said: "
 MOST_ECHOED = 2_000
@@ -114,21 +115,26 @@ def _openai_usage(asked: Mapping[str, Any], said: str) -> dict[str, Any] | None:
 
 
 def _chat(asked: Mapping[str, Any], said: str) -> dict[str, Any]:
-    message = {"role": "assistant", "content": "".join(_words(said)).strip()}
-    told = {
-        **_about(asked, "chat.completion"),
-        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-    }
+    message: dict[str, Any] = {"role": "assistant", "content": "".join(_words(said)).strip()}
+    if tool := _tool(asked, said):
+        message |= {"content": None, "tool_calls": [_tool_call(tool, said)]}
+    choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if tool else "stop"}
+    told = {**_about(asked, "chat.completion"), "choices": [choice]}
     used = _openai_usage(asked, said)
     return {**told, "usage": used} if used else told
 
 
 async def _chat_stream(asked: Mapping[str, Any], said: str) -> AsyncIterator[bytes]:
     about = _about(asked, "chat.completion.chunk")
-    async for word in _paced(said):
-        delta = {"role": "assistant", "content": word}
-        yield _event({**about, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
-    yield _event({**about, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    if tool := _tool(asked, said):
+        called = {"role": "assistant", "tool_calls": [{"index": 0, **_tool_call(tool, said)}]}
+        yield _event({**about, "choices": [{"index": 0, "delta": called, "finish_reason": None}]})
+    else:
+        async for word in _paced(said):
+            delta = {"role": "assistant", "content": word}
+            yield _event({**about, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+    reason = "tool_calls" if tool else "stop"
+    yield _event({**about, "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
     if (used := _openai_usage(asked, said)) and (asked.get("stream_options") or {}).get("include_usage"):
         yield _event({**about, "choices": [], "usage": used})
     yield b"data: [DONE]\n\n"
@@ -145,39 +151,68 @@ def _anthropic_usage(asked: Mapping[str, Any], said: str) -> dict[str, Any]:
 
 
 def _anthropic(asked: Mapping[str, Any], said: str) -> dict[str, Any]:
+    content: dict[str, Any] = {"type": "text", "text": "".join(_words(said)).strip()}
+    if tool := _tool(asked, said):
+        content = {"type": "tool_use", "id": f"toolu_{uuid4().hex}", "name": tool, "input": {"place": said}}
     return {
         "id": f"msg_{uuid4().hex}",
         "type": "message",
         "role": "assistant",
         "model": asked.get("model"),
-        "content": [{"type": "text", "text": "".join(_words(said)).strip()}],
-        "stop_reason": "end_turn",
+        "content": [content],
+        "stop_reason": "tool_use" if tool else "end_turn",
         "stop_sequence": None,
         "usage": _anthropic_usage(asked, said),
     }
 
 
 async def _anthropic_stream(asked: Mapping[str, Any], said: str) -> AsyncIterator[bytes]:
-    used = _anthropic_usage(asked, said)
+    used, whole = _anthropic_usage(asked, said), _anthropic(asked, said)
     start = {
-        **_anthropic(asked, said),
+        **whole,
         "content": [],
         "stop_reason": None,
         "usage": {**used, "output_tokens": 1},
     }
     yield _event({"type": "message_start", "message": start}, "message_start")
-    block = {"type": "text", "text": ""}
-    yield _event({"type": "content_block_start", "index": 0, "content_block": block}, "content_block_start")
-    async for word in _paced(said):
-        delta = {"type": "text_delta", "text": word}
+    (block,) = whole["content"]
+    empty = {**block, "input": {}} if block["type"] == "tool_use" else {"type": "text", "text": ""}
+    yield _event({"type": "content_block_start", "index": 0, "content_block": empty}, "content_block_start")
+    async for delta in _anthropic_deltas(block, said):
         yield _event({"type": "content_block_delta", "index": 0, "delta": delta}, "content_block_delta")
     yield _event({"type": "content_block_stop", "index": 0}, "content_block_stop")
-    end = {"stop_reason": "end_turn", "stop_sequence": None}
+    end = {"stop_reason": whole["stop_reason"], "stop_sequence": None}
     yield _event(
         {"type": "message_delta", "delta": end, "usage": {"output_tokens": used["output_tokens"]}},
         "message_delta",
     )
     yield _event({"type": "message_stop"}, "message_stop")
+
+
+async def _anthropic_deltas(block: Mapping[str, Any], said: str) -> AsyncIterator[dict[str, str]]:
+    if block["type"] == "tool_use":
+        yield {"type": "input_json_delta", "partial_json": json.dumps(block["input"])}
+        return
+    async for word in _paced(said):
+        yield {"type": "text_delta", "text": word}
+
+
+def _tool(asked: Mapping[str, Any], said: str) -> str | None:
+    """The name of the tool to call; OpenAI's tools are functions, Anthropic's have their name themselves."""
+    tools = asked.get("tools")
+    if "use a tool" not in said or not isinstance(tools, list) or not tools:
+        return None
+    name = tools[0].get("function", tools[0]).get("name")
+    return name if isinstance(name, str) else None
+
+
+def _tool_call(name: str, said: str) -> dict[str, Any]:
+    arguments = json.dumps({"place": said})
+    return {
+        "id": f"call_{uuid4().hex}",
+        "type": "function",
+        "function": {"name": name, "arguments": arguments},
+    }
 
 
 def _other(path: str, asked: Mapping[str, Any], said: str) -> dict[str, Any]:
