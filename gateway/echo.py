@@ -58,6 +58,8 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if "hang" in said:
             await asyncio.sleep(3600)
         await _tell(send, asked, _chat(asked, said), _chat_stream(asked, said))
+    elif path.endswith("/responses"):
+        await _tell(send, asked, _response(asked, said), _response_stream(asked, said))
     else:
         await _answer(send, 200, _other(path, asked, said))
 
@@ -227,35 +229,81 @@ def _other(path: str, asked: Mapping[str, Any], said: str) -> dict[str, Any]:
     if path.endswith("/images/generations"):
         count = asked.get("n") or 1
         return {"created": int(time.time()), "data": [{"b64_json": _PIXEL} for _ in range(count)]}
-    if path.endswith("/responses"):
-        return _response(asked, said, prompt, completion)
     text = "".join(_words(said)).strip()
     used = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
     choice = {"index": 0, "text": text, "finish_reason": "stop"}
     return {**_about(asked, "text_completion"), "choices": [choice], "usage": used}
 
 
-def _response(asked: Mapping[str, Any], said: str, prompt: int, completion: int) -> dict[str, Any]:
+def _response(asked: Mapping[str, Any], said: str) -> dict[str, Any]:
+    prompt, completion = _counted(asked, said)
     content = [{"type": "output_text", "text": "".join(_words(said)).strip(), "annotations": []}]
-    item = {
+    item: dict[str, Any] = {
         "type": "message",
         "id": f"msg_{uuid4().hex}",
-        "status": "completed",
         "role": "assistant",
         "content": content,
     }
+    if tool := _tool(asked, said):
+        called = _tool_call(tool, said)
+        item = {
+            "type": "function_call",
+            "id": f"fc_{uuid4().hex}",
+            "call_id": called["id"],
+            **called["function"],
+        }
     return {
         "id": f"resp_{uuid4().hex}",
         "object": "response",
         "created_at": int(time.time()),
         "status": "completed",
         "model": asked.get("model"),
-        "output": [item],
+        "output": [{**item, "status": "completed"}],
         "parallel_tool_calls": True,
         "tool_choice": "auto",
         "tools": [],
         "usage": {"input_tokens": prompt, "output_tokens": completion, "total_tokens": prompt + completion},
     }
+
+
+async def _response_stream(asked: Mapping[str, Any], said: str) -> AsyncIterator[bytes]:
+    whole = _response(asked, said)
+    begun = {**whole, "status": "in_progress", "output": [], "usage": None}
+    number = 0
+    async for kind, told in _response_events(whole, begun, said):
+        yield _event({"type": kind, "sequence_number": number, **told}, kind)
+        number += 1
+
+
+async def _response_events(
+    whole: Mapping[str, Any], begun: Mapping[str, Any], said: str
+) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    (item,) = whole["output"]
+    at = {"item_id": item["id"], "output_index": 0}
+    yield "response.created", {"response": begun}
+    yield "response.in_progress", {"response": begun}
+    opened = {
+        **item,
+        "status": "in_progress",
+        **({"content": []} if "content" in item else {"arguments": ""}),
+    }
+    yield "response.output_item.added", {"output_index": 0, "item": opened}
+    if "content" in item:
+        (text,) = item["content"]
+        part = {**at, "content_index": 0}
+        yield "response.content_part.added", {**part, "part": {**text, "text": ""}}
+        async for word in _paced(said):
+            yield "response.output_text.delta", {**part, "delta": word, "logprobs": []}
+        yield "response.output_text.done", {**part, "text": text["text"], "logprobs": []}
+        yield "response.content_part.done", {**part, "part": text}
+    else:
+        yield "response.function_call_arguments.delta", {**at, "delta": item["arguments"]}
+        yield (
+            "response.function_call_arguments.done",
+            {**at, "arguments": item["arguments"], "name": item["name"]},
+        )
+    yield "response.output_item.done", {"output_index": 0, "item": item}
+    yield "response.completed", {"response": whole}
 
 
 def _about(asked: Mapping[str, Any], kind: str) -> dict[str, Any]:

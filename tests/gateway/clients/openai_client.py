@@ -82,6 +82,14 @@ def respond(client: Any, step: dict[str, Any]) -> dict[str, Any]:
     return {"call_id": answer._request_id, "text": answer.output_text, "usage": answer.usage.model_dump()}
 
 
+def respond_streaming(client: Any, step: dict[str, Any]) -> dict[str, Any]:
+    with client.responses.stream(model=step["model"], input=step["say"]) as answer:
+        parts = [event.delta for event in answer if event.type == "response.output_text.delta"]
+        usage = answer.get_final_response().usage.model_dump()
+        call_id = answer._response.headers["x-request-id"]
+    return {"call_id": call_id, "text": "".join(parts), "usage": usage, "parts": len(parts)}
+
+
 def embed(client: Any, step: dict[str, Any]) -> dict[str, Any]:
     answer = client.embeddings.create(model=step["model"], input=step["say"])
     return {
@@ -111,7 +119,10 @@ def _messages(step: dict[str, Any]) -> list[dict[str, str]]:
     return [{"role": "user", "content": step["say"]}]
 
 
-STEPS = {made.__name__: made for made in (chat, stream, leave, tool, respond, embed, image, models)}
+STEPS = {
+    made.__name__: made
+    for made in (chat, stream, leave, tool, respond, respond_streaming, embed, image, models)
+}
 
 
 def main() -> None:
