@@ -34,6 +34,8 @@ class Reporter:
     async def run(self) -> None:
         wait_s = GATHERED_S
         while True:
+            # Before the journal is read: what is written while a batch is on its way is news.
+            self._news.clear()
             try:
                 while await self.tell():
                     pass
@@ -46,7 +48,6 @@ class Reporter:
             except Exception:
                 wait_s = LONGEST_WAIT_S
                 log.exception("Reports wait in the journal.")
-            self._news.clear()
             if not self.is_away:
                 with suppress(TimeoutError):
                     # Looks again by itself too: the journal's truth is the file.
