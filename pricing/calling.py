@@ -73,12 +73,15 @@ def snippets(model: SellableModel, table: PriceTable, *, base_url: str) -> list[
     call = _AUDIO_CHAT if endpoint is Endpoint.CHAT and model.kind == Kind.SPEECH else _CALLS[endpoint]
     name = json.dumps(model.name)
     python, javascript = (code.replace("{model}", name) for code in (call.python, call.javascript))
+    # Its makers' own library, which adds /v1 by itself.
+    own = [Snippet("Python (anthropic)", _ANTHROPIC.format(base_url=base_url, model=name))]
     return [
         Snippet(
             "curl", _curl(f"{base_url}/v1/{endpoint.value}", {"model": model.name, **call.body}, call.file)
         ),
         Snippet("Python", _PYTHON.format(base_url=base_url, call=python)),
         Snippet("JavaScript", _JAVASCRIPT.format(base_url=base_url, needs=call.needs, call=javascript)),
+        *(own if model.provider_code == "anthropic" and endpoint is Endpoint.CHAT else []),
     ]
 
 
@@ -111,6 +114,21 @@ client = OpenAI(
     api_key=os.environ["API_KEY"],
 )
 {call}"""
+
+_ANTHROPIC = """import os
+
+from anthropic import Anthropic
+
+client = Anthropic(
+    base_url="{base_url}/",
+    api_key=os.environ["API_KEY"],
+)
+reply = client.messages.create(
+    model={model},
+    max_tokens=300,
+    messages=[{{"role": "user", "content": "Hello!"}}],
+)
+print(reply.content[0].text)"""
 
 _JAVASCRIPT = """{needs}import OpenAI from "openai";
 

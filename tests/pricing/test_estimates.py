@@ -317,12 +317,30 @@ def test_endpoints(name: str, kind: Kind, units: dict[str, int], endpoint: Endpo
         assert "{model}" not in snippet.code
 
 
+def test_claude_is_called_with_its_makers_library_too() -> None:
+    importing.run([listing("claude-test", provider_code="anthropic"), listing("gpt-test")])
+    catalogue.forget()
+    labels = {}
+    for name in ("claude-test", "gpt-test"):
+        model = catalogue.find(name)
+        table = model.price_at(timezone.now()) if model else None
+        assert model
+        assert table
+        found = {snippet.label: snippet.code for snippet in snippets(model, table, base_url="https://gateway.example")}
+        labels[name] = found.get("Python (anthropic)")
+    assert labels["gpt-test"] is None
+    code = labels["claude-test"] or ""
+    # The library adds /v1/messages.
+    assert 'base_url="https://gateway.example/",' in code
+    assert 'model="claude-test"' in code
+
+
 def test_python_examples_are_python() -> None:
     for model in catalogue.sellable():
         table = model.price_at(timezone.now())
         assert table is not None
         for snippet in snippets(model, table, base_url="https://gateway.example"):
-            if snippet.label == "Python":
+            if snippet.label.startswith("Python"):
                 compile(snippet.code, model.name, "exec")
 
 
