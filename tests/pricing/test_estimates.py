@@ -326,7 +326,10 @@ def test_claude_is_called_with_its_makers_library_too() -> None:
         table = model.price_at(timezone.now()) if model else None
         assert model
         assert table
-        found = {snippet.label: snippet.code for snippet in snippets(model, table, base_url="https://gateway.example")}
+        found = {
+            snippet.label: snippet.code
+            for snippet in snippets(model, table, base_url="https://gateway.example")
+        }
         labels[name] = found.get("Python (anthropic)")
     assert labels["gpt-test"] is None
     code = labels["claude-test"] or ""
