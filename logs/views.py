@@ -3,9 +3,7 @@
 from typing import Any, cast
 from uuid import uuid4
 
-import psycopg
 from django.contrib.auth.decorators import login_required
-from django.db import OperationalError, connection, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render, resolve_url
 from django.utils.cache import patch_vary_headers
@@ -13,8 +11,7 @@ from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.models import User
-from logs import archive, listing, pages
-from logs.sums import Sums
+from logs import archive, bounds, listing, pages
 from logs.wanted import Wanted
 from wallet.wallets import wallet_of
 
@@ -67,7 +64,7 @@ def _found(request: HttpRequest, form: listing.FilterForm, wanted: Wanted) -> di
     page = pages.page(wanted, form.chosen, before=before, after=after)
     totals: dict[str, Any] = {}
     if wanted.is_summed_quickly:
-        totals = {"is_counted": True, "totals": wanted.sums()}
+        totals = {"totals": wanted.sums()}
     elif "count" in request.GET:
         totals = _totals(wanted)
     is_live = bool(request.GET.get("live")) and page.newer is None
@@ -90,7 +87,7 @@ def _part(request: HttpRequest) -> HttpResponse:
         return HttpResponse(status=400)
     wanted = form.wanted(wallet_of(request.user).pk)
     if "seen" not in request.GET:
-        return render(request, "logs/logs.html#totals", _totals(wanted))
+        return render(request, "logs/logs.html#totals", {"query": form.query, **_totals(wanted)})
     rows = pages.newest(wanted, set(request.GET["seen"].split(",")))
     if not rows:
         return HttpResponse(status=204)
@@ -98,16 +95,11 @@ def _part(request: HttpRequest) -> HttpResponse:
 
 
 def _totals(wanted: Wanted) -> dict[str, Any]:
-    """`totals`, None where the database would take too long over them."""
-    return {"is_counted": True, "totals": _sums(wanted)}
-
-
-def _sums(wanted: Wanted) -> Sums | None:
+    """`totals`, or why there are none."""
     try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(TOTALS_WAIT_MS)])
-            return wanted.sums()
-    except OperationalError as error:
-        if not isinstance(error.__cause__, psycopg.errors.QueryCanceled):
-            raise
-        return None
+        with bounds.alone(wanted.wallet_id, TOTALS_WAIT_MS):
+            return {"totals": wanted.sums()}
+    except bounds.TooLong:
+        return {"are_totals_too_long": True}
+    except bounds.Busy:
+        return {"are_totals_busy": True}

@@ -1,9 +1,12 @@
 """What the list asks for after it was shown: totals that take long, and the calls that arrive."""
 
 import re
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -11,11 +14,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
-from logs import call_ids, pages, views, wanted
+from logs import bounds, call_ids, pages, views, wanted
 from logs.sums import Sums
 from logs.wanted import Wanted
 from tests.logs import recorded
 from tokens.models import ApiKey
+from wallet.wallets import wallet_of
 
 pytestmark = pytest.mark.django_db
 FRAGMENT = {"HX-Request": "true"}
@@ -182,3 +186,52 @@ def test_any_cursor_is_answered(signed_in: Client, key: ApiKey, query: str, curs
     recorded.call(key, recorded.model())
     for name in ("before", "after"):
         assert signed_in.get(f"/logs/?{query}&{name}={cursor}").status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_wallet_counts_one_thing_at_a_time(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    stranger = recorded.person("stranger")
+    is_counting, may_end = threading.Event(), threading.Event()
+    recorded.key_of(owner)
+
+    def slow(wanted: Wanted) -> Sums:
+        if wanted.wallet_id == wallet_of(owner).pk and not is_counting.is_set():
+            is_counting.set()
+            assert may_end.wait(20)
+        return Sums(7)
+
+    def asked(person: User, query: str = "stream=yes", **more: Any) -> str:
+        client = Client()
+        client.force_login(person)
+        return client.get(f"/logs/?{query}", **more).text
+
+    def first() -> str:
+        try:
+            return asked(owner, headers=FRAGMENT)
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(Wanted, "sums", slow)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(first)
+        assert is_counting.wait(20)
+        try:
+            for again in (asked(owner, headers=FRAGMENT), asked(owner, "stream=yes&count=1")):
+                assert totals(again) == {}
+                assert "being counted already" in again
+                assert 'href="/logs/?stream=yes&amp;count=1"' in again
+            assert totals(asked(stranger, headers=FRAGMENT))["calls"] == "7"
+        finally:
+            may_end.set()
+        assert totals(running.result())["calls"] == "7"
+    assert totals(asked(owner, headers=FRAGMENT))["calls"] == "7"
+
+
+def test_few_are_counted_for_at_a_time(signed_in: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "places", places := threading.BoundedSemaphore(1))
+    for _ in range(2):  # Which gives its place back.
+        assert totals(signed_in.get("/logs/?stream=yes", headers=FRAGMENT).text)["calls"] == "0"
+    assert places.acquire(blocking=False)
+    refused = signed_in.get("/logs/?stream=yes", headers=FRAGMENT)
+    assert (refused.status_code, totals(refused.text)) == (200, {})
+    assert "being counted already" in refused.text
