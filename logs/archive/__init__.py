@@ -50,6 +50,11 @@ def months() -> list[Month]:
     return [_month(archived) for archived in ArchivedMonth.objects.all()]
 
 
+def has_months() -> bool:
+    """Whether any month was archived."""
+    return ArchivedMonth.objects.exists()
+
+
 def kept_from() -> UUID | None:
     """The smallest id that a call in the table can have; None where no month was archived."""
     return ArchivedMonth.objects.values_list("upper_id", flat=True).first()

@@ -20,6 +20,7 @@ from logs.recording import record
 from tests.books import assert_books
 from tests.logs.archive.conftest import (
     FIRST,
+    KEPT,
     KEPT_ONE,
     SECOND,
     Past,
@@ -251,6 +252,7 @@ def test_what_was_begun_is_finished_though_all_is_kept_now(
 
 
 def test_an_empty_month_goes_too(past: Past) -> None:
+    invariants.run(full=True)
     moving.run()
     assert [one.calls for one in ArchivedMonth.objects.all()] == [0, 0]
     assert broken() == set()
@@ -273,9 +275,49 @@ def test_calls_that_came_today_stay_until_their_day_is_sealed(past: Past, filled
 def test_nothing_goes_while_the_books_are_wrong(past: Past, filled: list[str]) -> None:
     write("UPDATE tokens_dailyusage SET calls = calls + 1")
     invariants.run(full=True)
-    with pytest.raises(moving.NotArchived, match="The last check"):
+    with pytest.raises(moving.NotArchived, match="The last check of the books found"):
         moving.run()
     assert not ArchivedMonth.objects.exists()
+
+
+def test_nothing_goes_while_a_file_is_not_what_was_sealed(
+    past: Past, filled: list[str], settings: Settings
+) -> None:
+    settings.CALLS_KEPT_MONTHS = KEPT + 1
+    moving.run()
+    damage(past.folder / f"calls-{FIRST:%Y-%m}.parquet")
+    tasks.check_archive()
+    settings.CALLS_KEPT_MONTHS = KEPT
+    with pytest.raises(moving.NotArchived, match="The last check of the archived months found"):
+        moving.run()
+    assert ArchivedMonth.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [
+        "finished_at = NULL",
+        "is_full = false",
+        "started_at = now() - interval '36 hours 1 minute'",
+        "subject = 'archived months'",
+    ],
+)
+def test_nothing_goes_without_a_good_check_of_all_the_books_of_late(
+    past: Past, filled: list[str], runs: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(f"UPDATE wallet_checkrun SET {runs}")
+    sentence = "No check of all the books ended well in the last 36 hours"
+    with pytest.raises(CommandError, match=sentence):
+        call_command("archive_calls")
+    tasks.archive_calls()
+    assert sentence in caplog.text
+    assert (has_table(FIRST), list(past.folder.iterdir())) == (True, [])
+    assert not ArchivedMonth.objects.exists()
+    write("UPDATE wallet_checkrun SET finished_at = now()")
+    invariants.run(full=True)
+    assert not invariants.run(full=False).is_full
+    moving.run()
+    assert ArchivedMonth.objects.count() == 2
 
 
 def test_a_file_that_was_written_wrongly_is_noticed(
