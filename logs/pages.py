@@ -5,11 +5,11 @@ costs the same however far back it lies, and calls that arrive meanwhile move no
 
 What no index leads to is looked for on those days alone (and, where a cost is asked for, among the calls of those models)
 of which the roll-up of usage says that they can have it, and on so many days that some SCANNED calls are read. Where that
-fills no page, the next one goes on from there.
+fills no page, the next one goes on from there. A single day may be too full even so: then the search is given up.
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -19,8 +19,9 @@ from django.contrib.postgres.aggregates import ArrayAgg
 from django.contrib.postgres.fields import ArrayField
 from django.db.models import BigIntegerField, Expression, F, QuerySet, Sum, Value
 from django.db.models.expressions import Combinable
+from django.utils import timezone
 
-from logs import call_ids
+from logs import bounds, call_ids
 from logs.models import Call
 from logs.sums import midnight
 from logs.wanted import Wanted
@@ -33,6 +34,9 @@ SEEN_DIGITS = 12
 SCANNED = 20_000
 # Days that one page is looked for on; each has a call of it where nothing but the roll-up's own columns is asked.
 MOST_DAYS = 60
+SEARCH_WAIT_MS = 2_000
+# Calls that arrive have begun within this: no hold is older.
+ARRIVING = timedelta(days=1)
 LAST = call_ids.floor(datetime(9999, 1, 1, tzinfo=UTC))
 _DAY = timedelta(days=1)
 
@@ -95,7 +99,10 @@ class Places(NamedTuple):
 
 
 def page(wanted: Wanted, chosen: Mapping[str, str], *, before: str, after: str) -> Page:
-    """The page at a cursor; one that is none is ignored. `chosen` is the filter as it stands in an address."""
+    """The page at a cursor; one that is none is ignored. `chosen` is the filter as it stands in an address.
+
+    Raises TooLong.
+    """
     older_than, newer_than = _cursor(before), _cursor(after)
     if newer_than and not older_than:
         calls, edge = _find(wanted, newer_than, is_newer=True)
@@ -118,7 +125,11 @@ def page(wanted: Wanted, chosen: Mapping[str, str], *, before: str, after: str) 
 
 
 def newest(wanted: Wanted, seen: Container[str]) -> list[Row]:
-    """Of the newest PAGE_SIZE calls those whose ids end otherwise than with SEEN_DIGITS characters that were seen."""
+    """Of the newest PAGE_SIZE calls those whose ids end otherwise than with SEEN_DIGITS characters that were seen.
+
+    Of those alone that began within ARRIVING. Raises TooLong.
+    """
+    wanted = replace(wanted, span=wanted.span.since(timezone.now() - ARRIVING))
     ids = _search(wanted, None, is_newer=False).calls.values_list("id", flat=True)[:PAGE_SIZE]
     unseen = [pk for pk in ids if str(pk)[-SEEN_DIGITS:] not in seen]
     if not unseen:
@@ -230,7 +241,8 @@ def _ids(wanted: Wanted, places: Sequence[Place], cursor: UUID | None, *, is_new
             ORDER BY c.id {direction} LIMIT {PAGE_SIZE + 1}) found
         ORDER BY found.id {direction} LIMIT {PAGE_SIZE + 1}"""  # noqa: S608 (constants of ours)
     columns = [list(column) for column in zip(*places, strict=True)]
-    return [row[0] for row in report_rows(sql, [*columns, *parameters])]
+    with bounds.within(SEARCH_WAIT_MS):
+        return [row[0] for row in report_rows(sql, [*columns, *parameters])]
 
 
 def quantity(usage: Mapping[str, int]) -> str:

@@ -61,7 +61,10 @@ def _list(request: HttpRequest) -> HttpResponse:
 
 def _found(request: HttpRequest, form: listing.FilterForm, wanted: Wanted) -> dict[str, Any]:
     before, after = request.GET.get("before", ""), request.GET.get("after", "")
-    page = pages.page(wanted, form.chosen, before=before, after=after)
+    try:
+        page = pages.page(wanted, form.chosen, before=before, after=after)
+    except bounds.TooLong:
+        return {"is_search_too_long": True}
     totals: dict[str, Any] = {}
     if wanted.is_summed_quickly:
         totals = {"totals": wanted.sums()}
@@ -88,7 +91,14 @@ def _part(request: HttpRequest) -> HttpResponse:
     wanted = form.wanted(wallet_of(request.user).pk)
     if "seen" not in request.GET:
         return render(request, "logs/logs.html#totals", {"query": form.query, **_totals(wanted)})
-    rows = pages.newest(wanted, set(request.GET["seen"].split(",")))
+    return _arrived(request, wanted)
+
+
+def _arrived(request: HttpRequest, wanted: Wanted) -> HttpResponse:
+    try:
+        rows = pages.newest(wanted, set(request.GET["seen"].split(",")))
+    except bounds.TooLong:
+        rows = []  # Those that arrived come with the next answer.
     if not rows:
         return HttpResponse(status=204)
     return render(request, "logs/logs.html#rows", {"rows": rows})

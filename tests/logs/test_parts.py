@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -235,3 +236,39 @@ def test_few_are_counted_for_at_a_time(signed_in: Client, monkeypatch: pytest.Mo
     refused = signed_in.get("/logs/?stream=yes", headers=FRAGMENT)
     assert (refused.status_code, totals(refused.text)) == (200, {})
     assert "being counted already" in refused.text
+
+
+def test_a_search_that_takes_too_long_is_given_up(
+    signed_in: Client, key: ApiKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*_: object) -> list[UUID]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(20)")
+        return []
+
+    call = recorded.call(key, recorded.model(), stream=True)
+    monkeypatch.setattr(pages, "SEARCH_WAIT_MS", 50)
+    monkeypatch.setattr(pages, "report_rows", slow)
+    began = time.monotonic()
+    for query in (
+        "stream=yes",
+        f"above=0.001&before={call.pk}",
+        f"stream=no&after={call_ids.floor(NOW - timedelta(days=9))}",
+    ):
+        page = signed_in.get(f"/logs/?{query}")
+        assert page.status_code == 200
+        assert "This search takes too long" in page.text
+        assert 'name="stream"' in page.text
+    poll = signed_in.get("/logs/?stream=yes&seen=", headers=FRAGMENT)
+    assert (poll.status_code, poll.content) == (204, b"")
+    assert time.monotonic() - began < 10
+    assert rows(signed_in.get("/logs/").text) == [str(call.pk)]
+
+
+def test_a_poll_looks_back_a_day(signed_in: Client, key: ApiKey) -> None:
+    version = recorded.model()
+    recorded.call(key, version, at=NOW - timedelta(days=1, minutes=1), stream=False)
+    late = recorded.call(key, version, at=NOW - timedelta(hours=23), stream=False)
+    for query in ("", "stream=no&"):
+        found = signed_in.get(f"/logs/?{query}seen=", headers=FRAGMENT)
+        assert rows(found.text) == [str(late.pk)]
