@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
+from logs import bounds
 from logs.wanted import Wanted
 from wallet.transactions import report_rows
 
 NEWEST = 10_000
+# No index leads to the calls of one model with one key: between the newest of them may lie all others of the wallet.
+WAIT_MS = 1_000
 OF_CALLS = """
     SELECT count(*),
         percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY latency_ms) FILTER (WHERE status = 'succeeded'),
@@ -26,8 +29,16 @@ class Latencies:
     first_token_p95_ms: int | None
 
 
-def of(wanted: Wanted) -> Latencies:
-    """Of the newest calls only, so that it takes the same time however many there are."""
+def of(wanted: Wanted) -> Latencies | None:
+    """Of the newest calls only, so that it takes the same time however many there are; None where it would take too long."""
+    try:
+        with bounds.within(WAIT_MS):
+            return _of(wanted)
+    except bounds.TooLong:
+        return None
+
+
+def _of(wanted: Wanted) -> Latencies:
     condition, parameters = wanted.where()
     # The oldest of them first, by an index alone. With an order and a limit on whole rows PostgreSQL may walk through
     # everybody's calls instead, which is long where this wallet was idle of late.

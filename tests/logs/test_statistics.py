@@ -235,10 +235,12 @@ def test_latencies_are_of_the_newest_calls_that_succeeded(
     recorded.call(key, version, at=NOON + 40 * MS, latency_ms=99_999, status=Call.Status.FAILED)
     recorded.call(key, version, at=NOON + 41 * MS)
     every = latencies.of(Wanted(key.wallet_id))
+    assert every
     assert (every.calls, every.p50_ms, every.p95_ms) == (32, 150, 290)
     assert (every.first_token_p50_ms, every.first_token_p95_ms) == (15, 29)
     monkeypatch.setattr(latencies, "NEWEST", 12)
     newest = latencies.of(Wanted(key.wallet_id))
+    assert newest
     assert (newest.calls, newest.p50_ms, newest.p95_ms) == (12, 250, 300)
     nobody = latencies.of(Wanted(key.wallet_id, key_id=key.pk + 1))
     assert nobody == latencies.Latencies(0, None, None, None, None)

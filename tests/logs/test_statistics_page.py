@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.models import User
-from logs import statistics, statistics_tables
+from logs import latencies, statistics, statistics_tables
 from logs.models import Call
 from pricing.models import Model
 from tests.logs import recorded
@@ -288,7 +288,7 @@ def test_as_many_queries_for_much_as_for_little(
 ) -> None:
     seed(owner, days=1, keys=1, models=1)
     page(signed_in)
-    with django_assert_num_queries(13) as little:
+    with django_assert_num_queries(16) as little:
         page(signed_in)
     for pk in range(2, 5):
         recorded.call(recorded.key_of(owner, f"more-{pk}"), recorded.model(f"more-{pk}"))
@@ -324,3 +324,20 @@ def test_colours_differ_in_lightness(settings: Settings, theme: int) -> None:
 
 def test_hours_are_kept_for_as_long_as_they_are_shown() -> None:
     assert statistics.HOURS_REACH + timedelta(days=1) < spending.HOURS_KEPT
+
+
+def test_latencies_that_take_too_long_are_left_out(
+    signed_in: Client, key: ApiKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*_: object) -> list[tuple[Any, ...]]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(20)")
+        return []
+
+    recorded.call(key, recorded.model(), latency_ms=100)
+    assert "100 and 100 ms" in page(signed_in, f"model=gpt-test&token={key.pk}")
+    monkeypatch.setattr(latencies, "WAIT_MS", 50)
+    monkeypatch.setattr(latencies, "report_rows", slow)
+    text = texts(page(signed_in, f"model=gpt-test&token={key.pk}"))
+    assert "Latency, p50 and p95 – Takes too long to find out" in text
+    assert "Spent $0.006" in text
