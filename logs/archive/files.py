@@ -86,22 +86,31 @@ def tables(csv_lines: Iterable[bytes | bytearray | memoryview]) -> Iterator[pa.T
 def write(path: Path, groups: Iterator[pa.Table]) -> int:
     """Write the file under a temporary name and put it in place when the disk has it; returns its rows.
 
-    What a crash leaves under the temporary name is written over by the next try.
+    Leaves nothing where that fails. What a crash leaves under the temporary name is written over by the next try.
     """
-    written, rows = path.with_suffix(".part"), 0
-    with written.open("wb") as file:
+    written = path.with_suffix(".part")
+    try:
+        rows = _write(written, groups)
+        written.replace(path)
+    finally:
+        written.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return rows
+
+
+def _write(path: Path, groups: Iterator[pa.Table]) -> int:
+    rows = 0
+    with path.open("wb") as file:
         with pq.ParquetWriter(file, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
             for group in groups:
                 writer.write_table(group, row_group_size=GROUP_ROWS)
                 rows += group.num_rows
         file.flush()
         os.fsync(file.fileno())
-    written.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
     return rows
 
 

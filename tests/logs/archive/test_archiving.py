@@ -1,9 +1,11 @@
 """A month leaves the database: the books hold before, during and after, and every step can be done again."""
 
+import errno
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from io import StringIO
+from threading import Event
 from typing import Any
 from uuid import UUID
 
@@ -170,14 +172,19 @@ def test_a_check_that_began_before_sees_the_month_that_leaves(past: Past, filled
 
 
 def test_with_the_lock_the_month_waits(past: Past, filled: list[str]) -> None:
+    """Without it the month leaves the table before it is looked at, as in the test above."""
+    has_snapshot = Event()
+
     def look() -> int:
         with snapshot("logs_call"):
-            count = Call.objects.count()
+            assert not ArchivedMonth.objects.exists()
+            has_snapshot.set()
             wait_until_detaching()
-            return count if Call.objects.count() == count else -1
+            return Call.objects.count()
 
     def both(number: int) -> int:
         if number:
+            assert has_snapshot.wait(30)
             moving.run()
             return 0
         return look()
@@ -190,7 +197,11 @@ def wait_until_detaching() -> None:
     other = connection.copy()
     with other.cursor() as cursor:
         for _ in range(600):
-            cursor.execute("SELECT pg_sleep(0.05), count(*) FROM pg_inherits WHERE inhdetachpending")
+            cursor.execute(
+                "SELECT pg_sleep(0.05), (SELECT count(*) FROM pg_inherits WHERE inhdetachpending) > 0"
+                " OR to_regclass(%s) IS NULL",
+                [name(FIRST)],
+            )
             if cursor.fetchone()[1]:
                 break
         else:
@@ -349,6 +360,23 @@ def test_the_table_stays_where_the_file_was_damaged_meanwhile(
         moving.run()
     assert has_table(FIRST)
     assert ArchivedMonth.objects.get().dropped_at is None
+
+
+@pytest.mark.parametrize("owner_and_name", [(pq.ParquetWriter, "write_table"), (os, "fsync")])
+def test_a_full_disk_keeps_the_month_and_nothing_of_its_file(
+    past: Past, filled: list[str], monkeypatch: pytest.MonkeyPatch, owner_and_name: tuple[Any, str]
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*owner_and_name, full)
+        with pytest.raises(moving.NotArchived, match="No space left on device"):
+            moving.run()
+    assert list(past.folder.iterdir()) == []
+    assert (has_table(FIRST), ArchivedMonth.objects.exists()) == (True, False)
+    moving.run()
+    assert not moving.due()
 
 
 def test_a_folder_that_is_not_there_is_not_made(past: Past, filled: list[str], settings: Settings) -> None:
