@@ -110,6 +110,7 @@ def filled(past: "Past") -> list[str]:
     """Calls of three months, batches over both of their ends, and calls that were reported a month late; sealed."""
     edge, other = before_midnight(SECOND), before_midnight(KEPT_ONE)
     odd = {"endpoint": 'a,"b"\r\n\\N', "upstream_id": "", "latency_ms": 7, "stream": True}
+    odd |= {"client_ip": "203.0.113.9", "error": "The model was overloaded."}
     ids = past.record(noon(FIRST))
     ids += past.record(noon(FIRST, 11), past.call(noon(FIRST, 11), status="failed", **odd))
     ids += past.record(edge, past.call(edge + timedelta(seconds=1)))

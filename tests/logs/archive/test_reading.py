@@ -46,19 +46,26 @@ def test_one_call_is_found_by_its_owner_alone(past: Past, filled: list[str]) -> 
     assert archive.find(alice, archive.LAST) is None
 
 
-def test_the_receipt_says_the_same_as_before(past: Past, filled: list[str], client: Client) -> None:
+@pytest.mark.parametrize("is_failed", [False, True])
+def test_the_receipt_says_the_same_as_before(
+    past: Past, filled: list[str], client: Client, is_failed: bool
+) -> None:
+    """Also what may identify a person, and why it failed, which lies apart from the call."""
+    call = Call.objects.get(pk=filled[4 if is_failed else 0])
+    assert (call.wallet, call.status == Call.Status.FAILED) == (past.keys[0].wallet, is_failed)
+    address = f"/logs/{call.pk}/"
     client.force_login(past.keys[0].wallet.owner)
-    before = [
-        client.get(f"/logs/{filled[0]}/", headers=AS_JSON).json(),
-        client.get(f"/logs/{filled[0]}/").text,
-    ]
+    before = [client.get(address, headers=AS_JSON).json(), client.get(address).text]
+    for shown in ("203.0.113.9", "The model was overloaded."):
+        assert (shown in before[1]) == is_failed
     moving.run()
-    answer = client.get(f"/logs/{filled[0]}/", headers=AS_JSON)
+    assert not Call.objects.filter(pk=call.pk).exists()
+    answer = client.get(address, headers=AS_JSON)
     assert (answer.status_code, answer.json()) == (200, before[0])
-    assert _without_nonces(client.get(f"/logs/{filled[0]}/").text) == _without_nonces(before[1])
+    assert _without_nonces(client.get(address).text) == _without_nonces(before[1])
     client.force_login(past.keys[1].wallet.owner)
-    assert client.get(f"/logs/{filled[0]}/", headers=AS_JSON).status_code == 404
-    assert client.get(f"/logs/{filled[0]}/").status_code == 404
+    assert client.get(address, headers=AS_JSON).status_code == 404
+    assert client.get(address).status_code == 404
 
 
 def _without_nonces(page: str) -> list[str]:
