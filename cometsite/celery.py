@@ -61,11 +61,13 @@ app.autodiscover_tasks()
 
 
 @worker_init.connect
-def _refuse_a_forgetful_database(**_: object) -> None:
+def _refuse_to_lose_or_miss_calls(**_: object) -> None:
+    from logs.archive import folder
     from wallet import durability
 
     try:
         durability.require()
+        folder.require()
     except ImproperlyConfigured as error:
         # Celery only logs what a receiver raises; this ends the worker.
         raise SystemExit(str(error)) from None
