@@ -1,7 +1,6 @@
 """The list of calls as a page, and what that page asks for afterwards: its totals, and the calls that have arrived."""
 
 from typing import Any, cast
-from uuid import uuid4
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -73,7 +72,6 @@ def _found(request: HttpRequest, form: listing.FilterForm, wanted: Wanted) -> di
     is_live = bool(request.GET.get("live")) and page.newer is None
     return {
         "page": page,
-        "export_id": uuid4(),
         "query": form.query,
         "is_live": is_live,
         "is_newest": page.newer is None,

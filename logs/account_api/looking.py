@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import IntEnum
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -60,6 +60,8 @@ class Place(NamedTuple):
     is_call: bool
     key: int
     """The id of a call as a number, or that of a transfer."""
+    archived: Call | None = None
+    """The call itself, where the table has it no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,11 @@ class Wanted:
             return Call.objects.none()
         found = self._of_any_status
         return found.filter(status=STATUSES[self.type]) if self.type in STATUSES else found
+
+    def has(self, row: archive.Row) -> bool:
+        """Whether this call of these wallets is one of `calls`."""
+        is_of_type = self.type not in STATUSES or row["status"] == STATUSES[self.type]
+        return is_of_type and _holds(self.usage, row) and _holds(self.call or Q(), row)
 
     @property
     def movements(self) -> QuerySet[Transfer]:
@@ -121,19 +128,19 @@ class Wanted:
 
     def places(self, chunk: int) -> Iterator[Place]:
         """All rows, newest first, read `chunk` at a time."""
-        return heapq.merge(self._places_of_calls(chunk), self._places_of_movements(chunk), reverse=True)
+        return heapq.merge(self.places_of_calls(chunk), self.places_of_movements(chunk), reverse=True)
 
     def page(self, offset: int, size: int) -> list[Place]:
         return list(islice(self.places(offset + size), offset, offset + size))
 
-    def _places_of_calls(self, chunk: int) -> Iterator[Place]:
+    def places_of_calls(self, chunk: int) -> Iterator[Place]:
         calls = self.calls.filter(self.span.of_ids).order_by("-id").values_list("id", flat=True)
         ids = list(calls[:chunk])
         while ids:
             yield from (Place(call_ids.milliseconds(each) * 1000, True, each.int) for each in ids)
             ids = list(calls.filter(id__lt=ids[-1])[:chunk]) if len(ids) == chunk else []
 
-    def _places_of_movements(self, chunk: int) -> Iterator[Place]:
+    def places_of_movements(self, chunk: int) -> Iterator[Place]:
         moved = self.movements.order_by("-created_at", "-id").values_list("created_at", "id")
         found = list(moved[:chunk])
         while found:
@@ -192,6 +199,19 @@ def as_uuid(told: str) -> UUID | None:
         return UUID(told)
     except ValueError:
         return None
+
+
+def _holds(condition: Q, row: archive.Row) -> bool:
+    """Of conditions as they are made here: that a column is this, or one of these."""
+    found = [_holds(part, row) if isinstance(part, Q) else _is(row, part) for part in condition.children]
+    return any(found) if condition.connector == Q.OR and found else all(found)
+
+
+def _is(row: archive.Row, condition: Any) -> bool:
+    told, value = condition
+    name, _, lookup = told.partition("__")
+    held = row[name if name in row else f"{name}_id"]
+    return held in value if lookup == "in" else held == value
 
 
 def _microseconds(at: datetime) -> int:

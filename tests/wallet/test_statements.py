@@ -299,7 +299,7 @@ def test_as_csv(mine: Wallet, as_alice: Client) -> None:
     assert response["Content-Type"] == "text/csv; charset=utf-8"
     assert 'filename="statement-2026-02.csv"' in response["Content-Disposition"]
     assert response.text.splitlines() == [
-        "date,what,note,reference,given_usd,bought_usd,amount_usd,balance_after_usd",
+        "date,what,note,reference,promotional_usd,paid_usd,amount_usd,balance_after_usd",
         "2026-02-01T00:00:00Z,Opening balance,,,0.000000000,9.999999995,9.999999995,9.999999995",
         "2026-02-01,Usage,40 calls,,0.000000000,-2.000000000,-2.000000000,7.999999995",
         "2026-02-01T10:00:00Z,Refund,,refund:r1,0.000000000,-1.000000000,-1.000000000,6.999999995",
