@@ -27,7 +27,7 @@ from logs.models import Call
 from logs.sums import midnight
 from logs.wanted import Wanted
 from pricing.money import usd
-from pricing.units import INPUT_UNITS, UNITS, Family
+from pricing.units import INPUT_UNITS, TOKEN_UNITS, UNITS
 from wallet.transactions import report_rows
 
 PAGE_SIZE = 50
@@ -232,16 +232,12 @@ def _ids(
 
 def quantity(usage: Mapping[str, int]) -> str:
     """Usage in few characters: tokens in and out, or what else was counted: "1,200 → 300", "2 images"."""
-    tokens = {unit: count for unit, count in usage.items() if count and _is_tokens(unit)}
+    tokens = {unit: count for unit, count in usage.items() if count and unit in TOKEN_UNITS}
     if tokens:
         sent = sum(count for unit, count in tokens.items() if unit in INPUT_UNITS)
         return f"{sent:,} → {sum(tokens.values()) - sent:,}"
     counted = [f"{usage[code]:,} {unit.noun(usage[code])}" for code, unit in UNITS.items() if usage.get(code)]
     return ", ".join(counted)
-
-
-def _is_tokens(unit: str) -> bool:
-    return unit in UNITS and UNITS[unit].family is Family.TOKENS
 
 
 # Only what is shown: a call, its model and its key have sixty columns.

@@ -16,12 +16,13 @@ from django.db.models.functions import Cast, Coalesce
 
 from logs import call_ids
 from logs.models import Call
-from pricing.units import CACHED_UNITS, INPUT_UNITS, OUTPUT_UNITS
+from pricing.units import CACHED_UNITS, INPUT_UNITS, OUTPUT_UNITS, TOKEN_UNITS
 from tokens.models import DailyUsage
 
-# The tokens of a call that the roll-up counts too.
-COUNTED = sorted(INPUT_UNITS | OUTPUT_UNITS)
-TOKENS = reduce(add, (Coalesce(Cast(KT(f"usage__{unit}"), BigIntegerField()), 0) for unit in COUNTED))
+# The tokens of a call.
+TOKENS = reduce(
+    add, (Coalesce(Cast(KT(f"usage__{unit}"), BigIntegerField()), 0) for unit in sorted(TOKEN_UNITS))
+)
 RESOLUTION = timedelta(microseconds=1)
 
 

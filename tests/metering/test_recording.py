@@ -313,6 +313,18 @@ def test_failed_calls_do_not_raise_what_others_are_expected_to_cost(
     assert gateway.authorize(issued.text).json()["held_nanousd"] == 6_000_000
 
 
+def test_images_that_come_out_as_tokens_are_expected_again(gateway: Gateway, issued: IssuedKey) -> None:
+    """At the price of text; they are charged at their own."""
+    sell(
+        "painter", {"input_tokens": 1_000_000, "output_tokens": 10_000_000, "output_image_tokens": 30_000_000}
+    )
+    painted = call(issued.key, model="painter", usage={"input_tokens": 100, "output_image_tokens": 1290})
+    (result,) = gateway.record(painted)
+    assert result["charged_nanousd"] == 38_800_000
+    estimating.forget()
+    assert gateway.authorize(issued.text, "painter").json()["held_nanousd"] == 100_000 + 12_900_000
+
+
 def test_the_wallets_are_locked_in_order_before_anything_is_charged(
     gateway: Gateway, issued: IssuedKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
