@@ -89,7 +89,7 @@ class Copies:
         if month.lower_id < upper and lower < month.upper_id:
             from logs.archive import files  # Loads Arrow, which most exports don't need.
 
-            yield from files.rows_of(month.path, self._wanted.wallet_id, lower, upper)
+            yield from files.rows_of(month.path, [self._wanted.wallet_id], lower, upper)
 
     def _fill(self, rows: tuple[archive.Row, ...]) -> None:
         columns = sql.SQL(", ").join([sql.Identifier(name) for name in _COLUMNS])

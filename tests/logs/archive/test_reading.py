@@ -1,17 +1,19 @@
 """Calls of an archived month are still answered for: one by its id, a wallet's in order, as pages and as data."""
 
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 from django.test import Client
 
+from accounts.models import User
 from logs import archive, call_ids
 from logs.archive import files, moving
 from logs.models import Call
 from tests.account_api.conftest import Asker, access_token
-from tests.logs.archive.conftest import FIRST, KEPT_ONE, Past, damage, noon
+from tests.logs.archive.conftest import FIRST, KEPT_ONE, SECOND, Past, damage, noon
 
 AS_JSON = {"Accept": "application/json"}
 
@@ -132,3 +134,38 @@ def test_programs_count_the_rows_that_they_can_page_through(past: Past, filled: 
     assert asker.data("/api/log/self/stat", type=2)["quota"] == spent
     end = int(noon(FIRST, 20).timestamp())
     assert asker.data("/api/log/self", type=2, end_timestamp=end)["total"] == 0
+
+
+# From hour to hour: within a day, over days and ends of months, to a day that is kept; and how many calls Alice paid for.
+TIMES = [
+    (noon(FIRST) - timedelta(hours=1), noon(FIRST) + timedelta(hours=1), 1),
+    (noon(FIRST) + timedelta(hours=1), noon(FIRST) + timedelta(hours=2), 0),
+    (noon(FIRST) + timedelta(hours=1), noon(FIRST, 11) + timedelta(hours=1), 1),
+    (noon(FIRST, 11), noon(SECOND, 1), 3),
+    (noon(FIRST, 11) + timedelta(seconds=1), noon(KEPT_ONE, 5) + timedelta(hours=1), 7),
+    (noon(SECOND, 20), noon(KEPT_ONE, 5) - timedelta(hours=1), 3),
+]
+
+
+@pytest.mark.parametrize(("start", "end", "paid"), TIMES)
+def test_programs_sum_up_parts_of_archived_days(
+    past: Past, filled: list[str], staff: User, start: datetime, end: datetime, paid: int
+) -> None:
+    """To the call: of everybody, of one wallet, and of its keys and models."""
+    alice, charlie = past.keys
+    owner, operator = (Asker(access_token(one)) for one in (alice.wallet.owner, staff))
+    times = {"start_timestamp": int(start.timestamp()), "end_timestamp": int(end.timestamp())}
+    views = [{}, {"token_name": "k"}, {"model_name": "gpt-4o"}, {"model_name": "other"}, {"type": 2}]
+
+    def told() -> list[Any]:
+        return [
+            *(owner.data("/api/log/self/stat", **times, **view) for view in views),
+            *(operator.data("/api/log/stat", **times, **view) for view in views),
+            operator.data("/api/data/", **times),
+            operator.data("/api/data/", **times, user_id=charlie.wallet.owner_id),
+        ]
+
+    before = told()
+    assert before[0]["quota"] == paid * 3_000
+    moving.run()
+    assert told() == before
