@@ -147,7 +147,7 @@ def _of_archived(usage: QuerySet[DailyUsage], edge: Span) -> Iterator[tuple[int,
     for row in archive.counted(wallets, call_ids.floor(edge.start), call_ids.floor(edge.end)):
         if (row["wallet_id"], row["key_id"], row["model_id"]) in keys:
             failed = row["status"] == Call.Status.FAILED
-            tokens = 0 if failed else sum(row["usage"].get(unit, 0) for unit in COUNTED)
+            tokens = 0 if failed else sum(row["usage"].get(unit, 0) for unit in TOKEN_UNITS)
             yield row["model_id"], Sums(1, int(failed), row["charged_nanousd"], tokens)
 
 

@@ -8,7 +8,16 @@ from decimal import Decimal
 from pricing import spreadsheets
 from wallet.statements.numbers import Amounts, Statement
 
-COLUMNS = ["date", "what", "note", "reference", "promotional_usd", "paid_usd", "amount_usd", "balance_after_usd"]
+COLUMNS = [
+    "date",
+    "what",
+    "note",
+    "reference",
+    "promotional_usd",
+    "paid_usd",
+    "amount_usd",
+    "balance_after_usd",
+]
 
 
 def written(statement: Statement) -> str:

@@ -155,7 +155,13 @@ def test_programs_sum_up_parts_of_archived_days(
     alice, charlie = past.keys
     owner, operator = (Asker(access_token(one)) for one in (alice.wallet.owner, staff))
     times = {"start_timestamp": int(start.timestamp()), "end_timestamp": int(end.timestamp())}
-    views = [{}, {"token_name": "k"}, {"model_name": "gpt-4o"}, {"model_name": "other"}, {"type": 2}]
+    views: list[dict[str, Any]] = [
+        {},
+        {"token_name": "k"},
+        {"model_name": "gpt-4o"},
+        {"model_name": "other"},
+        {"type": 2},
+    ]
 
     def told() -> list[Any]:
         return [
