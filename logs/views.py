@@ -65,8 +65,8 @@ def _found(request: HttpRequest, form: listing.FilterForm, wanted: Wanted) -> di
     except bounds.TooLong:
         return {"is_search_too_long": True}
     totals: dict[str, Any] = {}
-    if wanted.is_summed_quickly:
-        totals = {"totals": wanted.sums()}
+    if quick := wanted.quick_sums():
+        totals = {"totals": quick}
     elif "count" in request.GET:
         totals = _totals(wanted)
     is_live = bool(request.GET.get("live")) and page.newer is None

@@ -286,7 +286,7 @@ def test_more_calls_need_no_more_queries(
     for number in range(4):
         other = recorded.key_of(owner, f"Key {number}")
         recorded.call(other, recorded.model(f"model-{number}"))
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(6):
         assert len(shown(signed_in)) == 34
 
 
