@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from pricing import spreadsheets
-from wallet.statements.numbers import Amounts, Statement
+from wallet.statements.numbers import Statement
+from wallet.statements.sums import Amounts
 
 COLUMNS = [
     "date",
