@@ -23,6 +23,8 @@ from wallet.models import DayRest
 FAULTS = [
     ("UPDATE logs_sealedusage SET charged_nanousd = charged_nanousd + 1", {"archived_months", "charges", "daily_usage"}),
     ("UPDATE logs_sealedusage SET failed = failed + 1", {"archived_months", "daily_usage"}),
+    ("UPDATE logs_sealedusage SET largest_nanousd = largest_nanousd - 1", {"archived_months", "daily_usage"}),
+    ("UPDATE logs_sealedusage SET output_tokens = output_tokens + 1", {"daily_usage"}),
     ("UPDATE logs_sealedusage SET promotional_nanousd = promotional_nanousd + 1", {"archived_months"}),
     ("DELETE FROM logs_sealedusage", {"archived_months", "charges", "daily_usage"}),
     ("UPDATE logs_sealedtransfers SET amount_nanousd = amount_nanousd + 1 WHERE transfer_id IS NULL", {"usage_transfers"}),
@@ -31,6 +33,11 @@ FAULTS = [
     ("DELETE FROM logs_sealedtransfers WHERE transfer_id > 0", {"usage_transfers"}),
     (
         f"UPDATE tokens_dailyusage SET calls = calls + 1 WHERE day < '{KEPT_ONE}'",
+        {"daily_usage"},
+    ),
+    (
+        f"""UPDATE tokens_dailyusage SET input_tokens = input_tokens + CASE WHEN day < '{SECOND}' THEN 1 ELSE -1 END
+        WHERE day < '{KEPT_ONE}' AND extract(day FROM day) = 10""",
         {"daily_usage"},
     ),
     (
