@@ -2,7 +2,6 @@
 
 import csv
 import heapq
-import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -74,17 +73,27 @@ def _places(wanted: Wanted) -> Iterator[Place]:
 
 
 def _calls(wanted: Wanted) -> Iterator[Place]:
-    last = None
-    for last in wanted.places_of_calls(BATCH):
-        yield last
-    if wanted.type not in {Type.ANY, *STATUSES} or wanted.wallets is None:
-        return
-    # All that the table has not, or no more.
+    """Each with its call, which may be in the archive before its turn comes."""
+    calls = wanted.calls.filter(wanted.span.of_ids).order_by("-id")
+    found, last = list(calls[:BATCH]), None
+    while found:
+        yield from map(_place, found)
+        last = found[-1].pk
+        found = list(calls.filter(id__lt=last)[:BATCH]) if len(found) == BATCH else []
+    if wanted.type in {Type.ANY, *STATUSES}:
+        yield from _archived(wanted, last)
+
+
+def _archived(wanted: Wanted, before: UUID | None) -> Iterator[Place]:
+    """All that the table has not, or no more; before the last call that it had."""
     start, end = wanted.span.start, wanted.span.end
     lower = call_ids.floor(start) if start else archive.FIRST
-    upper = call_ids.floor(end) if end else archive.LAST
-    before = UUID(int=last.key) if last else upper
-    found = (archive.calls_of(wallet, lower, before) for wallet in wanted.wallets)
-    for row in itertools.chain.from_iterable(found):
-        if wanted.has(row):
-            yield Place(call_ids.milliseconds(row["id"]) * 1000, True, row["id"].int, Call(**row))
+    upper = before or (call_ids.floor(end) if end else archive.LAST)
+    for wallet in wanted.wallets or ():
+        for row in archive.calls_of(wallet, lower, upper):
+            if wanted.has(row):
+                yield _place(Call(**row))
+
+
+def _place(call: Call) -> Place:
+    return Place(call_ids.milliseconds(call.pk) * 1000, True, call.pk.int, call)

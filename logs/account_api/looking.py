@@ -60,8 +60,8 @@ class Place(NamedTuple):
     is_call: bool
     key: int
     """The id of a call as a number, or that of a transfer."""
-    archived: Call | None = None
-    """The call itself, where the table has it no more."""
+    call: Call | None = None
+    """The call itself, where it is read already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +128,12 @@ class Wanted:
 
     def places(self, chunk: int) -> Iterator[Place]:
         """All rows, newest first, read `chunk` at a time."""
-        return heapq.merge(self.places_of_calls(chunk), self.places_of_movements(chunk), reverse=True)
+        return heapq.merge(self._places_of_calls(chunk), self.places_of_movements(chunk), reverse=True)
 
     def page(self, offset: int, size: int) -> list[Place]:
         return list(islice(self.places(offset + size), offset, offset + size))
 
-    def places_of_calls(self, chunk: int) -> Iterator[Place]:
+    def _places_of_calls(self, chunk: int) -> Iterator[Place]:
         calls = self.calls.filter(self.span.of_ids).order_by("-id").values_list("id", flat=True)
         ids = list(calls[:chunk])
         while ids:

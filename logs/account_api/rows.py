@@ -37,10 +37,10 @@ def of(places: Sequence[Place], *, has_other: bool = True) -> Iterator[dict[str,
 
 
 def _calls(places: Sequence[Place]) -> dict[UUID, Call]:
-    ids = [UUID(int=place.key) for place in places if place.is_call and place.archived is None]
-    archived = [place.archived for place in places if place.archived is not None]
-    prefetch_related_objects(archived, *_RELATED)
-    return Call.objects.select_related(*_RELATED).in_bulk(ids) | {call.pk: call for call in archived}
+    ids = [UUID(int=place.key) for place in places if place.is_call and place.call is None]
+    read = [place.call for place in places if place.call is not None]
+    prefetch_related_objects(read, *_RELATED)
+    return Call.objects.select_related(*_RELATED).in_bulk(ids) | {call.pk: call for call in read}
 
 
 def username(owner_id: int) -> str:
