@@ -64,11 +64,7 @@ def _found(request: HttpRequest, form: listing.FilterForm, wanted: Wanted) -> di
         page = pages.page(wanted, form.chosen, before=before, after=after)
     except bounds.TooLong:
         return {"is_search_too_long": True}
-    totals: dict[str, Any] = {}
-    if quick := wanted.quick_sums():
-        totals = {"totals": quick}
-    elif "count" in request.GET:
-        totals = _totals(wanted)
+    totals = _totals(wanted, counts="count" in request.GET)
     is_live = bool(request.GET.get("live")) and page.newer is None
     return {
         "page": page,
@@ -88,7 +84,7 @@ def _part(request: HttpRequest) -> HttpResponse:
         return HttpResponse(status=400)
     wanted = form.wanted(wallet_of(request.user).pk)
     if "seen" not in request.GET:
-        return render(request, "logs/logs.html#totals", {"query": form.query, **_totals(wanted)})
+        return render(request, "logs/logs.html#totals", {"query": form.query, **_totals(wanted, counts=True)})
     return _arrived(request, wanted)
 
 
@@ -102,8 +98,12 @@ def _arrived(request: HttpRequest, wanted: Wanted) -> HttpResponse:
     return render(request, "logs/logs.html#rows", {"rows": rows})
 
 
-def _totals(wanted: Wanted) -> dict[str, Any]:
-    """`totals`, or why there are none."""
+def _totals(wanted: Wanted, *, counts: bool) -> dict[str, Any]:
+    """`totals`, or why there are none. What takes longer is counted only where it is asked for."""
+    if quick := wanted.quick_sums():
+        return {"totals": quick}
+    if not counts:
+        return {}
     try:
         with bounds.alone(wanted.wallet_id, TOTALS_WAIT_MS):
             return {"totals": wanted.sums()}

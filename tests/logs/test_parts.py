@@ -240,6 +240,8 @@ def test_few_are_counted_for_at_a_time(signed_in: Client, monkeypatch: pytest.Mo
     refused = signed_in.get("/logs/?stream=yes", headers=FRAGMENT)
     assert (refused.status_code, totals(refused.text)) == (200, {})
     assert "being counted already" in refused.text
+    quick = signed_in.get("/logs/", headers=FRAGMENT)
+    assert totals(quick.text)["calls"] == "0", "what the roll-up tells at once needs no place"
 
 
 def test_a_search_that_takes_too_long_is_given_up(
