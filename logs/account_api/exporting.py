@@ -9,7 +9,7 @@ from uuid import UUID
 
 from logs import archive, call_ids
 from logs.account_api import rows
-from logs.account_api.looking import STATUSES, Place, Type, Wanted
+from logs.account_api.looking import STATUSES, Place, Sought, Type
 from logs.models import Call
 from pricing import quota, spreadsheets
 
@@ -39,13 +39,13 @@ class OwnLog:
     A month that goes into the archive meanwhile is read from there: each call is in the file once.
     """
 
-    def __init__(self, wanted: Wanted) -> None:
-        self._wanted = wanted
+    def __init__(self, sought: Sought) -> None:
+        self._sought = sought
 
     def __iter__(self) -> Iterator[bytes]:
         write = csv.writer(_Line()).writerow
         yield write(COLUMNS)
-        for row in rows.in_batches(_places(self._wanted), BATCH):
+        for row in rows.in_batches(_places(self._sought), BATCH):
             told = {
                 **row,
                 "time": datetime.fromtimestamp(row["created_at"], UTC).isoformat().replace("+00:00", "Z"),
@@ -68,30 +68,30 @@ class _Line:
         return line.encode()
 
 
-def _places(wanted: Wanted) -> Iterator[Place]:
-    return heapq.merge(_calls(wanted), wanted.places_of_movements(BATCH), reverse=True)
+def _places(sought: Sought) -> Iterator[Place]:
+    return heapq.merge(_calls(sought), sought.places_of_movements(BATCH), reverse=True)
 
 
-def _calls(wanted: Wanted) -> Iterator[Place]:
+def _calls(sought: Sought) -> Iterator[Place]:
     """Each with its call, which may be in the archive before its turn comes."""
-    calls = wanted.calls.filter(wanted.span.of_ids).order_by("-id")
+    calls = sought.calls.filter(sought.span.of_ids).order_by("-id")
     found, last = list(calls[:BATCH]), None
     while found:
         yield from map(_place, found)
         last = found[-1].pk
         found = list(calls.filter(id__lt=last)[:BATCH]) if len(found) == BATCH else []
-    if wanted.type in {Type.ANY, *STATUSES}:
-        yield from _archived(wanted, last)
+    if sought.type in {Type.ANY, *STATUSES}:
+        yield from _archived(sought, last)
 
 
-def _archived(wanted: Wanted, before: UUID | None) -> Iterator[Place]:
+def _archived(sought: Sought, before: UUID | None) -> Iterator[Place]:
     """All that the table has not, or no more; before the last call that it had."""
-    start, end = wanted.span.start, wanted.span.end
+    start, end = sought.span.start, sought.span.end
     lower = call_ids.floor(start) if start else archive.FIRST
     upper = before or (call_ids.floor(end) if end else archive.LAST)
-    for wallet in wanted.wallets or ():
+    for wallet in sought.wallets or ():
         for row in archive.calls_of(wallet, lower, upper):
-            if wanted.has(row):
+            if sought.has(row):
                 yield _place(Call(**row))
 
 

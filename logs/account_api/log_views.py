@@ -13,7 +13,7 @@ from logs import sums
 from logs.account_api import asking, looking, rows
 from logs.account_api.asking import Unclear
 from logs.account_api.exporting import OwnLog
-from logs.account_api.looking import Type, Wanted
+from logs.account_api.looking import Sought, Type
 from logs.archive import Unreadable
 from logs.export_places import Busy, TooMany
 from logs.export_progress import Progress
@@ -30,7 +30,7 @@ MINUTE = timedelta(seconds=60)
 
 @asking.own
 def mine(request: HttpRequest, token: ApiKey) -> HttpResponse:
-    return list_of(request, wanted_of(request, [token.wallet_id]))
+    return list_of(request, sought_of(request, [token.wallet_id]))
 
 
 @asking.own
@@ -44,15 +44,15 @@ def my_search(request: HttpRequest, token: ApiKey) -> HttpResponse:
 
 @asking.own
 def my_stat(request: HttpRequest, token: ApiKey) -> HttpResponse:
-    return stat_of(wanted_of(request, [token.wallet_id]))
+    return stat_of(sought_of(request, [token.wallet_id]))
 
 
 @asking.own
 def my_export(request: HttpRequest, token: ApiKey) -> HttpResponseBase:
     """All rows as CSV, however many, archived ones too; no more of them are read once the client has left."""
-    wanted = wanted_of(request, [token.wallet_id])
+    sought = sought_of(request, [token.wallet_id])
     try:
-        file = Export(Progress(token.wallet_id), Format.CSV, lambda: OwnLog(wanted))
+        file = Export(Progress(token.wallet_id), Format.CSV, lambda: OwnLog(sought))
     except TooMany:
         return asking.later(
             429, "rate_limited", "Your exports that are under way must end before another one can begin."
@@ -72,7 +72,7 @@ def my_export(request: HttpRequest, token: ApiKey) -> HttpResponseBase:
     )
 
 
-def wanted_of(request: HttpRequest, wallets: Sequence[int] | None) -> Wanted:
+def sought_of(request: HttpRequest, wallets: Sequence[int] | None) -> Sought:
     """What the parameters ask for, of these wallets. Raises Unclear."""
     told = {
         name: asking.text(request, name)
@@ -91,19 +91,19 @@ def wanted_of(request: HttpRequest, wallets: Sequence[int] | None) -> Wanted:
     if told["response_id"]:
         call &= looking.of_response(told["response_id"])
     span = Span(*asking.moments(request, "start_timestamp", "end_timestamp"))
-    found = Wanted(wallets, span, Type(kind), usage, call or None)
+    found = Sought(wallets, span, Type(kind), usage, call or None)
     return replace(found, codes=frozenset()) if any(told.values()) else found
 
 
-def list_of(request: HttpRequest, wanted: Wanted) -> HttpResponse:
+def list_of(request: HttpRequest, sought: Sought) -> HttpResponse:
     page = asking.page(request)
-    places = wanted.page(page.offset, page.size)
-    return page.answer(list(rows.of(places)), wanted.total())
+    places = sought.page(page.offset, page.size)
+    return page.answer(list(rows.of(places)), sought.total())
 
 
-def stat_of(wanted: Wanted) -> HttpResponse:
+def stat_of(sought: Sought) -> HttpResponse:
     """What was spent; and of the last minute how many calls there were, and how many tokens they used."""
     now = timezone.now()
-    minute = sums.of_calls(wanted.calls.filter(Span(now - MINUTE).of_ids))
-    spent = 0 if wanted.type is Type.ERROR else wanted.sums().charged_nanousd
+    minute = sums.of_calls(sought.calls.filter(Span(now - MINUTE).of_ids))
+    spent = 0 if sought.type is Type.ERROR else sought.sums().charged_nanousd
     return asking.answer({"quota": quota.used_units(spent), "rpm": minute.calls, "tpm": minute.tokens})

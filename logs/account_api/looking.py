@@ -65,8 +65,8 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is looked for. None is everything. Wallets, models and keys by their ids."""
+class Sought:
+    """What is looked for, of one wallet or of many. None is everything. Wallets, models and keys by their ids."""
 
     wallets: Sequence[int] | None
     span: Span = ALWAYS
@@ -183,15 +183,15 @@ def of_response(told: str) -> Q:
     return Q(upstream_id=told)
 
 
-def with_word(word: str, wallet: int) -> Wanted:
+def with_word(word: str, wallet: int) -> Sought:
     """Where a word is found in a wallet's log: the id of a call, names of models and keys, why money moved."""
     if (call_id := as_uuid(word)) is not None:
-        return Wanted([wallet], call=Q(id=call_id), codes=frozenset())
+        return Sought([wallet], call=Q(id=call_id), codes=frozenset())
     used = DailyUsage.objects.filter(wallet=wallet).values("model_id")
     models = Model.objects.filter(pk__in=used, name__icontains=word).values_list("pk", flat=True)
     keys = ApiKey.objects.filter(wallet=wallet, name__icontains=word).values_list("pk", flat=True)
     codes = frozenset(code for code in TYPES if word.lower() in code.label.lower())
-    return Wanted([wallet], usage=Q(model__in=list(models)) | Q(key__in=list(keys)), codes=codes)
+    return Sought([wallet], usage=Q(model__in=list(models)) | Q(key__in=list(keys)), codes=codes)
 
 
 def as_uuid(told: str) -> UUID | None:

@@ -15,7 +15,7 @@ from accounts.models import User
 from logs import call_ids, export_streams
 from logs.account_api import rows
 from logs.account_api.exporting import OwnLog
-from logs.account_api.looking import Wanted
+from logs.account_api.looking import Sought
 from logs.export_places import PER_PROCESS, PER_WALLET
 from logs.export_progress import Progress
 from logs.export_streams import BLOCK_BYTES, Export
@@ -284,7 +284,7 @@ def test_the_export_goes_no_further_when_its_reader_leaves(asker: Asker, sold: S
                 yield read[-1]
 
     def opened() -> OwnLog:
-        return Lines(Wanted([sold.wallet.pk]))
+        return Lines(Sought([sold.wallet.pk]))
 
     left = [Export(Progress(sold.wallet.pk), Format.CSV, opened) for _ in range(PER_WALLET)]
     assert {next(each)[:2] for each in left} == {b"xx"}
@@ -308,7 +308,7 @@ def test_an_export_that_breaks_off_says_so(
     asker: Asker, sold: Sold, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object) -> Iterator[dict[str, Any]]:
-        yield from rows.of(Wanted([sold.wallet.pk]).page(0, 2))
+        yield from rows.of(Sought([sold.wallet.pk]).page(0, 2))
         raise RuntimeError
 
     monkeypatch.setattr("logs.account_api.rows.in_batches", broken)

@@ -17,7 +17,7 @@ from cometsite.celery import app
 from logs import call_ids, pages, sums
 from logs.account_api import ratios
 from logs.account_api.log_views import stat_of
-from logs.account_api.looking import Wanted as Question
+from logs.account_api.looking import Sought
 from logs.models import ArchivedMonth, Call
 from logs.wanted import Wanted
 from pricing.units import UNITS, Family, Unit
@@ -96,7 +96,7 @@ def test_a_token_of_any_sort_is_counted_wherever_tokens_are(alice: User, unit: U
     assert pages.quantity(Call.objects.get().usage) == f"{sent} → {10 - sent}"
     counts = ratios.counts({unit.code: 10})
     assert (counts.prompt, counts.completion) == (sent, 10 - sent)
-    assert json.loads(stat_of(Question([key.wallet_id])).content)["data"]["tpm"] == 10
+    assert json.loads(stat_of(Sought([key.wallet_id])).content)["data"]["tpm"] == 10
     assert invariants.check() == []
 
 

@@ -77,8 +77,8 @@ def test_programs_export_the_same_when_months_move_into_files(
     ]  # fmt: skip
     before = [asker.get("/api/log/self/export", **view).getvalue() for view in views]
     theirs = stranger.get("/api/log/self/export").getvalue()
-    wanted = looking.Wanted([key.wallet_id])
-    under_way = iter(exporting.OwnLog(wanted))
+    sought = looking.Sought([key.wallet_id])
+    under_way = iter(exporting.OwnLog(sought))
     half = [next(under_way) for _ in range(6)]
     moving.run()
     assert not Call.objects.filter(pk=half[-1].split(b",")[2].decode()).exists(), (
