@@ -87,8 +87,8 @@ TRANSFERS = Invariant(
 
 
 # Columns of the roll-ups; that of hours has no dearest call.
-OF_HOUR = tuple(SUMMED)
-OF_DAY = (*OF_HOUR, "largest_nanousd")
+HOUR_COLUMNS = tuple(SUMMED)
+DAY_COLUMNS = (*HOUR_COLUMNS, "largest_nanousd")
 OF_CALLS = ", ".join(
     [*(f"{found} AS {name}" for name, found in SUMMED.items()), "max(charged_nanousd) AS largest_nanousd"]
 )
@@ -114,12 +114,12 @@ def _calls_by(at: str) -> str:
 
 
 OF_DAYS = _differences(
-    OF_DAY,
+    DAY_COLUMNS,
     rows=f"SELECT *, day AS at FROM tokens_dailyusage WHERE day >= %(first)s AND day < %(last)s AND {OF_WALLETS}",  # noqa: S608
     calls=_calls_by("made_at::date"),
 )
 OF_HOURS = _differences(
-    OF_HOUR,
+    HOUR_COLUMNS,
     rows=f"""
     SELECT *, hour AT TIME ZONE 'UTC' AS at FROM tokens_hourlyusage
     WHERE hour >= %(first)s::timestamp AT TIME ZONE 'UTC' AND hour < %(last)s::timestamp AT TIME ZONE 'UTC'
@@ -128,7 +128,7 @@ OF_HOURS = _differences(
 )
 # Of an archived month nobody knows the days any more.
 OF_ARCHIVED_MONTHS = _differences(
-    OF_DAY,
+    DAY_COLUMNS,
     rows=f"""
     SELECT wallet_id, key_id, model_id, date_trunc('month', day::timestamp)::date AS at,
         {", ".join(f"sum({name}) AS {name}" for name in SUMMED)}, max(largest_nanousd) AS largest_nanousd

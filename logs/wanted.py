@@ -121,13 +121,13 @@ class Wanted:
     def id_bounds(self) -> tuple[UUID, UUID]:
         """Their ids begin at the first and end before the second."""
         start, end = self.span.start, self.span.end
-        first, after = (
-            (call_ids.floor(start) if start else UUID(int=0)),
-            (call_ids.floor(end) if end else UUID(int=2**128 - 1)),
-        )
-        if self.call_id is None or not first <= self.call_id < after:
-            return first, after if self.call_id is None else first
-        return self.call_id, UUID(int=self.call_id.int + 1)
+        first = call_ids.floor(start) if start else UUID(int=0)
+        after = call_ids.floor(end) if end else UUID(int=2**128 - 1)
+        if self.call_id is None:
+            return first, after
+        if first <= self.call_id < after:
+            return self.call_id, UUID(int=self.call_id.int + 1)
+        return first, first
 
     def where(self, alias: str = "logs_call") -> tuple[str, list[Any]]:
         """The same as `calls` as an SQL condition on the table of that alias (trusted text), and its parameters."""
