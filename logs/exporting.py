@@ -108,6 +108,7 @@ def _columns(form: Format) -> list[tuple[str, str]]:
         ("held_usd", _usd("c.held_nanousd", form)),
         ("balance_after_usd", _usd("c.balance_after_nanousd", form)),
         ("stream", "c.stream::text" if is_csv else "c.stream"),
+        ("is_estimated", "c.is_estimated::text" if is_csv else "c.is_estimated"),
         ("latency_ms", "c.latency_ms"),
         ("first_token_ms", "c.first_token_ms"),
         ("endpoint", _text("c.endpoint", form)),

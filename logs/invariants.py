@@ -27,8 +27,9 @@ def add() -> None:
 # Every column that says what was charged, in an order that never changes; a new column is not added to old seals.
 CALL_COLUMNS = (
     "id, wallet_id, key_id, model_id, price_version_id, status, extract(epoch FROM started_at),"
-    # Where there is none, the row is what it was before there were groups.
-    " CASE WHEN group_rate_id IS NULL THEN usage ELSE usage || jsonb_build_object('group rate', group_rate_id) END,"
+    # Where there is neither, the row is what it was before there were groups and estimates.
+    " CASE WHEN group_rate_id IS NULL AND NOT is_estimated THEN usage ELSE usage || jsonb_strip_nulls(jsonb_build_object("
+    "'group rate', group_rate_id, 'estimated', CASE WHEN is_estimated THEN true END)) END,"
     " charged_nanousd,"
     " promotional_nanousd, promotional_transfer_id, paid_transfer_id, held_nanousd, balance_after_nanousd"
 )

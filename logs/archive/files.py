@@ -52,9 +52,12 @@ SCHEMA = pa.schema(
             ("endpoint", pa.string(), False),
             ("upstream_id", pa.string(), False),
             ("upstream_cost_nanousd", pa.int64(), True),
+            ("is_estimated", pa.bool_(), False),
         )
     ]
 )
+# Of files that were written before it was told; none of their calls is.
+_BEFORE_ESTIMATES = SCHEMA.remove(SCHEMA.get_field_index("is_estimated"))
 MOMENTS = [field.name for field in SCHEMA if field.type == MOMENT]
 # Written as counts of microseconds, which no setting of the database session can change.
 COLUMNS = ", ".join(
@@ -119,7 +122,7 @@ def groups_of(path: Path) -> Iterator[pa.Table]:
     """The file's groups in order. Raises Unreadable."""
     with _opened(path) as file:
         for number in range(file.num_row_groups):
-            yield file.read_row_group(number)
+            yield _group(file, number)
 
 
 def rows_of(
@@ -138,7 +141,7 @@ def rows_of(
         for number in reversed(range(file.num_row_groups)):
             if not _may_hold(file.metadata.row_group(number), wallets, lower, upper):
                 continue
-            group = file.read_row_group(number, columns)
+            group = _group(file, number, columns)
             wanted = pc.and_(
                 pc.is_in(group["wallet_id"], pa.array(wallets, pa.int64())),
                 pc.and_(pc.greater_equal(group["id"], lower), pc.less(group["id"], upper)),
@@ -159,13 +162,21 @@ def digest(path: Path) -> bytes:
 def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     try:
         with path.open("rb") as raw, pq.ParquetFile(raw, page_checksum_verification=True) as file:
-            if not file.schema_arrow.equals(SCHEMA):
+            if not any(file.schema_arrow.equals(schema) for schema in (SCHEMA, _BEFORE_ESTIMATES)):
                 raise Unreadable(f"{path.name} has other columns than a month of calls.")
             yield file
     except OSError as error:
         raise Unreadable(f"{path.name} can't be read: {error}") from error
     except pa.ArrowException as error:
         raise Unreadable(f"{path.name} is damaged: {error}") from error
+
+
+def _group(file: pq.ParquetFile, number: int, columns: Sequence[str] | None = None) -> pa.Table:
+    group = file.read_row_group(number, columns)
+    wanted = SCHEMA.names if columns is None else columns
+    if "is_estimated" in wanted and "is_estimated" not in group.column_names:
+        group = group.append_column(SCHEMA.field("is_estimated"), pa.array([False] * group.num_rows))
+    return group
 
 
 def _may_hold(group: Any, wallets: list[int], lower: str, upper: str) -> bool:

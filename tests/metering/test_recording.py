@@ -178,6 +178,7 @@ def days_ago(days: float) -> str:
         ({"token_id": "1"}, "invalid_field"),
         ({"latency_ms": -1}, "invalid_field"),
         ({"stream": 1}, "invalid_field"),
+        ({"estimated": "yes"}, "invalid_field"),
         ({"client_ip": "1.2.3"}, "invalid_field"),
         ({"upstream_cost_nanousd": 2**63}, "invalid_field"),
     ],
@@ -349,3 +350,13 @@ def test_an_address_that_does_not_exist_answers_in_json(gateway: Gateway) -> Non
     for name in ("nothing", "calls/"):
         response = gateway.post(name, {})
         assert (response.status_code, response.json()["error"]["code"]) == (404, "not_found")
+
+
+def test_what_the_gateway_counted_itself_is_marked_for_ever(gateway: Gateway, issued: IssuedKey) -> None:
+    ours, theirs = call(issued.key, estimated=True), call(issued.key, estimated=False)
+    gateway.record(ours, theirs, call(issued.key))
+    marked = Call.objects.filter(is_estimated=True)
+    assert [str(found.pk) for found in marked] == [ours["call_id"]]
+    (again,) = gateway.record({**ours, "estimated": False})
+    assert again["result"] == "duplicate"
+    assert marked.exists()

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import pyarrow.parquet as pq
 import pytest
 from django.test import Client
 
@@ -68,6 +69,21 @@ def test_the_receipt_says_the_same_as_before(
     client.force_login(past.keys[1].wallet.owner)
     assert client.get(address, headers=AS_JSON).status_code == 404
     assert client.get(address).status_code == 404
+
+
+def test_a_file_from_before_estimates_were_told_is_read(past: Past, filled: list[str]) -> None:
+    moving.run()
+    path = next(past.folder.iterdir())
+    older = pq.read_table(path).drop_columns("is_estimated")
+    with pq.ParquetWriter(path, older.schema, compression="zstd", write_page_checksum=True) as writer:
+        writer.write_table(older)
+    (group,) = files.groups_of(path)
+    assert group.schema.equals(files.SCHEMA)
+    rows = [
+        row for key in past.keys for row in files.rows_of(path, [key.wallet_id], archive.FIRST, archive.LAST)
+    ]
+    assert len(rows) == older.num_rows
+    assert {row["is_estimated"] for row in rows} == {False}
 
 
 def _without_nonces(page: str) -> list[str]:
