@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import pytest
 from django.test import Client
-from django.utils.html import strip_tags as striptags
 from django.utils import timezone
+from django.utils.html import strip_tags as striptags
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
