@@ -1,5 +1,6 @@
 """How many exports there are at a time, how far each is, and how it ends."""
 
+import itertools
 import json
 import threading
 import time
@@ -182,11 +183,10 @@ def test_a_reader_that_takes_a_little_at_a_time_is_not_waited_for_for_ever(
     monkeypatch.setattr(export_streams, "LONGEST_S", 1.0)
     export = begun(many)
     taken = []
-    for block in export:
+    for block in itertools.islice(export, 60):
         taken.append(block)
         time.sleep(0.05)
     assert taken[-1].startswith(b'"INCOMPLETE: it was not read')
-    assert len(taken) < 50
     assert running(0) == 0
 
 
