@@ -72,6 +72,7 @@ UNFOLD: dict[str, object] = {
                     _item("Holds", "hourglass_empty", "wallet_hold"),
                     _item("Checks of the books", "fact_check", "wallet_checkrun"),
                     _item("Seals", "lock", "wallet_dayseal"),
+                    _item("Seals of rests", "lock_clock", "wallet_dayrest"),
                     _item("Unsent mails", "unsubscribe", "wallet_unsentmail"),
                 ],
             },

@@ -50,6 +50,7 @@ app.conf.update(
                 "schedule": crontab(hour=4, minute=20),
             },
             "partitions": {"task": "logs.tasks.make_partitions", "schedule": 3600.0},
+            "check-archive": {"task": "logs.tasks.check_archive", "schedule": crontab(hour=2, minute=40)},
             "archive": {"task": "logs.tasks.archive_calls", "schedule": crontab(hour=4, minute=20)},
             "rising-prices": {"task": "logs.tasks.tell_of_rises", "schedule": 60.0},
             "prices": {"task": "logs.tasks.import_prices", "schedule": crontab(hour=3, minute=10)},
@@ -60,11 +61,13 @@ app.autodiscover_tasks()
 
 
 @worker_init.connect
-def _refuse_a_forgetful_database(**_: object) -> None:
+def _refuse_to_lose_or_miss_calls(**_: object) -> None:
+    from logs.archive import folder
     from wallet import durability
 
     try:
         durability.require()
+        folder.require()
     except ImproperlyConfigured as error:
         # Celery only logs what a receiver raises; this ends the worker.
         raise SystemExit(str(error)) from None

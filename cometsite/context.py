@@ -4,7 +4,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from pricing.money import NANO_PER_USD, usd
-from wallet import ledger, wallets
+from wallet import wallets
 
 
 def navigation(request: HttpRequest) -> dict[str, object]:
@@ -15,8 +15,7 @@ def navigation(request: HttpRequest) -> dict[str, object]:
     }
     user = getattr(request, "user", None)
     if user is not None and user.is_authenticated and not request.path.startswith("/admin/"):
-        balances = ledger.balances(wallets.wallet_of(user))
-        context["nav_balance"] = usd(_whole_cents(balances.balance_nanousd))
+        context["nav_balance"] = usd(_whole_cents(wallets.funds_of(user).balance_nanousd))
     return context
 
 

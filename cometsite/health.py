@@ -9,6 +9,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from kombu import Connection
 
+from logs.archive import folder
 from wallet.reconciliation import runs
 
 _migrated = False
@@ -24,18 +25,18 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
     """503 without the database or with migrations missing; `degraded` without broker or cache, since charging goes on,
-    and where it is not certain that our books are equal to Stripe's."""
+    and where it is not certain that our books are equal to Stripe's, or archived calls can't be read."""
     try:
         if not _is_migrated():
             return JsonResponse({"status": "unavailable", "problems": ["migrations are missing"]}, status=503)
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-        of_stripe = runs.problems()
+        others = [*runs.problems(), folder.problem()]
     except (DatabaseError, OSError):
         return JsonResponse(
             {"status": "unavailable", "problems": ["the database does not answer"]}, status=503
         )
-    problems = [problem for problem in (_broker_problem(), _cache_problem()) if problem] + of_stripe
+    problems = [problem for problem in (_broker_problem(), _cache_problem(), *others) if problem]
     return JsonResponse({"status": "degraded" if problems else "ok", "problems": problems})
 
 

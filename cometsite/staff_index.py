@@ -6,6 +6,7 @@ by each process, however often the page is opened.
 
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,10 +20,11 @@ from django.utils import timezone
 
 from accounts.models import User
 from logs import call_ids
-from logs.models import Call, RejectedCall
+from logs.invariants import ARCHIVED_MONTHS
+from logs.models import ArchivedMonth, Call, RejectedCall
 from pricing.money import NANO_PER_CENT, usd
 from wallet import disputes, invariants
-from wallet.models import Dispute, Hold, Proposal, Refund, StripeEvent, TopUp
+from wallet.models import CheckRun, Dispute, Hold, Proposal, Refund, StripeEvent, TopUp
 from wallet.reconciliation import runs
 
 REFRESH_SECONDS = 30.0
@@ -111,6 +113,7 @@ def _waiting(now: datetime) -> tuple[Number, ...]:
     proposals = Proposal.objects.filter(state=Proposal.State.WAITING).count()
     return (
         _books(now),
+        *_archive(now),
         _stripe(now),
         Number(
             "Proposals",
@@ -147,16 +150,30 @@ def _waiting(now: datetime) -> tuple[Number, ...]:
 
 
 def _books(now: datetime) -> Number:
-    """What the last check found. One that has not come for an hour is as bad as one that found something."""
-    run = invariants.last()
+    return _checked(now, "Books", invariants.last(), timedelta(hours=1))
+
+
+def _archive(now: datetime) -> Iterator[Number]:
+    """Where there is one. It is read each night."""
+    months = ArchivedMonth.objects.order_by("month")
+    first = months.values_list("archived_at", flat=True).first()
+    if first is not None:
+        run = invariants.last(ARCHIVED_MONTHS)
+        yield _checked(now, "Archive", run, timedelta(hours=26), is_due=now - first > timedelta(hours=26))
+
+
+def _checked(
+    now: datetime, title: str, run: CheckRun | None, late: timedelta, *, is_due: bool = False
+) -> Number:
+    """What the last check found. One that has not come for so long is as bad as one that found something."""
     address = _list("wallet_checkrun")
     if run is None or run.finished_at is None:
-        return Number("Books", "–", "not checked yet", address)
+        return Number(title, "–", "not checked yet", address, is_alarming=is_due)
     if run.failures:
         found = reverse("admin:wallet_checkrun_change", args=[run.pk])
-        return Number("Books", f"{len(run.failures)} wrong", "checks failed", found, is_alarming=True)
-    minutes = int((now - run.finished_at).total_seconds() // 60)
-    return Number("Books", "Right", f"checked {minutes} min ago", address, is_alarming=minutes > 60)
+        return Number(title, f"{len(run.failures)} wrong", "checks failed", found, is_alarming=True)
+    age = now - run.finished_at
+    return Number(title, "Right", f"checked {_ago(now, run.finished_at)}", address, is_alarming=age > late)
 
 
 def _stripe(now: datetime) -> Number:

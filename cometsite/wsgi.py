@@ -10,6 +10,8 @@ sys.setswitchinterval(0.001)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cometsite.settings")
 application = get_wsgi_application()
 
-from wallet import durability  # noqa: E402 (needs the apps loaded)
+from logs.archive import folder  # noqa: E402 (needs the apps loaded)
+from wallet import durability  # noqa: E402
 
 durability.require()
+folder.require()

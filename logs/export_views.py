@@ -10,10 +10,12 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from accounts.models import User
-from logs import export_progress
+from logs import archive, bounds, export_progress
 from logs.archive import Unreadable
+from logs.export_copies import Copies
+from logs.export_places import RETRY_AFTER_S, Busy, TooMany
 from logs.export_progress import Progress
-from logs.export_streams import RETRY_AFTER_S, Busy, Export, TooMany
+from logs.export_streams import Export
 from logs.exporting import Format
 from logs.listing import FilterForm
 from logs.wanted import Wanted
@@ -23,6 +25,8 @@ log = logging.getLogger(__name__)
 
 # Of what the page asks until the download has begun; a browser that refused it never does.
 MOST_ASKED = 15
+# Before a file begins, so that its progress has an end.
+COUNT_WAIT_MS = 1_000
 
 
 @login_required
@@ -73,11 +77,11 @@ def stop(request: HttpRequest, export_id: UUID) -> HttpResponse:
 
 
 def _file(wanted: Wanted, form: Format, export_id: UUID | None) -> StreamingHttpResponse:
-    count = wanted.sums().calls if export_id and wanted.is_summed_quickly else None
-    head_rows = 1 if form is Format.CSV else 0
+    count = _count(wanted) if export_id else None
+    progress = Progress(wanted.wallet_id, export_id, count, head_rows=1 if form is Format.CSV else 0)
     # It closes what it streams, however it ends.
     return StreamingHttpResponse(
-        Export(wanted, form, Progress(wanted.wallet_id, export_id, count, head_rows=head_rows)),
+        Export(progress, form, lambda: Copies(wanted, form)),
         content_type=form.content_type,
         headers={
             "Content-Disposition": f'attachment; filename="calls.{form}"',
@@ -86,6 +90,17 @@ def _file(wanted: Wanted, form: Format, export_id: UUID | None) -> StreamingHttp
             "X-Accel-Buffering": "no",
         },
     )
+
+
+def _count(wanted: Wanted) -> int | None:
+    """How many calls there will be; None where counting takes too long, or can't have the archived ones."""
+    if not wanted.is_rolled_up and archive.since(wanted.wallet_id):
+        return None
+    try:
+        with bounds.alone(wanted.wallet_id, COUNT_WAIT_MS):
+            return wanted.sums().calls
+    except (bounds.TooLong, bounds.Busy):
+        return None
 
 
 def _id(text: str) -> UUID | None:

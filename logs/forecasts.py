@@ -11,7 +11,7 @@ from logs.statistics import Usage, added
 from logs.sums import midnight
 from tokens.models import DailyUsage
 
-# The paces that a forecast is made from, in days that end with today.
+# The paces that a forecast is made from, in days that end with today, where the wallet has been used for so long.
 PACES = (7, 30)
 # Nano-dollars have so many digits below a cent.
 CENT_DIGITS = 7
@@ -46,17 +46,25 @@ class Months:
 class Pace:
     """What the wallet spent in its last days, today's part included, and where that leads."""
 
-    days: int
     since: datetime
     now: datetime
     spent_nanousd: int
     available_nanousd: int
 
     @property
+    def days(self) -> int:
+        """Today is one of them."""
+        return (self.now.date() - self.since.date()).days + 1
+
+    @property
+    def _seconds(self) -> int:
+        """A day at the least: what was spent in a first hour is no pace."""
+        return int(max(self.now - self.since, timedelta(days=1)).total_seconds())
+
+    @property
     def a_day_nanousd(self) -> int:
         """To the nearest cent, or to two digits where that is finer."""
-        seconds = int((self.now - self.since).total_seconds())
-        exact = self.spent_nanousd * 86_400 // max(seconds, 1)
+        exact = self.spent_nanousd * 86_400 // self._seconds
         return round(exact, -min(CENT_DIGITS, max(0, len(str(exact)) - 2)))
 
     @property
@@ -64,8 +72,7 @@ class Pace:
         """When nothing is available any more; None where that is more than a year away, or never."""
         if self.spent_nanousd <= 0 or self.available_nanousd <= 0:
             return None
-        elapsed = int((self.now - self.since).total_seconds())
-        left = self.available_nanousd * elapsed // self.spent_nanousd
+        left = self.available_nanousd * self._seconds // self.spent_nanousd
         if left > FARTHEST.total_seconds():
             return None
         return self.now + timedelta(seconds=left)
@@ -77,8 +84,11 @@ class Forecasts:
     paces: Sequence[Pace]
 
 
-def of(wallet_id: int, available_nanousd: int, *, now: datetime, chosen: Q) -> Forecasts:
-    """Reads each day since the last month's first, once. `chosen` narrows the months, and never the paces."""
+def of(wallet_id: int, available_nanousd: int, *, first_used: date, now: datetime, chosen: Q) -> Forecasts:
+    """Reads each day since the last month's first, once. `chosen` narrows the months, and never the paces.
+
+    No pace is from before the day of the first use; those that would be of the same days are one.
+    """
     today = now.date()
     last_first = (today.replace(day=1) - timedelta(days=1)).replace(day=1)
     since = min(last_first, today - timedelta(days=max(PACES) - 1))
@@ -93,8 +103,9 @@ def of(wallet_id: int, available_nanousd: int, *, now: datetime, chosen: Q) -> F
         )
     )
     found = {one["day"]: one for one in days}
+    begins = dict.fromkeys(max(first_used, today - timedelta(days=days - 1)) for days in PACES)
     return Forecasts(
-        _months(found, last_first, today), [_pace(found, days, available_nanousd, now) for days in PACES]
+        _months(found, last_first, today), [_pace(found, begin, available_nanousd, now) for begin in begins]
     )
 
 
@@ -120,7 +131,8 @@ def _months(found: Mapping[date, Mapping[str, Any]], last_first: date, today: da
     )
 
 
-def _pace(found: Mapping[date, Mapping[str, Any]], days: int, available_nanousd: int, now: datetime) -> Pace:
-    since = now.date() - timedelta(days=days - 1)
-    spent = sum(int(one["spent"]) for day, one in found.items() if day >= since)
-    return Pace(days, midnight(since), now, spent, available_nanousd)
+def _pace(
+    found: Mapping[date, Mapping[str, Any]], begin: date, available_nanousd: int, now: datetime
+) -> Pace:
+    spent = sum(int(one["spent"]) for day, one in found.items() if day >= begin)
+    return Pace(midnight(begin), now, spent, available_nanousd)

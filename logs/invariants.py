@@ -1,15 +1,22 @@
-"""What must hold between calls and the ledger; run with the wallet's own (wallet/invariants.py).
+"""What must hold between calls and the ledger; run with the wallet's own (wallet/invariants.py), but for the files of
+archived months, which are read apart.
 
 A month that was archived counts by its seals (logs/archive), the others by their calls: whatever is still in the table of an
 archived month is not looked at.
 """
 
-from logs import call_ids
+from collections.abc import Iterator
+from datetime import date, timedelta
+from functools import partial
+from itertools import chain, islice, pairwise
+
+from logs import archive, call_ids
 from logs.archive import KEPT, kept_from
-from logs.sums import SUMMED
+from logs.models import Call
+from logs.sums import SUMMED, Span, midnight
 from tokens import spending
 from wallet import seals
-from wallet.invariants import OF_WALLETS, Invariant, by_sql, register
+from wallet.invariants import MOST_IDS, OF_WALLETS, Invariant, by_sql, register
 
 
 def add() -> None:
@@ -20,8 +27,9 @@ def add() -> None:
 # Every column that says what was charged, in an order that never changes; a new column is not added to old seals.
 CALL_COLUMNS = (
     "id, wallet_id, key_id, model_id, price_version_id, status, extract(epoch FROM started_at),"
-    # Where there is none, the row is what it was before there were groups.
-    " CASE WHEN group_rate_id IS NULL THEN usage ELSE usage || jsonb_build_object('group rate', group_rate_id) END,"
+    # Where there is neither, the row is what it was before there were groups and estimates.
+    " CASE WHEN group_rate_id IS NULL AND NOT is_estimated THEN usage ELSE usage || jsonb_strip_nulls(jsonb_build_object("
+    "'group rate', group_rate_id, 'estimated', CASE WHEN is_estimated THEN true END)) END,"
     " charged_nanousd,"
     " promotional_nanousd, promotional_transfer_id, paid_transfer_id, held_nanousd, balance_after_nanousd"
 )
@@ -79,106 +87,119 @@ TRANSFERS = Invariant(
 )
 
 
-def _weight(number: str) -> str:
-    """By the number of a day or an hour. It goes round, so that no product with a charge leaves 64 bits."""
-    return f"(1 + ({number}) %% 509)"
-
-
-def _differences(
-    *,
-    rows: str,
-    calls: str,
-    number_of_row: str,
-    number_of_call: str,
-    has_largest: bool = False,
-    archived: str = "",
-) -> str:
-    """Keys whose rows of a roll-up are not what their calls of a model come to.
-
-    Added up with the number of their day (or hour) as a weight, rows that stand under another one than their calls are seen
-    too, without a group for each. `rows` and `calls` are tables with a condition, `archived` has what is known of calls
-    that are in neither, in the order of the names.
-    """
-    row, call = _weight(number_of_row), _weight(number_of_call)
-    largest, of_charges = ("max(largest_nanousd)", "max(charged_nanousd)") if has_largest else ("0", "0")
-    names = (*SUMMED, "calls_weighed", "charged_weighed", "largest")
-    sums = ", ".join(f"sum({name}) AS {name}" for name in SUMMED)
-    of_calls = ", ".join(f"{found} AS {name}" for name, found in SUMMED.items())
-    return f"""
-    WITH counted AS (
-        SELECT wallet_id, key_id, model_id, {sums}, sum(calls * {row}) AS calls_weighed,
-            sum(charged_nanousd::numeric * {row}) AS charged_weighed, {largest} AS largest
-        FROM {rows} AND {OF_WALLETS} GROUP BY wallet_id, key_id, model_id
-    ), called AS (
-        SELECT wallet_id, key_id, model_id, {sums}, sum(calls_weighed) AS calls_weighed,
-            sum(charged_weighed) AS charged_weighed, max(largest) AS largest
-        FROM (
-            SELECT wallet_id, key_id, model_id, {of_calls}, sum({call}) AS calls_weighed,
-                sum(charged_nanousd * {call}) AS charged_weighed, {of_charges} AS largest
-            FROM {calls} AND {OF_WALLETS} GROUP BY wallet_id, key_id, model_id
-            {archived}
-        ) AS both_sides GROUP BY wallet_id, key_id, model_id
-    )
-    SELECT DISTINCT format('key %%s of wallet %%s', key_id, wallet_id)
-    FROM counted FULL JOIN called USING (wallet_id, key_id, model_id)
-    WHERE {" OR ".join(f"counted.{name} IS DISTINCT FROM called.{name}" for name in names)}"""  # noqa: S608
-
-
-# Of an archived month nobody knows the days any more: it is compared as a whole, under its first one.
-KEPT_DAY = "(SELECT (month + interval '1 month')::date FROM logs_archivedmonth ORDER BY month DESC LIMIT 1)"
-DAY = f"CASE WHEN day < {KEPT_DAY} THEN date_trunc('month', day::timestamp)::date ELSE day END"
-OF_MONTH = _weight("month_id - date '1970-01-01'")
-DAYS = Invariant(
-    "daily_usage",
-    "A key's daily usage is not the sum of its calls: charts and totals show something else than the log.",
-    by_sql(
-        _differences(
-            rows="tokens_dailyusage WHERE true",
-            calls=f"logs_call WHERE {KEPT}",
-            number_of_row=f"{DAY} - date '1970-01-01'",
-            number_of_call="floor(extract(epoch FROM uuid_extract_timestamp(id)) / 86400)::bigint",
-            has_largest=True,
-            archived=f"""UNION ALL SELECT wallet_id, key_id, model_id, {", ".join(SUMMED)}, calls * {OF_MONTH},
-                charged_nanousd::numeric * {OF_MONTH}, largest_nanousd
-            FROM logs_sealedusage WHERE {OF_WALLETS}""",  # noqa: S608
-        )
-    ),
+# Columns of the roll-ups; that of hours has no dearest call.
+HOUR_COLUMNS = tuple(SUMMED)
+DAY_COLUMNS = (*HOUR_COLUMNS, "largest_nanousd")
+OF_CALLS = ", ".join(
+    [*(f"{found} AS {name}" for name, found in SUMMED.items()), "max(charged_nanousd) AS largest_nanousd"]
 )
 
 
-def _kept_hours() -> dict[str, object]:
-    oldest = spending.oldest_hour()
-    return {"oldest": oldest, "oldest_id": call_ids.floor(oldest)}
+def _differences(columns: tuple[str, ...], *, rows: str, calls: str) -> str:
+    """Where rows of a roll-up are not what was called, in any column; both by wallet, key, model and time (`at`)."""
+    differ = " OR ".join(f"counted.{name} IS DISTINCT FROM called.{name}" for name in columns)
+    return f"""
+    WITH counted AS ({rows}), called AS ({calls})
+    SELECT format('key %%s of wallet %%s, %%s', key_id, wallet_id, at)
+    FROM counted FULL JOIN called USING (wallet_id, key_id, model_id, at)
+    WHERE {differ} ORDER BY wallet_id, key_id, at"""  # noqa: S608
 
 
+def _calls_by(at: str) -> str:
+    """Kept calls of a time, added up by this part of theirs; `made_at` is when it was."""
+    return f"""
+    SELECT wallet_id, key_id, model_id, {at} AS at, {OF_CALLS}
+    FROM (SELECT *, uuid_extract_timestamp(id) AT TIME ZONE 'UTC' AS made_at FROM logs_call
+        WHERE id >= %(floor)s AND id < %(ceiling)s AND {OF_WALLETS}) AS calls
+    GROUP BY wallet_id, key_id, model_id, {at}"""  # noqa: S608
+
+
+OF_DAYS = _differences(
+    DAY_COLUMNS,
+    rows=f"SELECT *, day AS at FROM tokens_dailyusage WHERE day >= %(first)s AND day < %(last)s AND {OF_WALLETS}",  # noqa: S608
+    calls=_calls_by("made_at::date"),
+)
+OF_HOURS = _differences(
+    HOUR_COLUMNS,
+    rows=f"""
+    SELECT *, hour AT TIME ZONE 'UTC' AS at FROM tokens_hourlyusage
+    WHERE hour >= %(first)s::timestamp AT TIME ZONE 'UTC' AND hour < %(last)s::timestamp AT TIME ZONE 'UTC'
+        AND {OF_WALLETS}""",  # noqa: S608
+    calls=_calls_by("date_trunc('hour', made_at)"),
+)
+# Of an archived month nobody knows the days any more.
+OF_ARCHIVED_MONTHS = _differences(
+    DAY_COLUMNS,
+    rows=f"""
+    SELECT wallet_id, key_id, model_id, date_trunc('month', day::timestamp)::date AS at,
+        {", ".join(f"sum({name}) AS {name}" for name in SUMMED)}, max(largest_nanousd) AS largest_nanousd
+    FROM tokens_dailyusage WHERE day < %(first)s AND {OF_WALLETS} GROUP BY wallet_id, key_id, model_id, 4""",  # noqa: S608
+    calls=f"SELECT *, month_id AS at FROM logs_sealedusage WHERE {OF_WALLETS}",  # noqa: S608
+)
+
+
+def _by_day(sql: str, first: date, wallet_ids: list[int] | None) -> list[str]:
+    """What this finds since a day. Of all wallets a day at a time is compared, which takes little memory."""
+    called = _days_called(first) if wallet_ids is None else ()
+    # What stands before and after all calls is compared as well.
+    of_days = (
+        by_sql(sql, partial(_bounds, *ends))(wallet_ids) for ends in pairwise((first, *called, date.max))
+    )
+    return list(islice(chain.from_iterable(of_days), MOST_IDS))
+
+
+def _days_called(since: date) -> Iterator[date]:
+    """From the day of the oldest of these calls to the one after the newest."""
+    ids = Call.objects.filter(Span(midnight(since)).of_ids).order_by("id").values_list("id", flat=True)
+    oldest, newest = ids.first(), ids.last()
+    if oldest and newest:
+        first = call_ids.day(oldest)
+        yield from (
+            first + timedelta(days=number) for number in range((call_ids.day(newest) - first).days + 2)
+        )
+
+
+def _bounds(first: date, last: date) -> dict[str, object]:
+    """From a UTC day to before another one, for rows and for ids of calls."""
+    floor, ceiling = (call_ids.floor(midnight(day)) for day in (first, last))
+    return {"first": first, "last": last, "floor": floor, "ceiling": ceiling}
+
+
+def _days(wallet_ids: list[int] | None) -> list[str]:
+    upper_id = kept_from()
+    if upper_id is None:
+        return _by_day(OF_DAYS, date.min, wallet_ids)
+    kept = call_ids.day(upper_id)
+    archived = by_sql(OF_ARCHIVED_MONTHS, partial(_bounds, kept, date.max))(wallet_ids)
+    return [*archived, *_by_day(OF_DAYS, kept, wallet_ids)][:MOST_IDS]
+
+
+DAYS = Invariant(
+    "daily_usage",
+    "A key's daily usage is not the sum of its calls: charts and totals show something else than the log.",
+    _days,
+)
 HOURS = Invariant(
     "hourly_usage",
     "A key's hourly usage is not the sum of its calls of the days whose hours are kept: charts show something else than the"
     " log.",
-    by_sql(
-        _differences(
-            rows="tokens_hourlyusage WHERE hour >= %(oldest)s",
-            calls="logs_call WHERE id >= %(oldest_id)s",
-            number_of_row="(extract(epoch FROM hour) / 3600)::bigint",
-            number_of_call="floor(extract(epoch FROM uuid_extract_timestamp(id)) / 3600)::bigint",
-        ),
-        _kept_hours,
-    ),
+    lambda wallet_ids: _by_day(OF_HOURS, spending.oldest_hour().date(), wallet_ids),
 )
 
 
-def _archived(wallet_ids: list[int] | None) -> list[str]:
-    if wallet_ids is not None or kept_from() is None:
+def _archived(_: list[int] | None) -> list[str]:
+    if not archive.has_months():
         return []
     # Arrow is loaded by those who read an archive only.
     from logs.archive import checks
 
-    return checks.problems()
+    return checks.problems()[:MOST_IDS]
 
 
+ARCHIVED_MONTHS = "archived months"
 ARCHIVE = Invariant(
     "archived_months",
-    "The file of an archived month is missing or is not what was sealed: put it back from a backup. Only a"
-    " run over all wallets looks at this.",
+    "The file of an archived month is missing or is not what was sealed: put it back from a backup.",
     _archived,
+    ARCHIVED_MONTHS,
 )

@@ -10,7 +10,7 @@ from wallet.transactions import cell
 CALLS = (
     "COPY logs_call (id, key_id, model_id, price_version_id, status, started_at, usage, charged_nanousd, wallet_id,"
     " promotional_nanousd, promotional_transfer_id, paid_transfer_id, held_nanousd, balance_after_nanousd, group_rate_id,"
-    " stream, latency_ms, first_token_ms, endpoint, upstream_id, upstream_cost_nanousd) FROM STDIN"
+    " stream, latency_ms, first_token_ms, endpoint, upstream_id, upstream_cost_nanousd, is_estimated) FROM STDIN"
 )
 DETAILS = "COPY logs_calldetails (call_id, wallet_id, client_ip, error) FROM STDIN"
 
@@ -46,7 +46,7 @@ def end(report: CallReport) -> str:
     """How it went."""
     return (
         f"{cell(report.stream)}\t{cell(report.latency_ms)}\t{cell(report.first_token_ms)}\t{cell(report.endpoint)}\t"
-        f"{cell(report.upstream_id)}\t{cell(report.upstream_cost_nanousd)}\n"
+        f"{cell(report.upstream_id)}\t{cell(report.upstream_cost_nanousd)}\t{report.is_estimated}\n"
     )
 
 

@@ -72,6 +72,9 @@ class Call(models.Model):
     endpoint = models.CharField(max_length=200, blank=True)
     upstream_id = models.CharField(max_length=200, blank=True)
     upstream_cost_nanousd = models.BigIntegerField(null=True)
+    is_estimated = models.BooleanField(
+        db_default=False, help_text="Whether the gateway counted the usage, since the provider told none."
+    )
 
     class Meta:
         ordering = ["-id"]

@@ -5,11 +5,12 @@ costs the same however far back it lies, and calls that arrive meanwhile move no
 
 What no index leads to is looked for on those days alone (and, where a cost is asked for, among the calls of those models)
 of which the roll-up of usage says that they can have it, and on so many days that some SCANNED calls are read. Where that
-fills no page, the next one goes on from there.
+fills no page, the next one goes on from there. A single day may be too full even so: then the search is given up.
 """
 
-from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -17,14 +18,16 @@ from uuid import UUID
 
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.contrib.postgres.fields import ArrayField
-from django.db.models import BigIntegerField, Expression, F, QuerySet, Sum, Value
+from django.db.models import BigIntegerField, Expression, F, Sum, Value
 from django.db.models.expressions import Combinable
+from django.utils import timezone
 
-from logs import call_ids
+from logs import bounds, call_ids
 from logs.models import Call
 from logs.sums import midnight
 from logs.wanted import Wanted
-from pricing.units import INPUT_UNITS, UNITS, Family
+from pricing.money import usd
+from pricing.units import INPUT_UNITS, TOKEN_UNITS, UNITS
 from wallet.transactions import report_rows
 
 PAGE_SIZE = 50
@@ -33,25 +36,25 @@ SEEN_DIGITS = 12
 SCANNED = 20_000
 # Days that one page is looked for on; each has a call of it where nothing but the roll-up's own columns is asked.
 MOST_DAYS = 60
+SEARCH_WAIT_MS = 2_000
+# Calls that arrive have begun within this: no hold is older.
+ARRIVING = timedelta(days=1)
 LAST = call_ids.floor(datetime(9999, 1, 1, tzinfo=UTC))
 _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A call in the list."""
+    """A call in the list, as it is written there: a page has fifty, and templates are slow at anything but text."""
 
-    call: Call
+    id: UUID
+    datetime: str
+    time: str
+    model: str
+    key: str
     quantity: str
-
-    @property
-    def datetime(self) -> str:
-        """Both as in partials/time.html, which takes half of the time of a page where it is written fifty times."""
-        return f"{self.call.started_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-    @property
-    def time(self) -> str:
-        return f"{self.call.started_at.astimezone(UTC):%-d %b %Y, %H:%M}"
+    is_failed: bool
+    charge: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +69,9 @@ class Page:
 
 
 class Found(NamedTuple):
-    """Up to PAGE_SIZE calls from a cursor on, and where to go on for more; None where there is no more."""
+    """Ids of up to PAGE_SIZE calls from a cursor on, and where to go on for more; None where there is no more."""
 
-    calls: list[Call]
-    edge: UUID | None
-
-
-class Search(NamedTuple):
-    """Up to PAGE_SIZE calls from a cursor on and one more, and where to go on behind them, as in Found."""
-
-    calls: QuerySet[Call]
+    ids: list[UUID]
     edge: UUID | None
 
 
@@ -95,58 +91,50 @@ class Places(NamedTuple):
 
 
 def page(wanted: Wanted, chosen: Mapping[str, str], *, before: str, after: str) -> Page:
-    """The page at a cursor; one that is none is ignored. `chosen` is the filter as it stands in an address."""
+    """The page at a cursor; one that is none is ignored. `chosen` is the filter as it stands in an address.
+
+    Raises TooLong.
+    """
     older_than, newer_than = _cursor(before), _cursor(after)
     if newer_than and not older_than:
-        calls, edge = _find(wanted, newer_than, is_newer=True)
+        ids, edge = _find(wanted, newer_than, is_newer=True)
         if edge:
-            older = calls[0].pk if calls else UUID(int=newer_than.int + 1)
-            return Page(_rows(calls[::-1]), _query(chosen, after=edge), _query(chosen, before=older))
+            older = ids[0] if ids else UUID(int=newer_than.int + 1)
+            return Page(_rows(ids), _query(chosen, after=edge), _query(chosen, before=older))
         top = _find(wanted, None, is_newer=False)
-        if calls and top.edge and top.edge > calls[0].pk:
+        if ids and top.edge and top.edge > ids[0]:
             # From the top the search ends before it comes to these.
-            return Page(_rows(calls[::-1]), None, _query(chosen, before=calls[0].pk))
+            return Page(_rows(ids), None, _query(chosen, before=ids[0]))
         # So near the top, the newest page shows all of it, and is full.
-    calls, edge = _find(wanted, older_than, is_newer=False)
+    ids, edge = _find(wanted, older_than, is_newer=False)
     newer = None
     if older_than:
         # Past the oldest call there is nothing to name; the way back is the newest page.
-        newer = _query(chosen, after=calls[0].pk) if calls else _query(chosen)
+        newer = _query(chosen, after=ids[0]) if ids else _query(chosen)
     older_query = _query(chosen, before=edge) if edge else None
-    is_short = edge is not None and len(calls) < PAGE_SIZE
-    return Page(_rows(calls), newer, older_query, call_ids.moment(edge) if edge and is_short else None)
+    is_short = edge is not None and len(ids) < PAGE_SIZE
+    return Page(_rows(ids), newer, older_query, call_ids.moment(edge) if edge and is_short else None)
 
 
 def newest(wanted: Wanted, seen: Container[str]) -> list[Row]:
-    """Of the newest PAGE_SIZE calls those whose ids end otherwise than with SEEN_DIGITS characters that were seen."""
-    ids = _search(wanted, None, is_newer=False).calls.values_list("id", flat=True)[:PAGE_SIZE]
-    unseen = [pk for pk in ids if str(pk)[-SEEN_DIGITS:] not in seen]
-    if not unseen:
-        return []
-    return _rows(Call.objects.filter(id__in=unseen).select_related("model", "key").order_by("-id"))
+    """Of the newest PAGE_SIZE calls those whose ids end otherwise than with SEEN_DIGITS characters that were seen.
+
+    Of those alone that began within ARRIVING. Raises TooLong.
+    """
+    wanted = replace(wanted, span=wanted.span.since(timezone.now() - ARRIVING))
+    found = _find(wanted, None, is_newer=False).ids
+    return _rows([pk for pk in found if str(pk)[-SEEN_DIGITS:] not in seen])
 
 
 def _find(wanted: Wanted, cursor: UUID | None, *, is_newer: bool) -> Found:
-    search = _search(wanted, cursor, is_newer=is_newer)
-    # By their ids, which an index holds: for whole rows PostgreSQL may walk through everybody's calls instead, which is
-    # long where a wallet that made a good part of them has made none for a while.
-    ids = list(search.calls.values_list("id", flat=True))
-    calls = Call.objects.filter(id__in=ids).order_by("id" if is_newer else "-id")
-    found = list(calls.select_related("model", "key"))
-    if len(found) > PAGE_SIZE:
-        return Found(found[:PAGE_SIZE], found[PAGE_SIZE - 1].pk)
-    return Found(found, search.edge)
-
-
-def _search(wanted: Wanted, cursor: UUID | None, *, is_newer: bool) -> Search:
-    if _has_index(wanted):
-        calls, edge = wanted.calls, None
-        if cursor:
-            calls = calls.filter(id__gt=cursor) if is_newer else calls.filter(id__lt=cursor)
-    else:
+    """The nearest first."""
+    places, edge = None, None
+    if not _has_index(wanted):
         places, edge = _places(wanted, cursor, is_newer=is_newer)
-        calls = Call.objects.filter(id__in=_ids(wanted, places, cursor, is_newer=is_newer))
-    return Search(calls.order_by("id" if is_newer else "-id")[: PAGE_SIZE + 1], edge)
+    ids = _ids(wanted, places, cursor, is_newer=is_newer)
+    if len(ids) > PAGE_SIZE:
+        return Found(ids[:PAGE_SIZE], ids[PAGE_SIZE - 1])
+    return Found(ids, edge)
 
 
 def _has_index(wanted: Wanted) -> bool:
@@ -211,31 +199,40 @@ def _can_have(wanted: Wanted) -> Any:
     return usage.values("day").annotate(models=models, scanned=Sum(scanned), sure=Sum(matching))
 
 
-def _ids(wanted: Wanted, places: Sequence[Place], cursor: UUID | None, *, is_newer: bool) -> list[UUID]:
-    """Of the calls at these places those next to the cursor, one more than a page has."""
-    if not places:
-        return []
+def _ids(
+    wanted: Wanted, places: Sequence[Place] | None, cursor: UUID | None, *, is_newer: bool
+) -> list[UUID]:
+    """Of the calls at these places, or anywhere, those next to the cursor: one more than a page has.
+
+    Ids alone, which an index holds: for whole rows PostgreSQL may walk through everybody's calls instead, which is long
+    where a wallet that made a good part of them has made none for a while.
+    """
     condition, parameters = wanted.where("c")
     if cursor:
         condition += f" AND c.id {'>' if is_newer else '<'} %s"
         parameters.append(cursor)
+    order = f"ORDER BY id {'ASC' if is_newer else 'DESC'} LIMIT {PAGE_SIZE + 1}"
+    if places is None:
+        sql = f"SELECT c.id FROM logs_call c WHERE {condition} {order}"  # noqa: S608 (constants of ours)
+        return [row[0] for row in report_rows(sql, parameters)]
+    if not places:
+        return []
     if places[0].model_id is not None:
         condition += " AND c.model_id = place.model_id"
-    direction = "ASC" if is_newer else "DESC"
     # Place by place, each with bounds of its own: one condition on all of them would walk through what lies between.
     sql = f"""
         SELECT found.id FROM unnest(%s::uuid[], %s::uuid[], %s::bigint[]) AS place (low, high, model_id)
         CROSS JOIN LATERAL (
-            SELECT c.id FROM logs_call c WHERE {condition} AND c.id >= place.low AND c.id < place.high
-            ORDER BY c.id {direction} LIMIT {PAGE_SIZE + 1}) found
-        ORDER BY found.id {direction} LIMIT {PAGE_SIZE + 1}"""  # noqa: S608 (constants of ours)
+            SELECT c.id FROM logs_call c WHERE {condition} AND c.id >= place.low AND c.id < place.high {order}
+        ) found {order}"""  # noqa: S608 (constants of ours)
     columns = [list(column) for column in zip(*places, strict=True)]
-    return [row[0] for row in report_rows(sql, [*columns, *parameters])]
+    with bounds.within(SEARCH_WAIT_MS):
+        return [row[0] for row in report_rows(sql, [*columns, *parameters])]
 
 
 def quantity(usage: Mapping[str, int]) -> str:
     """Usage in few characters: tokens in and out, or what else was counted: "1,200 → 300", "2 images"."""
-    tokens = {unit: count for unit, count in usage.items() if count and _is_tokens(unit)}
+    tokens = {unit: count for unit, count in usage.items() if count and unit in TOKEN_UNITS}
     if tokens:
         sent = sum(count for unit, count in tokens.items() if unit in INPUT_UNITS)
         return f"{sent:,} → {sum(tokens.values()) - sent:,}"
@@ -243,12 +240,33 @@ def quantity(usage: Mapping[str, int]) -> str:
     return ", ".join(counted)
 
 
-def _is_tokens(unit: str) -> bool:
-    return unit in UNITS and UNITS[unit].family is Family.TOKENS
+# Only what is shown: a call, its model and its key have sixty columns.
+SHOWN = """
+    SELECT c.id, c.started_at, m.name, k.name, c.usage, c.status, c.charged_nanousd
+    FROM logs_call c JOIN pricing_model m ON m.id = c.model_id JOIN tokens_apikey k ON k.id = c.key_id
+    WHERE c.id = ANY(%s::uuid[]) ORDER BY c.id DESC
+"""
 
 
-def _rows(calls: Iterable[Call]) -> list[Row]:
-    return [Row(call, quantity(call.usage)) for call in calls]
+def _rows(ids: Sequence[UUID]) -> list[Row]:
+    """These calls, newest first."""
+    return [_row(*found) for found in report_rows(SHOWN, [list(ids)])] if ids else []
+
+
+def _row(
+    pk: UUID, started_at: datetime, model: str, key: str, usage: str, status: str, charged_nanousd: int
+) -> Row:
+    """`usage` is JSON. The time is written as in partials/time.html, which would take half of the time of a page."""
+    return Row(
+        pk,
+        f"{started_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        f"{started_at.astimezone(UTC):%-d %b %Y, %H:%M}",
+        model,
+        key,
+        quantity(json.loads(usage)),
+        status == Call.Status.FAILED,
+        usd(charged_nanousd),
+    )
 
 
 def _query(chosen: Mapping[str, str], **cursor: UUID) -> str:

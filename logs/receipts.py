@@ -144,6 +144,7 @@ def as_json(receipt: CallReceipt) -> str:
         "price_version_effective_from": _rfc3339(receipt.version.effective_from),
         "above_input_tokens": arithmetic.above_input_tokens,
         "formula": receipt.formula,
+        "is_estimated": call.is_estimated,
     }
     if receipt.problem:
         data |= {"problem": receipt.problem, "recomputed_nanousd": arithmetic.charged_nanousd}

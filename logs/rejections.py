@@ -18,7 +18,7 @@ LONGEST_PAYLOAD = 20_000
 # All fields of a call but `client_ip` and `error`; what else a gateway may send along, nobody asked for.
 KEPT = (
     "call_id", "model", "started_at", "token_id", "status", "usage", "latency_ms", "first_token_ms", "stream",
-    "endpoint", "upstream_id", "upstream_cost_nanousd",
+    "endpoint", "upstream_id", "upstream_cost_nanousd", "estimated",
 )  # fmt: skip
 
 

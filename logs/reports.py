@@ -68,6 +68,7 @@ class CallReport:
     upstream_id: str
     error: str
     upstream_cost_nanousd: int | None
+    is_estimated: bool
 
 
 def parse(body: bytes) -> dict[str, Any]:
@@ -135,12 +136,13 @@ def read_call(raw: object, now_ms: float) -> CallReport:
         _usage(raw.get("usage")),
         _count(raw, "latency_ms", LARGEST_INT),
         _count(raw, "first_token_ms", LARGEST_INT),
-        _stream(raw.get("stream")),
+        _yes_or_no(raw, "stream"),
         _text(raw, "endpoint"),
         read_ip(raw.get("client_ip")),
         _text(raw, "upstream_id"),
         _text(raw, "error"),
         _count(raw, "upstream_cost_nanousd", LARGEST_BIGINT),
+        _yes_or_no(raw, "estimated") is True,
     )
 
 
@@ -229,10 +231,11 @@ def _count(raw: Mapping[str, Any], name: str, largest: int) -> int | None:
     return value
 
 
-def _stream(value: object) -> bool | None:
+def _yes_or_no(raw: Mapping[str, Any], name: str) -> bool | None:
+    value = raw.get(name)
     if value is None or type(value) is bool:
         return value
-    raise BadCall("invalid_field", "stream must be true or false.")
+    raise BadCall("invalid_field", f"{name} must be true or false.")
 
 
 def _text(raw: Mapping[str, Any], name: str) -> str:

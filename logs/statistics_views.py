@@ -90,6 +90,8 @@ def _used(
     return {
         "period": period,
         "shows": statistics_tables.written(period.start, period),
+        # The log, into which the rows lead, begins and ends at the very second.
+        "is_rounded": span.start is not None and period.start < span.start,
         "until": statistics_tables.written(period.last, period),
         "has_no_hours": by == Step.HOUR and period.step is not Step.HOUR,
         "measure": MEASURES[measure],
@@ -98,16 +100,16 @@ def _used(
         "latencies": latencies.of(replace(asked, span=Span(period.start, period.end))),
         "newest": latencies.NEWEST,
         **statistics_tables.of(found, {key.pk: key for key in keys}, chosen),
-        **_outlook(wallet, asked, now),
+        **_outlook(wallet, asked, first_used, now),
     }
 
 
-def _outlook(wallet: Wallet, asked: Wanted, now: datetime) -> dict[str, Any]:
+def _outlook(wallet: Wallet, asked: Wanted, first_used: date, now: datetime) -> dict[str, Any]:
     """This month against the last, of the model and key that were asked for; the forecasts, of the whole wallet."""
     ids = {"model": asked.model_id, "key": asked.key_id}
     chosen = Q(**{name: pk for name, pk in ids.items() if pk is not None})
     funds = ledger.balances(wallet)
-    outlook = forecasts.of(wallet.pk, funds.available_nanousd, now=now, chosen=chosen)
+    outlook = forecasts.of(wallet.pk, funds.available_nanousd, first_used=first_used, now=now, chosen=chosen)
     tops_up = AutoTopUp.objects.filter(wallet=wallet, is_on=True, paused_for="").exists()
     return {"months": outlook.months, "paces": outlook.paces, "funds": funds, "tops_up": tops_up}
 

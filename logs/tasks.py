@@ -5,7 +5,9 @@ import logging
 from celery import shared_task
 from django.conf import settings
 
-from logs import partitions, price_imports, rises
+from logs import archive, invariants, partitions, price_imports, rises
+from wallet import alone
+from wallet.invariants import run_subject
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +26,13 @@ def tell_of_rises() -> None:
 @shared_task(time_limit=3600, soft_time_limit=3500)
 def import_prices() -> None:
     price_imports.run_daily()
+
+
+@shared_task(time_limit=6 * 3600, soft_time_limit=6 * 3600 - 100)
+def check_archive() -> None:
+    with alone.at("check-archive") as is_ours:
+        if is_ours and archive.has_months():
+            run_subject(invariants.ARCHIVED_MONTHS)
 
 
 @shared_task(time_limit=6 * 3600, soft_time_limit=6 * 3600 - 100)

@@ -1,11 +1,8 @@
 """The list of calls as a page, and what that page asks for afterwards: its totals, and the calls that have arrived."""
 
 from typing import Any, cast
-from uuid import uuid4
 
-import psycopg
 from django.contrib.auth.decorators import login_required
-from django.db import OperationalError, connection, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render, resolve_url
 from django.utils.cache import patch_vary_headers
@@ -13,8 +10,7 @@ from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.models import User
-from logs import archive, listing, pages
-from logs.sums import Sums
+from logs import archive, bounds, listing, pages
 from logs.wanted import Wanted
 from wallet.wallets import wallet_of
 
@@ -64,16 +60,14 @@ def _list(request: HttpRequest) -> HttpResponse:
 
 def _found(request: HttpRequest, form: listing.FilterForm, wanted: Wanted) -> dict[str, Any]:
     before, after = request.GET.get("before", ""), request.GET.get("after", "")
-    page = pages.page(wanted, form.chosen, before=before, after=after)
-    totals: dict[str, Any] = {}
-    if wanted.is_summed_quickly:
-        totals = {"is_counted": True, "totals": wanted.sums()}
-    elif "count" in request.GET:
-        totals = _totals(wanted)
+    try:
+        page = pages.page(wanted, form.chosen, before=before, after=after)
+    except bounds.TooLong:
+        return {"is_search_too_long": True}
+    totals = _totals(wanted, counts="count" in request.GET)
     is_live = bool(request.GET.get("live")) and page.newer is None
     return {
         "page": page,
-        "export_id": uuid4(),
         "query": form.query,
         "is_live": is_live,
         "is_newest": page.newer is None,
@@ -90,24 +84,30 @@ def _part(request: HttpRequest) -> HttpResponse:
         return HttpResponse(status=400)
     wanted = form.wanted(wallet_of(request.user).pk)
     if "seen" not in request.GET:
-        return render(request, "logs/logs.html#totals", _totals(wanted))
-    rows = pages.newest(wanted, set(request.GET["seen"].split(",")))
+        return render(request, "logs/logs.html#totals", {"query": form.query, **_totals(wanted, counts=True)})
+    return _arrived(request, wanted)
+
+
+def _arrived(request: HttpRequest, wanted: Wanted) -> HttpResponse:
+    try:
+        rows = pages.newest(wanted, set(request.GET["seen"].split(",")))
+    except bounds.TooLong:
+        rows = []  # Those that arrived come with the next answer.
     if not rows:
         return HttpResponse(status=204)
     return render(request, "logs/logs.html#rows", {"rows": rows})
 
 
-def _totals(wanted: Wanted) -> dict[str, Any]:
-    """`totals`, None where the database would take too long over them."""
-    return {"is_counted": True, "totals": _sums(wanted)}
-
-
-def _sums(wanted: Wanted) -> Sums | None:
+def _totals(wanted: Wanted, *, counts: bool) -> dict[str, Any]:
+    """`totals`, or why there are none. What takes longer is counted only where it is asked for."""
+    if quick := wanted.quick_sums():
+        return {"totals": quick}
+    if not counts:
+        return {}
     try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(TOTALS_WAIT_MS)])
-            return wanted.sums()
-    except OperationalError as error:
-        if not isinstance(error.__cause__, psycopg.errors.QueryCanceled):
-            raise
-        return None
+        with bounds.alone(wanted.wallet_id, TOTALS_WAIT_MS):
+            return {"totals": wanted.sums()}
+    except bounds.TooLong:
+        return {"are_totals_too_long": True}
+    except bounds.Busy:
+        return {"are_totals_busy": True}

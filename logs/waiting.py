@@ -3,12 +3,10 @@
 from datetime import datetime, timedelta
 
 from logs import call_ids
-from pricing.units import UNITS, Family
+from pricing.units import TOKEN_UNITS
 from tokens import limits
 from tokens.models import ApiKey
 from wallet.transactions import rows
-
-TOKENS = [unit.code for unit in UNITS.values() if unit.family is Family.TOKENS]
 
 # The call that must leave the minute is the newest which still fills the limit together with all that are newer.
 NEWEST_TO_LEAVE = """
@@ -50,7 +48,7 @@ def seconds(key: ApiKey, limit: str, now: datetime) -> int | None:
         "now": now,
         "since": since,
         "floor": call_ids.floor(since),
-        "units": TOKENS,
+        "units": sorted(TOKEN_UNITS),
         "limit": most,
     }
     ((leaves,),) = rows(NEWEST_TO_LEAVE, parameters)

@@ -3,7 +3,7 @@
 Times are bounds of ids, by which calls are kept and indexed; nothing here reads `started_at`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -21,6 +21,15 @@ NO_MODEL = 0
 # Rows of the roll-up that are summed up while somebody waits for a page.
 QUICKLY = 1_000
 _DAY = timedelta(days=1)
+
+
+type Bound = tuple[str, Any]
+"""A condition in SQL on a column, and its parameter; none where that is None."""
+
+
+def _condition(alias: str, bounds: Iterable[Bound]) -> tuple[str, list[Any]]:
+    used = [(f"{alias}.{condition}", value) for condition, value in bounds if value is not None]
+    return " AND ".join(condition for condition, _ in used), [value for _, value in used]
 
 
 def _days(back: int) -> Callable[[datetime], Span]:
@@ -90,42 +99,41 @@ class Wanted:
         """Whether the roll-up tells these calls from others."""
         return self.stream is None and self.above_nanousd is None and self.call_id is None
 
-    @property
-    def is_summed_quickly(self) -> bool:
-        """Whether the sums need no call but one, and little of the roll-up, whose rows lie far apart."""
-        whole, edges = self.span.parts()
-        if self.call_id is not None or edges or not self.is_rolled_up:
-            return self.call_id is not None
-        return self.usage.filter(whole or Q())[: QUICKLY + 1].count() <= QUICKLY
-
     def sums(self) -> Sums:
         """Exact. Where `is_rolled_up` calls are read at the edges of the time alone, else each that can be one of them."""
         if not self.is_rolled_up:
             return sums.of_calls(self._dear)
-        found = sums.of(self.usage, Call.objects.filter(self._of_usage), self.span)
-        if self.status == Call.Status.FAILED:  # Which cost nothing.
-            return Sums(found.failed, found.failed)
-        return replace(found, calls=found.calls - found.failed, failed=0) if self.status else found
+        return self._of_status(sums.of(self.usage, Call.objects.filter(self._of_usage), self.span))
+
+    def quick_sums(self) -> Sums | None:
+        """The same where they need no call but one, and little of the roll-up, whose rows lie far apart; else None."""
+        if self.call_id is not None:
+            return self.sums()
+        if self.span.parts()[1] or not self.is_rolled_up:
+            return None
+        first, after = self.span.days
+        found = sums.of_few(
+            *_condition("u", [*self._ids, ("day >= %s", first), ("day < %s", after)]), QUICKLY
+        )
+        return found and self._of_status(found)
 
     @property
     def id_bounds(self) -> tuple[UUID, UUID]:
         """Their ids begin at the first and end before the second."""
         start, end = self.span.start, self.span.end
-        first, after = (
-            (call_ids.floor(start) if start else UUID(int=0)),
-            (call_ids.floor(end) if end else UUID(int=2**128 - 1)),
-        )
-        if self.call_id is None or not first <= self.call_id < after:
-            return first, after if self.call_id is None else first
-        return self.call_id, UUID(int=self.call_id.int + 1)
+        first = call_ids.floor(start) if start else UUID(int=0)
+        after = call_ids.floor(end) if end else UUID(int=2**128 - 1)
+        if self.call_id is None:
+            return first, after
+        if first <= self.call_id < after:
+            return self.call_id, UUID(int=self.call_id.int + 1)
+        return first, first
 
     def where(self, alias: str = "logs_call") -> tuple[str, list[Any]]:
         """The same as `calls` as an SQL condition on the table of that alias (trusted text), and its parameters."""
         start, end = self.span.start, self.span.end
         bounds = [
-            ("wallet_id = %s", self.wallet_id),
-            ("model_id = %s", self.model_id),
-            ("key_id = %s", self.key_id),
+            *self._ids,
             ("id >= %s", start and call_ids.floor(start)),
             ("id < %s", end and call_ids.floor(end)),
             ("status = %s", self.status or None),
@@ -133,8 +141,22 @@ class Wanted:
             ("charged_nanousd > %s", self.above_nanousd),
             ("id = %s", self.call_id),
         ]
-        used = [(f"{alias}.{condition}", value) for condition, value in bounds if value is not None]
-        return " AND ".join(condition for condition, _ in used), [value for _, value in used]
+        return _condition(alias, bounds)
+
+    @property
+    def _ids(self) -> list[Bound]:
+        """On columns that calls and the roll-up share."""
+        return [
+            ("wallet_id = %s", self.wallet_id),
+            ("model_id = %s", self.model_id),
+            ("key_id = %s", self.key_id),
+        ]
+
+    def _of_status(self, found: Sums) -> Sums:
+        """Of sums of calls of any status."""
+        if self.status == Call.Status.FAILED:  # Which cost nothing.
+            return Sums(found.failed, found.failed)
+        return replace(found, calls=found.calls - found.failed, failed=0) if self.status else found
 
     @property
     def _dear(self) -> QuerySet[Call]:
@@ -150,7 +172,7 @@ class Wanted:
 
     @property
     def _of_usage(self) -> Q:
-        """On columns that calls and the roll-up share."""
+        """The same as a condition of Django's."""
         found = Q(wallet=self.wallet_id)
         if self.model_id is not None:
             found &= Q(model=self.model_id)

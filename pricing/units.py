@@ -104,9 +104,11 @@ _ALL = (
 UNITS: Mapping[str, Unit] = MappingProxyType({unit.code: unit for unit in _ALL})
 """Every unit by its code, in the order in which receipts and price lists show them."""
 
+TOKEN_UNITS = frozenset(unit.code for unit in _ALL if unit.family is Family.TOKENS)
+"""What counts as tokens wherever tokens are counted; each is either of INPUT_UNITS or of OUTPUT_UNITS."""
 INPUT_UNITS = frozenset(unit.code for unit in _ALL if unit.is_input)
 CACHED_UNITS = frozenset({"cached_input_tokens", "cached_input_audio_tokens", "cached_input_image_tokens"})
 """Input that was read from a cache."""
-OUTPUT_UNITS = frozenset({"output_tokens", "reasoning_tokens"})
-"""What the roll-ups of usage count as output: text, whether it is shown or not."""
+OUTPUT_UNITS = TOKEN_UNITS - INPUT_UNITS
+"""Text, whether it is shown or not, audio and images."""
 PER_USE_UNITS = frozenset(unit.code for unit in _ALL if unit.is_per_use)

@@ -1,17 +1,23 @@
 """What must always hold of the books, as named checks that the product runs on itself.
 
-Owns wallet_checkrun. Reads everything in one snapshot and changes nothing of what it reads. An invariant finds the ids of
-what breaks it: none is good. Apps above the wallet add theirs (`register`), so that the wallet need not know them.
+Owns wallet_checkrun. Reads the books in one snapshot and changes nothing of what it reads. An invariant finds the ids of
+what breaks it: none is good. Apps above the wallet add theirs (`register`), so that the wallet need not know them. What is
+no matter of the database alone is a subject of its own, with runs of its own: its reading takes no snapshot and no time of
+the books' check.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.utils import timezone
 
 from wallet import seals
-from wallet.models import CheckRun
+from wallet.models import BOOKS, CheckRun
 from wallet.transactions import report_rows, rows, snapshot
+
+logger = logging.getLogger(__name__)
 
 MOST_IDS = 20
 
@@ -27,6 +33,7 @@ class Invariant:
     name: str
     failure: str
     find: Find
+    subject: str = BOOKS
 
 
 def by_sql(sql: str, bounds: Callable[[], dict[str, object]] = dict) -> Find:
@@ -52,6 +59,11 @@ def every() -> list[Invariant]:
     return list(_registered.values())
 
 
+def subjects() -> list[str]:
+    """The books, and what else is checked."""
+    return list(dict.fromkeys(invariant.subject for invariant in every()))
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """An invariant, and the first ids that break it."""
@@ -63,10 +75,20 @@ class Finding:
 def check(
     wallet_ids: list[int] | None = None, progress: Callable[[str], None] = lambda name: None
 ) -> list[Finding]:
-    """Run every invariant over these wallets (all where None) in one snapshot; the broken ones come back."""
-    findings = []
+    """Run every invariant of the books over these wallets (all where None) in one snapshot; the broken ones come back."""
     with snapshot(*seals.tables()):
-        for invariant in every():
+        return _broken(BOOKS, wallet_ids, progress)
+
+
+def check_subject(subject: str, progress: Callable[[str], None] = lambda name: None) -> list[Finding]:
+    """The same of another subject than the books, in no snapshot."""
+    return _broken(subject, None, progress)
+
+
+def _broken(subject: str, wallet_ids: list[int] | None, progress: Callable[[str], None]) -> list[Finding]:
+    findings = []
+    for invariant in every():
+        if invariant.subject == subject:
             progress(invariant.name)
             if broken := invariant.find(wallet_ids):
                 findings.append(Finding(invariant, broken))
@@ -74,7 +96,7 @@ def check(
 
 
 def run(*, full: bool) -> CheckRun:
-    """A recorded run: over all wallets, or over those whose money moved since the run before."""
+    """A recorded run over the books: over all wallets, or over those whose money moved since the run before."""
     before = last()
     newest = rows("SELECT coalesce(max(id), 0) FROM wallet_transfer")[0][0]
     # What was found before stays found until it is mended, so all wallets are looked at again.
@@ -82,24 +104,42 @@ def run(*, full: bool) -> CheckRun:
     wallet_ids = None if is_full or before is None else _moved_since(before.last_transfer_id)
     started = CheckRun.objects.create(is_full=wallet_ids is None, last_transfer_id=newest)
     findings = check(wallet_ids)
-    started.failures = {finding.invariant.name: finding.ids for finding in findings}
     started.wallets = (
         len(wallet_ids) if wallet_ids is not None else rows("SELECT count(*) FROM wallet_wallet")[0][0]
     )
-    started.finished_at = timezone.now()
-    started.save()
-    return started
+    return _finished(started, findings)
 
 
-def last() -> CheckRun | None:
-    """The newest run that was finished."""
-    return CheckRun.objects.filter(finished_at__isnull=False).first()
+def run_subject(subject: str) -> CheckRun:
+    """A recorded run over another subject than the books."""
+    started = CheckRun.objects.create(subject=subject, is_full=True)
+    return _finished(started, check_subject(subject))
+
+
+def _finished(run: CheckRun, findings: list[Finding]) -> CheckRun:
+    run.failures = {finding.invariant.name: finding.ids for finding in findings}
+    run.finished_at = timezone.now()
+    run.save()
+    for name, ids in run.failures.items():
+        logger.critical("The books break %s: %s", name, ", ".join(ids))
+    return run
+
+
+def last(subject: str = BOOKS) -> CheckRun | None:
+    """The newest run over the subject that was finished."""
+    return CheckRun.objects.filter(subject=subject, finished_at__isnull=False).first()
 
 
 def last_good() -> CheckRun | None:
-    """The newest finished run if it found nothing; None where it found something, or none was ever finished."""
+    """The newest finished run over the books if it found nothing; None where it found something, or none was finished."""
     newest = last()
     return newest if newest is not None and newest.is_good else None
+
+
+def was_good_since(moment: datetime) -> bool:
+    """Whether a run over all the books began since then and found nothing."""
+    since = CheckRun.objects.filter(subject=BOOKS, is_full=True, started_at__gte=moment)
+    return since.filter(finished_at__isnull=False, failures={}).exists()
 
 
 def _moved_since(transfer_id: int) -> list[int]:

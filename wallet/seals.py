@@ -3,7 +3,8 @@
 Owns wallet_dayseal and wallet_dayrest. The triggers refuse to change history; this finds out where somebody got around them,
 with a superuser's rights or in the files. A day is closed an hour after midnight UTC. Each table has its own chain.
 
-Where part of a day is archived (`leaving`), the day is compared with its seal once more, and then with what was left.
+Where part of a day is archived (`leaving`), the day is compared with its seal once more, and then with what was left. The
+seals of these rests are chained too, each to the one made before.
 """
 
 import datetime
@@ -112,10 +113,15 @@ def leaving(name: str, first: datetime.date, last: datetime.date) -> Iterator[No
     before = _contents(table, first, last)
     yield
     after = {content.day: content for content in _contents(table, first, last)}
+    newest = DayRest.objects.filter(table=name).order_by("-id").first()
+    previous = bytes(newest.chain) if newest else b""
     for content in before:
         left = after.get(content.day, Content(content.day, 0, b""))
         if left != content:
-            DayRest.objects.create(table=name, day=left.day, rows=left.rows, digest=left.digest)
+            previous = left.chained(previous)
+            DayRest.objects.create(
+                table=name, day=left.day, rows=left.rows, digest=left.digest, chain=previous
+            )
 
 
 def _broken_days(
@@ -124,13 +130,10 @@ def _broken_days(
     seals = list(DaySeal.objects.filter(table=table.name).order_by("day"))
     if not seals:
         return []
-    rests = {
-        rest.day: Content(rest.day, rest.rows, bytes(rest.digest))
-        for rest in DayRest.objects.filter(table=table.name).order_by("id")
-    }
+    rests, problems = _rests(table)
     last = last or seals[-1].day
     now = {content.day: content for content in _contents(table, first, last)}
-    problems, previous = [], b""
+    previous = b""
     for seal in seals:
         if first <= seal.day <= last:
             content = now.pop(seal.day, Content(seal.day, 0, b""))
@@ -144,6 +147,20 @@ def _broken_days(
         # The chain goes on from the seal, so that one bad day is reported once.
         previous = bytes(seal.digest)
     return problems + [f"{table.name} of {day}: rows were added to a day that had none" for day in now]
+
+
+def _rests(table: SealedTable) -> tuple[dict[datetime.date, Content], list[str]]:
+    """What is left of each day that lost a part, by its newest rest; and where the chain of the rests is broken."""
+    left: dict[datetime.date, Content] = {}
+    problems, previous = [], b""
+    for rest in DayRest.objects.filter(table=table.name).order_by("id"):
+        content = Content(rest.day, rest.rows, bytes(rest.digest))
+        if content.chained(previous) != bytes(rest.chain):
+            problems.append(
+                f"{table.name} of {rest.day}: seal {rest.pk} of the rest of a day breaks the chain"
+            )
+        left[rest.day], previous = content, bytes(rest.chain)
+    return left, problems
 
 
 def _contents(table: SealedTable, first: datetime.date, last: datetime.date) -> list[Content]:

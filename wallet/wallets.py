@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 from django.core.exceptions import PermissionDenied
 
-from wallet.models import Wallet
+from wallet import ledger
+from wallet.models import Funds, Wallet
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -21,6 +22,11 @@ def wallet_of(user: "User") -> Wallet:
         Wallet.objects.bulk_create([Wallet(owner=user)], ignore_conflicts=True)
         wallet = Wallet.objects.get(owner=user)
     return wallet
+
+
+def funds_of(user: "User") -> Funds:
+    """Balances and held total of the person's wallet, in one query; it is opened where there is none."""
+    return Funds.objects.filter(wallet__owner=user).first() or ledger.balances(wallet_of(user))
 
 
 def lock(wallet_id: int) -> Wallet:

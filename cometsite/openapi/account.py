@@ -89,7 +89,12 @@ _OPERATIONS: dict[str, dict[str, Any]] = {
         "sumOwnLog", "Sums of the log", "", told("Sums.", ref("LogStat"), LOG_STAT), FILTERS
     ),
     "/api/log/self/export": operation(
-        "exportOwnLog", "The log as CSV", "All rows that the filters leave.", _CSV, FILTERS
+        "exportOwnLog",
+        "The log as CSV",
+        "All rows that the filters leave, of archived months too. A file whose last line begins with `INCOMPLETE` is not"
+        " whole. Two at a time (429), and a few of everybody (503).",
+        _CSV,
+        FILTERS,
     ),
     "/api/task/self": operation(
         "listTasks",

@@ -155,6 +155,10 @@ SCHEMAS: dict[str, Any] = {
             "upstream_id": _cut("upstream_id", "The provider's id of the request."),
             "error": _cut("error", "What went wrong in a failed call."),
             "upstream_cost_nanousd": or_null(_bounded("What the provider charges for it, if known.")),
+            "estimated": {
+                "type": ["boolean", "null"],
+                "description": "Whether the gateway counted the usage, since the provider told none. The receipt says so.",
+            },
         },
         optional=(
             "latency_ms",
@@ -165,6 +169,7 @@ SCHEMAS: dict[str, Any] = {
             "upstream_id",
             "error",
             "upstream_cost_nanousd",
+            "estimated",
         ),
     ),
     "CallsRequest": shape(
@@ -261,6 +266,10 @@ SCHEMAS: dict[str, Any] = {
             "price_version_effective_from": text("Since when it was.", format="date-time"),
             "above_input_tokens": whole("The context tier: 0, or the input above which its prices count."),
             "formula": text("The same arithmetic in one line, for people."),
+            "is_estimated": {
+                "type": "boolean",
+                "description": "Whether the gateway counted the usage, since the provider told none.",
+            },
             "problem": text("Only where the arithmetic doesn't give what was charged: why."),
             "recomputed_nanousd": whole("Only with a problem: what the arithmetic gives."),
         },

@@ -52,6 +52,7 @@ RECEIPT_EXAMPLE = {
     "price_version_effective_from": "2024-10-02T00:00:00Z",
     "above_input_tokens": 0,
     "formula": "(1,200 prompt × $2.50/M + 300 completion × $10.00/M) × 1.00 = $0.006",
+    "is_estimated": False,
 }
 
 RECEIPT = {

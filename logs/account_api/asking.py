@@ -10,6 +10,7 @@ from typing import Any
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
+from logs.export_places import RETRY_AFTER_S
 from tokens.bearing import Asks, plain_error
 from tokens.models import ApiKey
 
@@ -76,8 +77,11 @@ def nobody() -> HttpResponse:
     return _account.failure(404, "not_found", "There is nobody of this number.")
 
 
-def busy() -> HttpResponse:
-    return _account.failure(503, "unavailable", "Too many exports are under way. Ask again in a moment.")
+def later(status: int, code: str, message: str) -> HttpResponse:
+    """A refusal of what can be asked again."""
+    response = _account.failure(status, code, message)
+    response["Retry-After"] = str(RETRY_AFTER_S)
+    return response
 
 
 def answer(data: Any) -> JsonResponse:

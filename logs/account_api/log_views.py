@@ -1,10 +1,9 @@
 """A person's own log. See `looking` for what a filter finds, and `rows` for what a row says."""
 
-import csv
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import timedelta
 
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
@@ -13,37 +12,25 @@ from django.utils import timezone
 from logs import sums
 from logs.account_api import asking, looking, rows
 from logs.account_api.asking import Unclear
-from logs.account_api.exporting import Blocks
-from logs.account_api.looking import Type, Wanted
-from logs.export_streams import Busy
+from logs.account_api.exporting import OwnLog
+from logs.account_api.looking import Sought, Type
+from logs.archive import Unreadable
+from logs.export_places import Busy, TooMany
+from logs.export_progress import Progress
+from logs.export_streams import Export
+from logs.exporting import Format
 from logs.sums import Span
-from pricing import quota, spreadsheets
+from pricing import quota
 from tokens.models import ApiKey
 
+log = logging.getLogger(__name__)
+
 MINUTE = timedelta(seconds=60)
-BATCH = 500
-COLUMNS = [
-    "time",
-    "type",
-    "request_id",
-    "response_id",
-    "model_name",
-    "token_name",
-    "group",
-    "prompt_tokens",
-    "completion_tokens",
-    "quota",
-    "cost_usd",
-    "use_time",
-    "is_stream",
-    "ip",
-    "content",
-]
 
 
 @asking.own
 def mine(request: HttpRequest, token: ApiKey) -> HttpResponse:
-    return list_of(request, wanted_of(request, [token.wallet_id]))
+    return list_of(request, sought_of(request, [token.wallet_id]))
 
 
 @asking.own
@@ -57,25 +44,35 @@ def my_search(request: HttpRequest, token: ApiKey) -> HttpResponse:
 
 @asking.own
 def my_stat(request: HttpRequest, token: ApiKey) -> HttpResponse:
-    return stat_of(wanted_of(request, [token.wallet_id]))
+    return stat_of(sought_of(request, [token.wallet_id]))
 
 
 @asking.own
 def my_export(request: HttpRequest, token: ApiKey) -> HttpResponseBase:
-    """All rows as CSV, however many; read in batches, and no more of them once the client has left."""
-    wanted = wanted_of(request, [token.wallet_id])
+    """All rows as CSV, however many, archived ones too; no more of them are read once the client has left."""
+    sought = sought_of(request, [token.wallet_id])
     try:
-        blocks = Blocks(_csv(wanted))
+        file = Export(Progress(token.wallet_id), Format.CSV, lambda: OwnLog(sought))
+    except TooMany:
+        return asking.later(
+            429, "rate_limited", "Your exports that are under way must end before another one can begin."
+        )
     except Busy:
-        return asking.busy()
+        return asking.later(503, "unavailable", "Too many exports are under way. Ask again in a moment.")
+    except Unreadable:
+        log.exception("An export could not begin.")
+        return asking.later(
+            503, "unavailable", "Calls of an archived month can't be read. Ask for a later time."
+        )
+    # It closes what it streams, however it ends.
     return StreamingHttpResponse(
-        blocks,
+        file,
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": 'attachment; filename="log.csv"'},
     )
 
 
-def wanted_of(request: HttpRequest, wallets: Sequence[int] | None) -> Wanted:
+def sought_of(request: HttpRequest, wallets: Sequence[int] | None) -> Sought:
     """What the parameters ask for, of these wallets. Raises Unclear."""
     told = {
         name: asking.text(request, name)
@@ -94,39 +91,19 @@ def wanted_of(request: HttpRequest, wallets: Sequence[int] | None) -> Wanted:
     if told["response_id"]:
         call &= looking.of_response(told["response_id"])
     span = Span(*asking.moments(request, "start_timestamp", "end_timestamp"))
-    found = Wanted(wallets, span, Type(kind), usage, call or None)
+    found = Sought(wallets, span, Type(kind), usage, call or None)
     return replace(found, codes=frozenset()) if any(told.values()) else found
 
 
-def list_of(request: HttpRequest, wanted: Wanted) -> HttpResponse:
+def list_of(request: HttpRequest, sought: Sought) -> HttpResponse:
     page = asking.page(request)
-    places = wanted.page(page.offset, page.size)
-    return page.answer(list(rows.of(places)), wanted.total())
+    places = sought.page(page.offset, page.size)
+    return page.answer(list(rows.of(places)), sought.total())
 
 
-def stat_of(wanted: Wanted) -> HttpResponse:
+def stat_of(sought: Sought) -> HttpResponse:
     """What was spent; and of the last minute how many calls there were, and how many tokens they used."""
     now = timezone.now()
-    minute = sums.of_calls(wanted.calls.filter(Span(now - MINUTE).of_ids))
-    spent = 0 if wanted.type is Type.ERROR else wanted.sums().charged_nanousd
+    minute = sums.of_calls(sought.calls.filter(Span(now - MINUTE).of_ids))
+    spent = 0 if sought.type is Type.ERROR else sought.sums().charged_nanousd
     return asking.answer({"quota": quota.used_units(spent), "rpm": minute.calls, "tpm": minute.tokens})
-
-
-class _Line:
-    """What csv.writer writes to: gives each line back."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
-def _csv(wanted: Wanted) -> Iterator[str]:
-    write = csv.writer(_Line()).writerow
-    yield write(COLUMNS)
-    for row in rows.in_batches(wanted.places(BATCH), BATCH):
-        told = {
-            **row,
-            "time": datetime.fromtimestamp(row["created_at"], UTC).isoformat().replace("+00:00", "Z"),
-            "type": Type(row["type"]).name.lower().replace("_", ""),
-            "cost_usd": Decimal(row["quota"]) / quota.UNITS_PER_USD,
-        }
-        yield write([spreadsheets.cell(told[name]) for name in COLUMNS])

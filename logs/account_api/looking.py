@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import IntEnum
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -60,11 +60,13 @@ class Place(NamedTuple):
     is_call: bool
     key: int
     """The id of a call as a number, or that of a transfer."""
+    call: Call | None = None
+    """The call itself, where it is read already."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is looked for. None is everything. Wallets, models and keys by their ids."""
+class Sought:
+    """What is looked for, of one wallet or of many. None is everything. Wallets, models and keys by their ids."""
 
     wallets: Sequence[int] | None
     span: Span = ALWAYS
@@ -83,6 +85,11 @@ class Wanted:
             return Call.objects.none()
         found = self._of_any_status
         return found.filter(status=STATUSES[self.type]) if self.type in STATUSES else found
+
+    def has(self, row: archive.Row) -> bool:
+        """Whether this call of these wallets is one of `calls`."""
+        is_of_type = self.type not in STATUSES or row["status"] == STATUSES[self.type]
+        return is_of_type and _holds(self.usage, row) and _holds(self.call or Q(), row)
 
     @property
     def movements(self) -> QuerySet[Transfer]:
@@ -121,7 +128,7 @@ class Wanted:
 
     def places(self, chunk: int) -> Iterator[Place]:
         """All rows, newest first, read `chunk` at a time."""
-        return heapq.merge(self._places_of_calls(chunk), self._places_of_movements(chunk), reverse=True)
+        return heapq.merge(self._places_of_calls(chunk), self.places_of_movements(chunk), reverse=True)
 
     def page(self, offset: int, size: int) -> list[Place]:
         return list(islice(self.places(offset + size), offset, offset + size))
@@ -133,7 +140,7 @@ class Wanted:
             yield from (Place(call_ids.milliseconds(each) * 1000, True, each.int) for each in ids)
             ids = list(calls.filter(id__lt=ids[-1])[:chunk]) if len(ids) == chunk else []
 
-    def _places_of_movements(self, chunk: int) -> Iterator[Place]:
+    def places_of_movements(self, chunk: int) -> Iterator[Place]:
         moved = self.movements.order_by("-created_at", "-id").values_list("created_at", "id")
         found = list(moved[:chunk])
         while found:
@@ -176,15 +183,15 @@ def of_response(told: str) -> Q:
     return Q(upstream_id=told)
 
 
-def with_word(word: str, wallet: int) -> Wanted:
+def with_word(word: str, wallet: int) -> Sought:
     """Where a word is found in a wallet's log: the id of a call, names of models and keys, why money moved."""
     if (call_id := as_uuid(word)) is not None:
-        return Wanted([wallet], call=Q(id=call_id), codes=frozenset())
+        return Sought([wallet], call=Q(id=call_id), codes=frozenset())
     used = DailyUsage.objects.filter(wallet=wallet).values("model_id")
     models = Model.objects.filter(pk__in=used, name__icontains=word).values_list("pk", flat=True)
     keys = ApiKey.objects.filter(wallet=wallet, name__icontains=word).values_list("pk", flat=True)
     codes = frozenset(code for code in TYPES if word.lower() in code.label.lower())
-    return Wanted([wallet], usage=Q(model__in=list(models)) | Q(key__in=list(keys)), codes=codes)
+    return Sought([wallet], usage=Q(model__in=list(models)) | Q(key__in=list(keys)), codes=codes)
 
 
 def as_uuid(told: str) -> UUID | None:
@@ -192,6 +199,19 @@ def as_uuid(told: str) -> UUID | None:
         return UUID(told)
     except ValueError:
         return None
+
+
+def _holds(condition: Q, row: archive.Row) -> bool:
+    """Of conditions as they are made here: that a column is this, or one of these."""
+    found = [_holds(part, row) if isinstance(part, Q) else _is(row, part) for part in condition.children]
+    return any(found) if condition.connector == Q.OR and found else all(found)
+
+
+def _is(row: archive.Row, condition: Any) -> bool:
+    told, value = condition
+    name, _, lookup = told.partition("__")
+    held = row[name if name in row else f"{name}_id"]
+    return held in value if lookup == "in" else held == value
 
 
 def _microseconds(at: datetime) -> int:

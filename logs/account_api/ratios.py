@@ -15,10 +15,8 @@ from logs.models import Call
 from pricing import catalogue
 from pricing.publishing import rates_of
 from pricing.rating import BASIS_POINTS, PriceTable
-from pricing.units import INPUT_UNITS, UNITS, Family
+from pricing.units import CACHED_UNITS, INPUT_UNITS, OUTPUT_UNITS, TOKEN_UNITS
 
-CACHED = frozenset({"cached_input_tokens", "cached_input_audio_tokens", "cached_input_image_tokens"})
-TOKENS = frozenset(code for code, unit in UNITS.items() if unit.family is Family.TOKENS)
 PICO_PER_RATIO = 2_000_000  # a ratio of 1 for one token
 PICO_PER_USD = 10**12
 
@@ -33,9 +31,11 @@ class Counts:
 
 
 def counts(usage: dict[str, int]) -> Counts:
-    prompt = sum(count for unit, count in usage.items() if unit in INPUT_UNITS)
-    cached = sum(count for unit, count in usage.items() if unit in CACHED)
-    return Counts(prompt, cached, sum(count for unit, count in usage.items() if unit in TOKENS) - prompt)
+    return Counts(*(_sum(usage, sort) for sort in (INPUT_UNITS, CACHED_UNITS, OUTPUT_UNITS)))
+
+
+def _sum(usage: dict[str, int], sort: frozenset[str]) -> int:
+    return sum(count for unit, count in usage.items() if unit in sort)
 
 
 def of(call: Call) -> dict[str, Any]:
@@ -47,11 +47,11 @@ def of(call: Call) -> dict[str, Any]:
     is_free = call.status == Call.Status.FAILED
     used = {} if is_free else {unit: count for unit, count in call.usage.items() if count}
     prices = table.tier_of(used)[1]
-    plain = _average(used, prices, INPUT_UNITS - CACHED, "input_tokens")
-    if not plain or not used.keys() <= TOKENS:
+    plain = _average(used, prices, INPUT_UNITS - CACHED_UNITS, "input_tokens")
+    if not plain or not used.keys() <= TOKEN_UNITS:
         return {**found, **_fixed(used, prices, multiplier)}
-    cached = _average(used, prices, CACHED, "cached_input_tokens")
-    completion = _average(used, prices, TOKENS - INPUT_UNITS, "output_tokens")
+    cached = _average(used, prices, CACHED_UNITS, "cached_input_tokens")
+    completion = _average(used, prices, OUTPUT_UNITS, "output_tokens")
     return {
         **found,
         "model_ratio": float(plain * multiplier / PICO_PER_RATIO),

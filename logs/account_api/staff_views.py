@@ -13,7 +13,7 @@ from accounts.models import User
 from logs import sums
 from logs.account_api import asking, log_views, person_views, rows
 from logs.account_api.asking import Unclear
-from logs.account_api.looking import Wanted, as_uuid
+from logs.account_api.looking import Sought, as_uuid
 from logs.sums import Span, Sums
 from pricing import quota
 from pricing.models import Model
@@ -43,15 +43,15 @@ def logs(request: HttpRequest, token: ApiKey) -> HttpResponse:
     Clients look a call up by its id here, whoever they are: who is not of the staff finds it among their own calls.
     """
     if asking.is_staff(token):
-        return log_views.list_of(request, log_views.wanted_of(request, _wallets(request)))
+        return log_views.list_of(request, log_views.sought_of(request, _wallets(request)))
     if request.GET.get("request_id"):
-        return log_views.list_of(request, log_views.wanted_of(request, [token.wallet_id]))
+        return log_views.list_of(request, log_views.sought_of(request, [token.wallet_id]))
     return asking.refuse_stranger()
 
 
 @asking.staff
 def log_stat(request: HttpRequest, token: ApiKey) -> HttpResponse:
-    return log_views.stat_of(log_views.wanted_of(request, _wallets(request)))
+    return log_views.stat_of(log_views.sought_of(request, _wallets(request)))
 
 
 @asking.staff
@@ -60,10 +60,10 @@ def usage_data(request: HttpRequest, token: ApiKey) -> HttpResponse:
     if request.GET.get("default_time", "day") != "day":
         raise Unclear("default_time must be day.")
     wallets, span = _wallets(request), _span(request)
-    wanted = Wanted(wallets, span)
+    sought = Sought(wallets, span)
     usage = DailyUsage.objects.all() if wallets is None else DailyUsage.objects.filter(wallet__in=wallets)
     found: dict[tuple[date, int], Sums] = {}
-    for day, model_id, part in sums.by_day_and_model(usage, wanted.calls, span):
+    for day, model_id, part in sums.by_day_and_model(usage, sought.calls, span):
         found[day, model_id] = found.get((day, model_id), Sums()) + part
     names = dict(Model.objects.filter(pk__in={key[1] for key in found}).values_list("pk", "name"))
     owner = Wallet.objects.get(pk=wallets[0]).owner_id if wallets and len(wallets) == 1 else None

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 
 from logs import call_ids
 from logs.account_api import asking, rows
-from logs.account_api.looking import Type, Wanted, as_uuid
+from logs.account_api.looking import Sought, Type, as_uuid
 from logs.models import Call
 from logs.sums import Span
 from pricing import quota
@@ -26,19 +26,19 @@ SHOWN_AS = {"midjourney": "mj"}
 
 @asking.own
 def mine(request: HttpRequest, token: ApiKey) -> HttpResponse:
-    page, wanted = asking.page(request), _wanted(request, token)
-    if wanted is None:
+    page, sought = asking.page(request), _sought(request, token)
+    if sought is None:
         return page.answer([], 0)
     ids = list(
-        wanted.calls.filter(wanted.span.of_ids)
+        sought.calls.filter(sought.span.of_ids)
         .order_by("-id")
         .values_list("pk", flat=True)[page.offset : page.offset + page.size]
     )
     calls = Call.objects.select_related("model").in_bulk(ids)
-    return page.answer([_row(calls[each]) for each in ids], wanted.total())
+    return page.answer([_row(calls[each]) for each in ids], sought.total())
 
 
-def _wanted(request: HttpRequest, token: ApiKey) -> Wanted | None:
+def _sought(request: HttpRequest, token: ApiKey) -> Sought | None:
     """The calls that the parameters ask for; None where there can be none. Raises Unclear."""
     platform, task, action = (asking.text(request, name) for name in ("platform", "task_id", "action"))
     status = asking.text(request, "status").upper()
@@ -56,7 +56,7 @@ def _wanted(request: HttpRequest, token: ApiKey) -> Wanted | None:
         call &= Q(id=as_uuid(task)) if as_uuid(task) else Q(upstream_id=task)
     if action:
         call &= Q(endpoint__iendswith=f"/{action}") | Q(endpoint__iexact=action)
-    return Wanted(
+    return Sought(
         [token.wallet_id],
         span,
         TYPES.get(status, Type.ANY),

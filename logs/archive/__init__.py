@@ -6,7 +6,7 @@ transaction (sealing.py), and its part of the table goes later; so whoever reads
 id, in one snapshot in which no month leaves the table: `wallet.transactions.snapshot("logs_call")`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -26,6 +26,9 @@ KEPT = (
     "id >= coalesce((SELECT upper_id FROM logs_archivedmonth ORDER BY month DESC LIMIT 1),"
     " '00000000-0000-0000-0000-000000000000'::uuid)"
 )
+
+# What totals are made of.
+COUNTED = ("id", "wallet_id", "key_id", "model_id", "status", "usage", "charged_nanousd")
 
 FIRST, LAST = UUID(int=0), UUID(int=2**128 - 1)
 
@@ -50,9 +53,20 @@ def months() -> list[Month]:
     return [_month(archived) for archived in ArchivedMonth.objects.all()]
 
 
+def has_months() -> bool:
+    """Whether any month was archived."""
+    return ArchivedMonth.objects.exists()
+
+
 def kept_from() -> UUID | None:
     """The smallest id that a call in the table can have; None where no month was archived."""
     return ArchivedMonth.objects.values_list("upper_id", flat=True).first()
+
+
+def begins_before(moment: datetime) -> bool:
+    """Whether calls of that moment are archived."""
+    upper_id = kept_from()
+    return upper_id is not None and call_ids.floor(moment) < upper_id
 
 
 def since(wallet_id: int) -> datetime | None:
@@ -74,12 +88,23 @@ def calls_of(wallet_id: int, lower_id: UUID = FIRST, upper_id: UUID = LAST) -> I
 
     Holds some thousand rows at a time, however many there are.
     """
+    return _rows([wallet_id], lower_id, upper_id)
+
+
+def counted(wallet_ids: Collection[int], lower_id: UUID, upper_id: UUID) -> Iterator[Row]:
+    """The same of several wallets, wallet by wallet, with the columns COUNTED alone."""
+    return _rows(wallet_ids, lower_id, upper_id, COUNTED)
+
+
+def _rows(
+    wallet_ids: Collection[int], lower_id: UUID, upper_id: UUID, columns: Sequence[str] | None = None
+) -> Iterator[Row]:
     for month in months():
         if month.lower_id < upper_id and lower_id < month.upper_id:
             # Arrow takes 50 MB and a third of a second to load, which only a process that reads an archive has to spend.
             from logs.archive import files
 
-            yield from files.rows_of(month.path, wallet_id, lower_id, upper_id)
+            yield from files.rows_of(month.path, wallet_ids, lower_id, upper_id, columns)
 
 
 def _month(archived: ArchivedMonth) -> Month:

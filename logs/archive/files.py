@@ -7,7 +7,8 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -51,9 +52,12 @@ SCHEMA = pa.schema(
             ("endpoint", pa.string(), False),
             ("upstream_id", pa.string(), False),
             ("upstream_cost_nanousd", pa.int64(), True),
+            ("is_estimated", pa.bool_(), False),
         )
     ]
 )
+# Of files that were written before it was told; none of their calls is.
+_BEFORE_ESTIMATES = SCHEMA.remove(SCHEMA.get_field_index("is_estimated"))
 MOMENTS = [field.name for field in SCHEMA if field.type == MOMENT]
 # Written as counts of microseconds, which no setting of the database session can change.
 COLUMNS = ", ".join(
@@ -86,17 +90,14 @@ def tables(csv_lines: Iterable[bytes | bytearray | memoryview]) -> Iterator[pa.T
 def write(path: Path, groups: Iterator[pa.Table]) -> int:
     """Write the file under a temporary name and put it in place when the disk has it; returns its rows.
 
-    What a crash leaves under the temporary name is written over by the next try.
+    Leaves nothing where that fails. What a crash leaves under the temporary name is written over by the next try.
     """
-    written, rows = path.with_suffix(".part"), 0
-    with written.open("wb") as file:
-        with pq.ParquetWriter(file, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
-            for group in groups:
-                writer.write_table(group, row_group_size=GROUP_ROWS)
-                rows += group.num_rows
-        file.flush()
-        os.fsync(file.fileno())
-    written.replace(path)
+    written = path.with_suffix(".part")
+    try:
+        rows = _write(written, groups)
+        written.replace(path)
+    finally:
+        written.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -105,23 +106,44 @@ def write(path: Path, groups: Iterator[pa.Table]) -> int:
     return rows
 
 
+def _write(path: Path, groups: Iterator[pa.Table]) -> int:
+    rows = 0
+    with path.open("wb") as file:
+        with pq.ParquetWriter(file, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
+            for group in groups:
+                writer.write_table(group, row_group_size=GROUP_ROWS)
+                rows += group.num_rows
+        file.flush()
+        os.fsync(file.fileno())
+    return rows
+
+
 def groups_of(path: Path) -> Iterator[pa.Table]:
     """The file's groups in order. Raises Unreadable."""
     with _opened(path) as file:
         for number in range(file.num_row_groups):
-            yield file.read_row_group(number)
+            yield _group(file, number)
 
 
-def rows_of(path: Path, wallet_id: int, lower_id: UUID, upper_id: UUID) -> Iterator[Row]:
-    """A wallet's calls with ids from the first on and before the second, newest first. Raises Unreadable."""
-    lower, upper = str(lower_id), str(upper_id)
+def rows_of(
+    path: Path,
+    wallet_ids: Collection[int],
+    lower_id: UUID,
+    upper_id: UUID,
+    columns: Sequence[str] | None = None,
+) -> Iterator[Row]:
+    """Calls of wallets with ids from the first on and before the second, newest first of each. Raises Unreadable.
+
+    All columns where None is named; else these, `id` and `wallet_id` among them.
+    """
+    lower, upper, wallets = str(lower_id), str(upper_id), sorted(wallet_ids)
     with _opened(path) as file:
         for number in reversed(range(file.num_row_groups)):
-            if not _may_hold(file.metadata.row_group(number), wallet_id, lower, upper):
+            if not _may_hold(file.metadata.row_group(number), wallets, lower, upper):
                 continue
-            group = file.read_row_group(number)
+            group = _group(file, number, columns)
             wanted = pc.and_(
-                pc.equal(group["wallet_id"], wallet_id),
+                pc.is_in(group["wallet_id"], pa.array(wallets, pa.int64())),
                 pc.and_(pc.greater_equal(group["id"], lower), pc.less(group["id"], upper)),
             )
             yield from _rows(group.filter(wanted))
@@ -140,7 +162,7 @@ def digest(path: Path) -> bytes:
 def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     try:
         with path.open("rb") as raw, pq.ParquetFile(raw, page_checksum_verification=True) as file:
-            if not file.schema_arrow.equals(SCHEMA):
+            if not any(file.schema_arrow.equals(schema) for schema in (SCHEMA, _BEFORE_ESTIMATES)):
                 raise Unreadable(f"{path.name} has other columns than a month of calls.")
             yield file
     except OSError as error:
@@ -149,20 +171,31 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
         raise Unreadable(f"{path.name} is damaged: {error}") from error
 
 
-def _may_hold(group: Any, wallet_id: int, lower: str, upper: str) -> bool:
-    """By the bounds that the file keeps of each group."""
-    wallets, ids = (group.column(SCHEMA.get_field_index(name)).statistics for name in ("wallet_id", "id"))
-    return bool(wallets.min <= wallet_id <= wallets.max and ids.min < upper and lower <= ids.max)
+def _group(file: pq.ParquetFile, number: int, columns: Sequence[str] | None = None) -> pa.Table:
+    group = file.read_row_group(number, columns)
+    wanted = SCHEMA.names if columns is None else columns
+    if "is_estimated" in wanted and "is_estimated" not in group.column_names:
+        group = group.append_column(SCHEMA.field("is_estimated"), pa.array([False] * group.num_rows))
+    return group
+
+
+def _may_hold(group: Any, wallets: list[int], lower: str, upper: str) -> bool:
+    """By the bounds that the file keeps of each group. The wallets are in order."""
+    its, ids = (group.column(SCHEMA.get_field_index(name)).statistics for name in ("wallet_id", "id"))
+    first = bisect_left(wallets, its.min)
+    return first < len(wallets) and bool(wallets[first] <= its.max and ids.min < upper and lower <= ids.max)
 
 
 def _rows(group: pa.Table) -> Iterator[Row]:
     """The last one first."""
     # Arrow takes four times as long to make times of their counts.
-    names = SCHEMA.names  # Makes a list of them each time.
-    columns = [column.to_pylist()[::-1] for column in group.cast(_COUNTED).columns]
+    names = group.column_names  # Makes a list of them each time.
+    moments = [name for name in MOMENTS if name in names]
+    counted = group.cast(pa.schema([_COUNTED.field(name) for name in names]))
+    columns = [column.to_pylist()[::-1] for column in counted.columns]
     for values in zip(*columns, strict=True):
         row = dict(zip(names, values, strict=True))
-        for name in MOMENTS:
+        for name in moments:
             row[name] = _EPOCH + timedelta(microseconds=row[name])
         row["id"], row["usage"] = UUID(row["id"]), json.loads(row["usage"])
         yield row

@@ -13,8 +13,13 @@ from django.utils import timezone
 
 from accounts.models import User
 from logs import call_ids, export_streams
-from logs.account_api.exporting import Blocks
-from logs.export_streams import BLOCK_BYTES
+from logs.account_api import rows
+from logs.account_api.exporting import OwnLog
+from logs.account_api.looking import Sought
+from logs.export_places import PER_PROCESS, PER_WALLET
+from logs.export_progress import Progress
+from logs.export_streams import BLOCK_BYTES, Export
+from logs.exporting import Format
 from pricing import catalogue, groups
 from tests.account_api.conftest import USD, Asker, Sold
 from tests.books import assert_books
@@ -264,19 +269,38 @@ def test_the_export_reads_in_batches(asker: Asker, sold: Sold, monkeypatch: pyte
     Gateway().record(*(call(sold.issued.key) for _ in range(7)))
     whole = asker.get("/api/log/self/export").getvalue()
     for batch in (1, 2, 3):
-        monkeypatch.setattr("logs.account_api.log_views.BATCH", batch)
+        monkeypatch.setattr("logs.account_api.exporting.BATCH", batch)
         assert asker.get("/api/log/self/export").getvalue() == whole
 
 
 def test_the_export_goes_no_further_when_its_reader_leaves(asker: Asker, sold: Sold) -> None:
-    left = [Blocks(iter(["a\n", "b\n"] * BLOCK_BYTES)) for _ in range(export_streams.PER_PROCESS)]
-    assert [next(blocks)[:4] for blocks in left] == [b"a\nb\n"] * len(left)
+    """Nor can one wallet take the places of all."""
+    read: list[bytes] = []
+
+    class Lines(OwnLog):
+        def __iter__(self) -> Iterator[bytes]:
+            for _ in range(1_000):
+                read.append(b"x" * BLOCK_BYTES)
+                yield read[-1]
+
+    def opened() -> OwnLog:
+        return Lines(Sought([sold.wallet.pk]))
+
+    left = [Export(Progress(sold.wallet.pk), Format.CSV, opened) for _ in range(PER_WALLET)]
+    assert {next(each)[:2] for each in left} == {b"xx"}
     refused = asker.get("/api/log/self/export")
-    assert refused.status_code == 503
+    assert (refused.status_code, refused["Retry-After"]) == (429, "30")
+    assert "must end" in refused.json()["message"]
+    others = [Export(Progress(-1), Format.CSV, opened) for _ in range(PER_PROCESS - PER_WALLET)]
+    left[0].close()
+    others.append(Export(Progress(-2), Format.CSV, opened))
+    refused = asker.get("/api/log/self/export")
+    assert (refused.status_code, refused["Retry-After"]) == (503, "30")
     assert "Too many exports" in refused.json()["message"]
-    for blocks in left:
-        blocks.close()
+    for each in left + others:
+        each.close()
     assert list(left[0]) == []
+    assert len(read) < 10
     assert len(asker.get("/api/log/self/export").getvalue().splitlines()) == 5
 
 
@@ -284,11 +308,14 @@ def test_an_export_that_breaks_off_says_so(
     asker: Asker, sold: Sold, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object) -> Iterator[dict[str, Any]]:
-        yield from ()
+        yield from rows.of(Sought([sold.wallet.pk]).page(0, 2))
         raise RuntimeError
 
     monkeypatch.setattr("logs.account_api.rows.in_batches", broken)
-    assert asker.get("/api/log/self/export").getvalue().splitlines()[-1].startswith(b'"INCOMPLETE: an error')
+    monkeypatch.setattr(export_streams, "BLOCK_BYTES", 1)
+    lines = asker.get("/api/log/self/export").getvalue().splitlines()
+    assert len(lines) == 4
+    assert lines[-1].startswith(b'"INCOMPLETE: an error')
     assert "broke off" in caplog.text
 
 

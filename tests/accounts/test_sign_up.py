@@ -14,8 +14,8 @@ from accounts.models import User
 from tests.books import assert_books
 from tests.parallel import at_once
 from wallet import grants, ledger
-from wallet.models import Transfer
-from wallet.wallets import wallet_of
+from wallet.models import Transfer, Wallet
+from wallet.wallets import funds_of, wallet_of
 
 PASSWORD = "correct horse battery"
 
@@ -91,6 +91,16 @@ def test_credit_comes_with_the_verified_address() -> None:
 def test_an_unverified_address_gets_nothing_from_the_periodic_job() -> None:
     sign_up("dora@example.com")
     assert grants.give_missing_starter_credit() == 0
+
+
+@pytest.mark.django_db
+def test_asking_for_the_funds_opens_the_wallet() -> None:
+    alice, bob = (User.objects.create_user(f"{name}@example.com") for name in ("alice", "bob"))
+    grants.give_starter_credit(bob)
+    assert not Wallet.objects.filter(owner=alice).exists()
+    for _ in range(2):
+        assert funds_of(alice).wallet == wallet_of(alice)
+    assert (funds_of(alice).balance_nanousd, funds_of(bob).balance_nanousd) == (0, 100_000_000)
 
 
 @pytest.mark.django_db

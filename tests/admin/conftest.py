@@ -23,6 +23,7 @@ from tokens.models import ApiKey
 from wallet import acts, grants, holds, invariants, ledger, refunds
 from wallet.models import (
     Code,
+    DayRest,
     DaySeal,
     Dispute,
     Hold,
@@ -120,6 +121,7 @@ def world(alice: User, charlie: User, gateway: Gateway, staff: User) -> World:
     acts.give_credit(Instruction(staff, f"Promised to {HOSTILE}", uuid.uuid4()), wallet, 200 * NANO_PER_USD)
     invariants.run(full=True)
     DaySeal.objects.create(table="wallet_transfer", day=date(2026, 1, 1), rows=1, digest=b"x" * 32)
+    DayRest.objects.create(table="logs_call", day=date(2026, 1, 1), rows=1, digest=b"x" * 32, chain=b"y" * 32)
     return World(
         alice, wallet, issued.key, issued.text, gateway.key, good["call_id"], top_up, transfer, event
     )

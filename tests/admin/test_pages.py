@@ -19,8 +19,8 @@ from wallet.models import AutoTopUp, SavedCard, TopUp
 SHOWN = {
     "accounts.user", "accounts.auditentry", "auth.group", "wallet.proposal",
     "wallet.wallet", "wallet.account", "wallet.transfer", "wallet.funds", "wallet.hold",
-    "wallet.topup", "wallet.dispute", "wallet.stripeevent", "wallet.checkrun", "wallet.dayseal", "tokens.apikey",
-    "wallet.refund", "wallet.reconciliation", "wallet.stripetransaction", "wallet.difference",
+    "wallet.topup", "wallet.dispute", "wallet.stripeevent", "wallet.checkrun", "wallet.dayseal", "wallet.dayrest",
+    "tokens.apikey", "wallet.refund", "wallet.reconciliation", "wallet.stripetransaction", "wallet.difference",
     "wallet.unsentmail",
     "tokens.gatewaykey", "pricing.model", "pricing.priceversion", "pricing.markup",
     "pricing.customergroup", "logs.call", "logs.rejectedcall",

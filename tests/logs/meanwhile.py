@@ -44,14 +44,17 @@ def in_thread(work: Callable[[], object]) -> Iterator[None]:
 class Recorder:
     """Somebody who records one call after the other."""
 
-    def __init__(self, owner: User) -> None:
-        sell()
+    def __init__(self, owner: User, usage: dict[str, int] | None = None) -> None:
+        sell(rates=usage and dict.fromkeys(usage, 1_000_000))
+        self.more = {"usage": usage} if usage else {}
         self.key = keys.issue(give(owner, 10**9), "k").key
         self.slowest_s, self.calls = 0.0, 0
 
     def __call__(self) -> None:
         began_at = time.monotonic()
-        assert recording.record([call(self.key, upstream_id="chatcmpl-1")])[0].result == "accepted"
+        assert (
+            recording.record([call(self.key, upstream_id="chatcmpl-1", **self.more)])[0].result == "accepted"
+        )
         self.slowest_s = max(self.slowest_s, time.monotonic() - began_at)
         self.calls += 1
 

@@ -1,13 +1,15 @@
 """Calls as they lie in the books, written without the metering API, for tests of what shows them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import pytest
 from django.db import transaction
 
 from accounts.models import User
-from logs import call_ids
+from logs import call_ids, pages
 from logs.models import Call
 from pricing.listings import UNDATED_FROM
 from pricing.models import Kind, Markup, Model, PriceVersion
@@ -17,9 +19,22 @@ from tokens import keys, spending
 from tokens.models import ApiKey
 from wallet import ledger
 from wallet.models import Code
+from wallet.transactions import report_rows
 from wallet.wallets import wallet_of
 
 TEXT_RATES: Rates = ((0, {"input_tokens": 2_500_000, "output_tokens": 10_000_000}),)
+
+
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the list asks the database for past Django's log of queries, from now on."""
+    asked: list[str] = []
+
+    def rows(sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        asked.append(sql)
+        return report_rows(sql, parameters)
+
+    monkeypatch.setattr(pages, "report_rows", rows)
+    return asked
 
 
 def person(name: str) -> User:

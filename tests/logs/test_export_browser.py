@@ -1,6 +1,7 @@
 """An export in a browser: how far it is while it is downloaded, its stop, and a download without scripts."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,8 @@ from django.conf import settings
 from playwright.sync_api import expect
 
 from accounts.models import User
-from logs import export_progress, export_streams
-from logs.export_progress import Progress
+from logs import export_streams
+from logs.export_copies import Copies
 from tests.journey.browser import chromium, needs_chromium
 from tests.logs import recorded
 from tests.staffing.test_browser import session_of, signed_in
@@ -27,23 +28,27 @@ def session(alice: User) -> str:
 
 
 def test_progress_and_stop(live_server: object, session: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = Progress.may_go_on
+    copied = Copies.__iter__
 
-    def slowly(self: Progress, rows: int) -> bool:
-        time.sleep(0.2)
-        return told(self, rows)
+    def slowly(self: Copies) -> Iterator[bytes]:
+        for line in copied(self):
+            time.sleep(0.2)
+            yield line
 
     monkeypatch.setattr(export_streams, "BLOCK_BYTES", 1)
-    monkeypatch.setattr(export_progress, "EVERY_S", 0)
-    monkeypatch.setattr(Progress, "may_go_on", slowly)
+    monkeypatch.setattr(Copies, "__iter__", slowly)
     with chromium() as browser, signed_in(browser, str(live_server), session) as page:
         page.goto("/logs/")
         with page.expect_download() as begun:
             page.get_by_role("link", name="CSV").click()
         expect(page.get_by_text(f"of {CALLS} calls exported.")).to_be_visible()
         expect(page.get_by_role("progressbar", name="Export")).to_have_attribute("max", str(CALLS))
-        page.get_by_role("button", name="Stop").click()
+        with page.expect_download() as other:
+            page.get_by_role("link", name="JSON Lines").click()
+        expect(page.get_by_role("progressbar", name="Export")).to_have_count(2)
+        page.get_by_role("button", name="Stop").first.click()
         expect(page.get_by_text("Stopped after")).to_be_visible()
+        assert len(Path(other.value.path()).read_text().splitlines()) == CALLS, "each its own"
         written = Path(begun.value.path()).read_text().splitlines()
     assert written[-1] == '"INCOMPLETE: this export was stopped."'
     assert 1 < len(written) < CALLS

@@ -4,30 +4,22 @@ import csv
 import io
 import json
 import time
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
-import psycopg
 import pytest
-from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 
 from accounts.models import User
-from logs import export_progress, export_streams
-from logs.export_progress import Progress
-from logs.export_streams import Export
-from logs.exporting import Format
+from logs import export_copies
 from logs.models import Call, CallDetails
-from logs.wanted import Wanted
 from pricing import spreadsheets
 from pricing.models import Kind
 from pricing.units import UNITS
 from tests.logs import recorded
-from tests.plugin import CLUSTER
 from tokens.models import ApiKey
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -69,7 +61,10 @@ def running(number: int = 0) -> int:
     """How many exports the database has under way, once their ends have come through."""
     for _ in range(50):
         with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s",
+                [export_copies.APPLICATION],
+            )
             (found,) = cursor.fetchone()
         if found == number:
             break
@@ -89,7 +84,7 @@ def test_a_call_in_both_forms(signed_in: Client, key: ApiKey) -> None:
     )
     common = {
         "id": str(call.pk), "started_at": "2026-11-03T04:05:06.789Z", "model": "gpt-test", "token": "Laptop",
-        "status": "succeeded", "charged_usd": "0.004808000", "given_usd": "0.000001000", "bought_usd": "0.004807000",
+        "status": "succeeded", "charged_usd": "0.004808000", "promotional_usd": "0.000001000", "paid_usd": "0.004807000",
         "price_multiplier": "0.8000", "held_usd": "0.000000005", "balance_after_usd": "-0.000000001", "endpoint": "/v1/chat",
         "upstream_id": "c-1", "client_ip": "2001:db8::1", "error": 'a\n"b", c\\d',
     }  # fmt: skip
@@ -174,131 +169,8 @@ def test_what_makes_no_sense_is_refused(query: str, sentence: str, signed_in: Cl
     assert sentence in response.text
 
 
-@pytest.fixture
-def long_one(key: ApiKey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Export]]:
-    """Begins an export of many blocks."""
-    monkeypatch.setattr(export_streams, "BLOCK_BYTES", 1_000)
-    version = recorded.model()
-    for number in range(60):
-        recorded.call(key, version, at=STARTED - timedelta(seconds=number))
-    begun: list[Export] = []
-
-    def begin(form: Format = Format.CSV, progress: Progress | None = None) -> Export:
-        begun.append(Export(Wanted(key.wallet_id), form, progress or Progress(key.wallet_id, None, None)))
-        return begun[-1]
-
-    yield begin
-    for each in begun:
-        each.close()
-
-
-def test_a_wallet_has_two_at_a_time(signed_in: Client, long_one: Callable[..., Export]) -> None:
-    first, second = long_one(), long_one()
-    response = signed_in.get("/logs/export/")
-    assert response.status_code == 429
-    assert response["Retry-After"] == "30"
-    first.close()
-    assert running(1) == 1
-    assert len(rows(signed_in)) == 60
-    second.close()
-
-
-def test_a_process_bears_only_so_many(
-    signed_in: Client, long_one: Callable[..., Export], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(export_streams, "PER_WALLET", 10)
-    begun = [long_one() for _ in range(export_streams.PER_PROCESS)]
-    assert signed_in.get("/logs/export/").status_code == 503
-    begun[0].close()
-    begun[0].close()  # Gives one place back, not two.
-    assert len(rows(signed_in)) == 60
-    for each in begun[1:]:
-        each.close()
-
-
-def test_who_leaves_ends_it(long_one: Callable[..., Export], key: ApiKey) -> None:
-    progress_id = uuid4()
-    export = long_one(Format.CSV, Progress(key.wallet_id, progress_id, 60, head_rows=1))
-    next(export)
-    assert running(1) == 1
-    export.close()
-    assert running(0) == 0
-    assert list(export) == []
-    told = export_progress.told(key.wallet_id, progress_id)
-    assert told is not None
-    assert told.state == "left"
-
-
-def test_an_error_half_way_is_told_in_the_last_line(
-    long_one: Callable[..., Export], key: ApiKey, caplog: pytest.LogCaptureFixture
-) -> None:
-    for form in Format:
-        export = long_one(form, Progress(key.wallet_id, name := uuid4(), 60))
-        taken = [next(export)]
-        with psycopg.connect(CLUSTER.url(str(connection.settings_dict["NAME"])), autocommit=True) as other:
-            other.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
-            assert running(0) == 0
-        export._blocks = raising(psycopg.OperationalError("the connection is lost"))
-        taken += list(export)
-        last = b"".join(taken).decode().splitlines()[-1]
-        if form is Format.CSV:
-            assert last.startswith('"INCOMPLETE: an error')
-        else:
-            assert json.loads(last)["error"]["code"] == "export_incomplete"
-        told = export_progress.told(key.wallet_id, name)
-        assert told is not None
-        assert told.state == "broken"
-    assert "broke off" in caplog.text
-    assert running(0) == 0
-
-
-def raising(error: Exception) -> Iterator[bytes]:
-    yield from ()
-    raise error
-
-
-def test_progress_and_stop(
-    signed_in: Client, long_one: Callable[..., Export], key: ApiKey, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(export_progress, "EVERY_S", 0)
-    name = uuid4()
-    assert "begins" in signed_in.get(f"/logs/exports/{name}/").text
-    assert "did not begin" in signed_in.get(f"/logs/exports/{name}/?asked=15").text
-    export = long_one(Format.CSV, Progress(key.wallet_id, name, 60, head_rows=1))
-    next(export)
-    next(export)
-    page = signed_in.get(f"/logs/exports/{name}/").text
-    assert 'max="60"' in page
-    assert "of 60 calls exported" in page
-    stranger = Client()
-    stranger.force_login(recorded.person("stranger"))
-    stranger.post(f"/logs/exports/{name}/stop/")
-    assert "calls exported" not in stranger.get(f"/logs/exports/{name}/").text, "an id is its owner's"
-    assert b"INCOMPLETE" not in next(export)
-    signed_in.post(f"/logs/exports/{name}/stop/")
-    assert b"".join(export).endswith(b'"INCOMPLETE: this export was stopped."\n')
-    assert "Stopped after" in signed_in.get(f"/logs/exports/{name}/").text
-    assert running(0) == 0
-    whole = text(signed_in, f"export={name}")
-    assert len(whole.splitlines()) == 61, "the next one with this id is not stopped"
-    assert "complete: 60 calls" in signed_in.get(f"/logs/exports/{name}/").text
-
-
-def test_one_that_stands_still_lets_go_of_the_database(
-    long_one: Callable[..., Export], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(export_streams, "STILL_S", 0.5)
-    export = long_one()
-    next(export)
-    assert running(1) == 1
-    time.sleep(0.7)
-    assert running(0) == 0
-
-
 def test_the_list_links_them(signed_in: Client, key: ApiKey) -> None:
     recorded.call(key, recorded.model())
     page = signed_in.get("/logs/?model=gpt-test&status=succeeded").text
     for form in ("csv", "jsonl"):
-        assert f'href="/logs/export/?format={form}&amp;export=' in page
-    assert "&amp;model=gpt-test&amp;status=succeeded" in page
-    cache.clear()
+        assert f'href="/logs/export/?format={form}&amp;model=gpt-test&amp;status=succeeded"' in page

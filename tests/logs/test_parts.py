@@ -1,9 +1,13 @@
 """What the list asks for after it was shown: totals that take long, and the calls that arrive."""
 
 import re
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -11,11 +15,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
-from logs import call_ids, pages, views, wanted
+from logs import bounds, call_ids, pages, views, wanted
 from logs.sums import Sums
 from logs.wanted import Wanted
 from tests.logs import recorded
 from tokens.models import ApiKey
+from wallet.wallets import wallet_of
 
 pytestmark = pytest.mark.django_db
 FRAGMENT = {"HX-Request": "true"}
@@ -154,15 +159,19 @@ def test_what_arrived_is_what_is_not_shown_yet(signed_in: Client, key: ApiKey) -
 
 
 def test_a_poll_reads_one_page_by_one_query(
-    signed_in: Client, key: ApiKey, django_assert_num_queries: Callable[[int], CaptureQueriesContext]
+    signed_in: Client,
+    key: ApiKey,
+    django_assert_num_queries: Callable[[int], CaptureQueriesContext],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     version = recorded.model()
     seen = ",".join(tail(recorded.call(key, version).pk) for _ in range(3))
-    with django_assert_num_queries(4) as queries:
+    asked = recorded.statements(monkeypatch)
+    with django_assert_num_queries(3) as queries:
         assert signed_in.get(f"/logs/?seen={seen}", headers=FRAGMENT).status_code == 204
-    of_calls = [query["sql"] for query in queries if "logs_call" in query["sql"]]
-    assert len(of_calls) == 1, "besides it the session, the user and the wallet"
-    assert f"LIMIT {pages.PAGE_SIZE}" in of_calls[0]
+    assert not [query["sql"] for query in queries if "logs_call" in query["sql"]], "session, user and wallet"
+    [of_calls] = asked
+    assert f"LIMIT {pages.PAGE_SIZE + 1}" in of_calls
 
 
 def test_parts_of_what_makes_no_sense_and_for_nobody(client: Client, owner: User) -> None:
@@ -182,3 +191,91 @@ def test_any_cursor_is_answered(signed_in: Client, key: ApiKey, query: str, curs
     recorded.call(key, recorded.model())
     for name in ("before", "after"):
         assert signed_in.get(f"/logs/?{query}&{name}={cursor}").status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_wallet_counts_one_thing_at_a_time(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    stranger = recorded.person("stranger")
+    is_counting, may_end = threading.Event(), threading.Event()
+    recorded.key_of(owner)
+
+    def slow(wanted: Wanted) -> Sums:
+        if wanted.wallet_id == wallet_of(owner).pk and not is_counting.is_set():
+            is_counting.set()
+            assert may_end.wait(20)
+        return Sums(7)
+
+    def asked(person: User, query: str = "stream=yes", **more: Any) -> str:
+        client = Client()
+        client.force_login(person)
+        return client.get(f"/logs/?{query}", **more).text
+
+    def first() -> str:
+        try:
+            return asked(owner, headers=FRAGMENT)
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(Wanted, "sums", slow)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(first)
+        assert is_counting.wait(20)
+        try:
+            for again in (asked(owner, headers=FRAGMENT), asked(owner, "stream=yes&count=1")):
+                assert totals(again) == {}
+                assert "being counted already" in again
+                assert 'href="/logs/?stream=yes&amp;count=1"' in again
+            assert totals(asked(stranger, headers=FRAGMENT))["calls"] == "7"
+        finally:
+            may_end.set()
+        assert totals(running.result())["calls"] == "7"
+    assert totals(asked(owner, headers=FRAGMENT))["calls"] == "7"
+
+
+def test_few_are_counted_for_at_a_time(signed_in: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "places", places := threading.BoundedSemaphore(1))
+    for _ in range(2):  # Which gives its place back.
+        assert totals(signed_in.get("/logs/?stream=yes", headers=FRAGMENT).text)["calls"] == "0"
+    assert places.acquire(blocking=False)
+    refused = signed_in.get("/logs/?stream=yes", headers=FRAGMENT)
+    assert (refused.status_code, totals(refused.text)) == (200, {})
+    assert "being counted already" in refused.text
+    quick = signed_in.get("/logs/", headers=FRAGMENT)
+    assert totals(quick.text)["calls"] == "0", "what the roll-up tells at once needs no place"
+
+
+def test_a_search_that_takes_too_long_is_given_up(
+    signed_in: Client, key: ApiKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*_: object) -> list[UUID]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(20)")
+        return []
+
+    call = recorded.call(key, recorded.model(), stream=True)
+    monkeypatch.setattr(pages, "SEARCH_WAIT_MS", 50)
+    monkeypatch.setattr(pages, "report_rows", slow)
+    began = time.monotonic()
+    for query in (
+        "stream=yes",
+        f"above=0.001&before={call.pk}",
+        f"stream=no&after={call_ids.floor(NOW - timedelta(days=9))}",
+    ):
+        page = signed_in.get(f"/logs/?{query}")
+        assert page.status_code == 200
+        assert "This search takes too long" in page.text
+        assert 'name="stream"' in page.text
+    poll = signed_in.get("/logs/?stream=yes&seen=", headers=FRAGMENT)
+    assert (poll.status_code, poll.content) == (204, b"")
+    assert time.monotonic() - began < 10
+    monkeypatch.undo()
+    assert rows(signed_in.get("/logs/").text) == [str(call.pk)]
+
+
+def test_a_poll_looks_back_a_day(signed_in: Client, key: ApiKey) -> None:
+    version = recorded.model()
+    recorded.call(key, version, at=NOW - timedelta(days=1, minutes=1), stream=False)
+    late = recorded.call(key, version, at=NOW - timedelta(hours=23), stream=False)
+    for query in ("", "stream=no&"):
+        found = signed_in.get(f"/logs/?{query}seen=", headers=FRAGMENT)
+        assert rows(found.text) == [str(late.pk)]

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from django.test import Client
 from django.utils import timezone
+from django.utils.html import strip_tags as striptags
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
@@ -137,6 +138,18 @@ def test_what_is_asked_for_is_answered(signed_in: Client, owner: User, accept: s
     call = recorded.call(recorded.key_of(owner), recorded.model())
     response = signed_in.get(f"/logs/{call.pk}/", headers={"Accept": accept})
     assert (response.status_code, response["Content-Type"].split(";")[0]) == (200, kind)
+
+
+def test_an_estimate_is_called_one(signed_in: Client, owner: User) -> None:
+    key, version = recorded.key_of(owner), recorded.model()
+    estimated = recorded.call(key, version, is_estimated=True)
+    assert "Estimated: the provider did not say what this call used" in striptags(
+        text_of(signed_in, estimated)
+    )
+    assert signed_in.get(f"/logs/{estimated.pk}/", headers=AS_JSON).json()["is_estimated"] is True
+    counted = recorded.call(key, version)
+    assert "Estimated" not in text_of(signed_in, counted)
+    assert signed_in.get(f"/logs/{counted.pk}/", headers=AS_JSON).json()["is_estimated"] is False
 
 
 def test_a_failed_call_costs_nothing_and_says_why(signed_in: Client, owner: User) -> None:

@@ -235,10 +235,12 @@ def test_latencies_are_of_the_newest_calls_that_succeeded(
     recorded.call(key, version, at=NOON + 40 * MS, latency_ms=99_999, status=Call.Status.FAILED)
     recorded.call(key, version, at=NOON + 41 * MS)
     every = latencies.of(Wanted(key.wallet_id))
+    assert every
     assert (every.calls, every.p50_ms, every.p95_ms) == (32, 150, 290)
     assert (every.first_token_p50_ms, every.first_token_p95_ms) == (15, 29)
     monkeypatch.setattr(latencies, "NEWEST", 12)
     newest = latencies.of(Wanted(key.wallet_id))
+    assert newest
     assert (newest.calls, newest.p50_ms, newest.p95_ms) == (12, 250, 300)
     nobody = latencies.of(Wanted(key.wallet_id, key_id=key.pk + 1))
     assert nobody == latencies.Latencies(0, None, None, None, None)
@@ -247,7 +249,9 @@ def test_latencies_are_of_the_newest_calls_that_succeeded(
 def outlook(
     key: ApiKey, now: datetime, available: int = 10**9, chosen: Q | None = None
 ) -> forecasts.Forecasts:
-    return forecasts.of(key.wallet_id, available, now=now, chosen=chosen or Q())
+    first_used = statistics.first_day(key.wallet_id)
+    assert first_used
+    return forecasts.of(key.wallet_id, available, first_used=first_used, now=now, chosen=chosen or Q())
 
 
 @pytest.mark.django_db
@@ -304,9 +308,35 @@ def test_paces_count_from_midnight_and_the_whole_wallet(calls: list[Call]) -> No
     assert month.spent_nanousd == since(month.since) > week.spent_nanousd
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("first", "paces"),
+    [
+        ("2026-11-26", [(1, "2026-11-26")]),
+        ("2026-11-24", [(3, "2026-11-24")]),
+        ("2026-11-20", [(7, "2026-11-20")]),
+        ("2026-11-19", [(7, "2026-11-20"), (8, "2026-11-19")]),
+        ("2026-10-27", [(7, "2026-11-20"), (30, "2026-10-28")]),
+    ],
+)
+def test_no_pace_is_from_before_the_first_call(alice: User, first: str, paces: list[tuple[int, str]]) -> None:
+    make_months("2026-10", "2026-11")
+    key = recorded.key_of(alice)
+    recorded.call(key, recorded.model(), at=day(first) + timedelta(hours=4))
+    found = outlook(key, day("2026-11-26") + timedelta(hours=5)).paces
+    assert [(pace.days, pace.since) for pace in found] == [(days, day(since)) for days, since in paces]
+    assert found[-1].spent_nanousd == (6_000_000 if first > "2026-10-28" else 0)
+
+
+def test_some_hours_of_a_first_day_count_as_a_day() -> None:
+    pace = Pace(NOON, NOON + timedelta(hours=1), 4_000_000_000, 10_000_000_000)
+    assert (pace.days, pace.a_day_nanousd) == (1, 4_000_000_000)
+    assert pace.runs_out_at == pace.now + timedelta(days=2.5)
+
+
 def pace(spent: int, available: int) -> Pace:
     """Of four days exactly."""
-    return Pace(7, NOON - timedelta(days=4), NOON, spent, available)
+    return Pace(NOON - timedelta(days=4), NOON, spent, available)
 
 
 def test_the_balance_runs_out_where_the_pace_leads() -> None:

@@ -1,5 +1,6 @@
 """The page of statistics: whose, what it says, what it refuses, and what it costs."""
 
+import colorsys
 import itertools
 import json
 import re
@@ -9,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.models import User
-from logs import statistics, statistics_tables
+from logs import latencies, statistics, statistics_tables
 from logs.models import Call
 from pricing.models import Model
 from tests.logs import recorded
@@ -147,6 +148,26 @@ def test_hours_for_a_short_time_only(signed_in: Client, key: ApiKey) -> None:
     assert "Hours are shown" not in page(signed_in, "preset=30d")
 
 
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("preset=24h", "Whole hours:"),
+        ("preset=hour", "Whole hours:"),
+        ("preset=24h&by=day", "Whole days:"),
+        ("preset=today", None),
+        ("preset=7d&by=hour", None),
+        ("", None),
+    ],
+)
+def test_what_is_rounded_to_whole_steps_says_so(
+    signed_in: Client, key: ApiKey, query: str, said: str | None
+) -> None:
+    recorded.call(key, recorded.model())
+    text = texts(page(signed_in, query))
+    assert ("the log is exact to the second" in text) == ("Whole" in text) == bool(said)
+    assert said is None or said in text
+
+
 def test_filters_narrow_it_and_lead_into_the_log(signed_in: Client, owner: User, key: ApiKey) -> None:
     server = recorded.key_of(owner, "Server")
     one, other = recorded.model("model & one"), recorded.model("other")
@@ -249,7 +270,10 @@ def test_the_balance_lasts_as_its_pace_says(signed_in: Client, owner: User, key:
     spent = DailyUsage.objects.get().charged_nanousd
     assert spent == 10_000_000
     assert "Available now $0.09" in text
-    assert "not at this pace: nothing was spent" in text.split("last 30 days")[0]
+    week, longest = text.split("pace of the last 21 days")
+    assert "pace of the last 7 days $0.00 since" in week
+    assert "not at this pace: nothing was spent" in week
+    assert "since" in longest
     assert re.search(r"\$0\.01 since \d+ \w+, about \$0\.000\d+ a day runs out \d+ \w+ 20\d\d", text)
 
 
@@ -288,7 +312,7 @@ def test_as_many_queries_for_much_as_for_little(
 ) -> None:
     seed(owner, days=1, keys=1, models=1)
     page(signed_in)
-    with django_assert_num_queries(13) as little:
+    with django_assert_num_queries(14) as little:
         page(signed_in)
     for pk in range(2, 5):
         recorded.call(recorded.key_of(owner, f"more-{pk}"), recorded.model(f"more-{pk}"))
@@ -302,14 +326,20 @@ def luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
+def hue(colour: str) -> float:
+    """In degrees."""
+    red, green, blue = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    return colorsys.rgb_to_hls(red, green, blue)[0] * 360
+
+
 def contrast(one: str, other: str) -> float:
     dark, light = sorted((luminance(one), luminance(other)))
     return (light + 0.05) / (dark + 0.05)
 
 
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
-def test_colours_differ_in_lightness(settings: Settings, theme: int) -> None:
-    """From the surface as WCAG 2.2 asks of drawings (3:1), and each from each, for who sees no hues."""
+def test_colours_differ_in_lightness_and_in_hue(settings: Settings, theme: int) -> None:
+    """From the surface as WCAG 2.2 asks of drawings (3:1), and each from each: in lightness for who sees no hues."""
     folder = Path(settings.BASE_DIR) / "static/css"
     pairs = re.compile(r"--(series-\w+|surface): light-dark\((#\w{6}), (#\w{6})\)")
     found: dict[str, str] = {}
@@ -320,7 +350,27 @@ def test_colours_differ_in_lightness(settings: Settings, theme: int) -> None:
     assert min(contrast(colour, surface) for colour in found.values()) >= 3
     by_light = sorted(found.values(), key=luminance)
     assert min(contrast(*pair) for pair in itertools.pairwise(by_light)) >= 1.25
+    hues = sorted(hue(colour) for name, colour in found.items() if name != "series-rest")
+    gaps = [later - hue for hue, later in itertools.pairwise([*hues, hues[0] + 360])]
+    assert min(gaps) >= 30
 
 
 def test_hours_are_kept_for_as_long_as_they_are_shown() -> None:
     assert statistics.HOURS_REACH + timedelta(days=1) < spending.HOURS_KEPT
+
+
+def test_latencies_that_take_too_long_are_left_out(
+    signed_in: Client, key: ApiKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*_: object) -> list[tuple[Any, ...]]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(20)")
+        return []
+
+    recorded.call(key, recorded.model(), latency_ms=100)
+    assert "100 and 100 ms" in page(signed_in, f"model=gpt-test&token={key.pk}")
+    monkeypatch.setattr(latencies, "WAIT_MS", 50)
+    monkeypatch.setattr(latencies, "report_rows", slow)
+    text = texts(page(signed_in, f"model=gpt-test&token={key.pk}"))
+    assert "Latency, p50 and p95 – Takes too long to find out" in text
+    assert "Spent $0.006" in text

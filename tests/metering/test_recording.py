@@ -178,6 +178,7 @@ def days_ago(days: float) -> str:
         ({"token_id": "1"}, "invalid_field"),
         ({"latency_ms": -1}, "invalid_field"),
         ({"stream": 1}, "invalid_field"),
+        ({"estimated": "yes"}, "invalid_field"),
         ({"client_ip": "1.2.3"}, "invalid_field"),
         ({"upstream_cost_nanousd": 2**63}, "invalid_field"),
     ],
@@ -313,6 +314,18 @@ def test_failed_calls_do_not_raise_what_others_are_expected_to_cost(
     assert gateway.authorize(issued.text).json()["held_nanousd"] == 6_000_000
 
 
+def test_images_that_come_out_as_tokens_are_expected_again(gateway: Gateway, issued: IssuedKey) -> None:
+    """At the price of text; they are charged at their own."""
+    sell(
+        "painter", {"input_tokens": 1_000_000, "output_tokens": 10_000_000, "output_image_tokens": 30_000_000}
+    )
+    painted = call(issued.key, model="painter", usage={"input_tokens": 100, "output_image_tokens": 1290})
+    (result,) = gateway.record(painted)
+    assert result["charged_nanousd"] == 38_800_000
+    estimating.forget()
+    assert gateway.authorize(issued.text, "painter").json()["held_nanousd"] == 100_000 + 12_900_000
+
+
 def test_the_wallets_are_locked_in_order_before_anything_is_charged(
     gateway: Gateway, issued: IssuedKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -337,3 +350,13 @@ def test_an_address_that_does_not_exist_answers_in_json(gateway: Gateway) -> Non
     for name in ("nothing", "calls/"):
         response = gateway.post(name, {})
         assert (response.status_code, response.json()["error"]["code"]) == (404, "not_found")
+
+
+def test_what_the_gateway_counted_itself_is_marked_for_ever(gateway: Gateway, issued: IssuedKey) -> None:
+    ours, theirs = call(issued.key, estimated=True), call(issued.key, estimated=False)
+    gateway.record(ours, theirs, call(issued.key))
+    marked = Call.objects.filter(is_estimated=True)
+    assert [str(found.pk) for found in marked] == [ours["call_id"]]
+    (again,) = gateway.record({**ours, "estimated": False})
+    assert again["result"] == "duplicate"
+    assert marked.exists()

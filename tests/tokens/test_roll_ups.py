@@ -1,5 +1,6 @@
 """The roll-ups of usage: what recording counts, and what a migration counts again."""
 
+import json
 import re
 import time
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,13 @@ from django.db.models import Sum
 
 from accounts.models import User
 from cometsite.celery import app
-from logs import call_ids
+from logs import call_ids, pages, sums
+from logs.account_api import ratios
+from logs.account_api.log_views import stat_of
+from logs.account_api.looking import Sought
+from logs.models import ArchivedMonth, Call
+from logs.wanted import Wanted
+from pricing.units import UNITS, Family, Unit
 from tests.logs import recorded
 from tests.logs.meanwhile import Recorder, in_thread
 from tests.metering.gateway import Gateway, call, give, sell
@@ -75,14 +82,35 @@ def test_a_later_batch_adds_and_a_repeated_one_does_not(alice: User) -> None:
     assert day.largest_nanousd == 105_000
 
 
+@pytest.mark.parametrize("unit", [unit for unit in UNITS.values() if unit.family is Family.TOKENS])
+def test_a_token_of_any_sort_is_counted_wherever_tokens_are(alice: User, unit: Unit) -> None:
+    """Row, roll-ups, totals of either, statistics, account API: of audio and images too."""
+    sell("every", {each.code: 1 for each in UNITS.values() if each.family is Family.TOKENS})
+    key = keys.issue(give(alice, 10**9), "k").key
+    Gateway().record(call(key, model="every", usage={unit.code: 10}))
+    sent = 10 if unit.is_input else 0
+    for used in (DailyUsage.objects.get(), HourlyUsage.objects.get()):
+        assert (used.input_tokens, used.output_tokens) == (sent, 10 - sent)
+    wanted = Wanted(key.wallet_id)
+    assert wanted.sums().tokens == sums.of_calls(wanted.calls).tokens == 10
+    assert pages.quantity(Call.objects.get().usage) == f"{sent} → {10 - sent}"
+    counts = ratios.counts({unit.code: 10})
+    assert (counts.prompt, counts.completion) == (sent, 10 - sent)
+    assert json.loads(stat_of(Sought([key.wallet_id])).content)["data"]["tpm"] == 10
+    assert invariants.check() == []
+
+
 def _everything() -> list[Any]:
     return [list(table.objects.order_by("pk").values()) for table in (DailyUsage, HourlyUsage)]
 
 
-def _count_again() -> None:
-    migration = import_module("tokens.migrations.0009_count_again")
+def _count_again(name: str) -> None:
+    migration = import_module(f"tokens.migrations.{name}")
     with connection.schema_editor(atomic=False) as editor:
         migration.count_again(apps, editor)
+
+
+HOURS, AUDIO_AND_IMAGES = "0009_count_again", "0011_audio_and_images"
 
 
 def test_the_migration_counts_as_recording_did(alice: User) -> None:
@@ -101,11 +129,60 @@ def test_the_migration_counts_as_recording_did(alice: User) -> None:
     as_recorded = _everything()
     DailyUsage.objects.update(cached_input_tokens=0, largest_nanousd=0)
     HourlyUsage.objects.all().delete()
-    _count_again()
+    _count_again(HOURS)
     assert _everything() == as_recorded
     HourlyUsage.objects.filter(key=second).update(calls=77, charged_nanousd=1)
-    _count_again()
+    _count_again(HOURS)
     assert _everything() == as_recorded
+
+
+PAINTER = {"input_tokens": 1, "output_tokens": 2, "output_audio_tokens": 3, "output_image_tokens": 4}
+PICTURE = {"input_tokens": 30, "output_tokens": 2, "reasoning_tokens": 5, "output_image_tokens": 1290}
+
+
+def test_the_migration_counts_audio_and_images_again(alice: User) -> None:
+    """Of the days and hours that are there, of models that can have such tokens; the others stay as they are."""
+    text, painter = recorded.model(), recorded.model("painter", ((0, {**PAINTER, "reasoning_tokens": 2}),))
+    key, other = recorded.key_of(alice), recorded.key_of(alice, "Other")
+    now = datetime.now(UTC)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT logs_make_partition(%s)", [now.date() - timedelta(days=70)])
+    for days in (0, 1, 1, 40, 70):
+        at = now - timedelta(days=days)
+        recorded.call(key, text, at=at)
+        recorded.call(key, painter, PICTURE, at=at)
+        recorded.call(key, painter, PICTURE, at=at - HOUR)
+        recorded.call(key, painter, {"output_audio_tokens": 17 + days}, at=at)
+        recorded.call(other, painter, PICTURE, at=at, status="failed")
+        recorded.call(other, painter, {"output_tokens": 9}, at=at)
+    HourlyUsage.objects.filter(hour__lt=now - timedelta(days=63)).delete()
+    as_recorded = _everything()
+    for used in (DailyUsage, HourlyUsage):
+        assert used.objects.filter(model=painter.model_id, key=key).update(output_tokens=7) > 3
+    assert {finding.invariant.name for finding in invariants.check()} == {"daily_usage", "hourly_usage"}
+    for _ in range(2):
+        _count_again(AUDIO_AND_IMAGES)
+        assert _everything() == as_recorded
+    assert invariants.check() == []
+
+
+def test_the_migration_leaves_archived_days_as_their_seals_have_them(alice: User) -> None:
+    painter, key = recorded.model("painter", ((0, PAINTER),)), recorded.key_of(alice)
+    kept = (datetime.now(UTC) - timedelta(days=100)).replace(day=1, hour=0)
+    for at in (kept - timedelta(days=1), kept):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT logs_make_partition(%s)", [at.date()])
+        recorded.call(key, painter, {"output_image_tokens": 5}, at=at)
+    DailyUsage.objects.update(output_tokens=0)
+    ArchivedMonth.objects.create(
+        month=(kept - timedelta(days=1)).date().replace(day=1),
+        upper_id=call_ids.floor(kept),
+        calls=1,
+        size_bytes=0,
+        digest=b"",
+    )
+    _count_again(AUDIO_AND_IMAGES)
+    assert [used.output_tokens for used in DailyUsage.objects.order_by("day")] == [0, 5]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -113,9 +190,22 @@ def test_the_migration_counts_while_calls_are_recorded(alice: User) -> None:
     record = Recorder(alice)
     with in_thread(record):
         for _ in range(40):
-            _count_again()
+            _count_again(HOURS)
             time.sleep(0.02)
     record.check()
+    assert [finding.ids for finding in invariants.check()] == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_audio_and_images_are_counted_while_calls_are_recorded(alice: User) -> None:
+    record = Recorder(alice, PAINTER)
+    with in_thread(record):
+        for _ in range(40):
+            HourlyUsage.objects.update(output_tokens=0)
+            _count_again(AUDIO_AND_IMAGES)
+            time.sleep(0.02)
+    record.check()
+    assert DailyUsage.objects.get().output_tokens == record.calls * 9
     assert [finding.ids for finding in invariants.check()] == []
 
 

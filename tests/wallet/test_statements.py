@@ -8,9 +8,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
 
 import psycopg
 import pytest
+from django.core.cache import cache
 from django.db import connection, transaction
 from django.test import Client
 from hypothesis import HealthCheck, given, settings
@@ -21,9 +24,10 @@ from accounts.models import User
 from tests.plugin import CLUSTER
 from wallet import ledger
 from wallet.models import Account, Code, Wallet
-from wallet.statements import months, numbers, pdf, table
+from wallet.seals import CLOSED_AFTER
+from wallet.statements import months, numbers, pdf, sums, table
 from wallet.statements.months import Month
-from wallet.statements.numbers import Amounts
+from wallet.statements.sums import Amounts
 from wallet.transactions import report_rows
 from wallet.wallets import wallet_of
 
@@ -199,10 +203,11 @@ def in_month(month: Month, after: int) -> bool:
 
 @contextmanager
 def undone() -> Iterator[None]:
-    """What happens inside leaves nothing in the database."""
+    """What happens inside leaves nothing in the database, and is not remembered."""
     with transaction.atomic():
         yield
         transaction.set_rollback(True)
+    cache.clear()
 
 
 @pytest.mark.parametrize("part", ["line", "closing", "opening"])
@@ -220,19 +225,78 @@ def test_one_that_does_not_close_is_refused(
         rows = asked(sql, parameters)  # type: ignore[arg-type]  # Passed on as it came.
         if part == "line" and sql == numbers._LINES:
             rows[0] = (*rows[0][:-1], rows[0][-1] + 1)
-        elif part != "line" and sql in (numbers._ENDS, numbers._FUNDS):
-            place = 2 if part == "closing" else 4
-            rows = [tuple(x + 1 if n == place else x for n, x in enumerate(rows[0]))]
+        elif (part, sql) in (("closing", numbers._FUNDS), ("opening", sums._BY_MONTH)):
+            rows = [(*row[:-1], row[-1] + 1) for row in rows]
         return rows
 
     monkeypatch.setattr(numbers, "report_rows", wrong)
+    monkeypatch.setattr(sums, "report_rows", wrong)
     for kind in ("pdf", "csv"):
         response = as_alice.get(f"/wallet/statements/2026-02.{kind}")
         assert response.status_code == 500
         assert "don&#x27;t add up" in response.text or "don't add up" in response.text
     assert f"The statement of wallet {mine.pk} does not close" in caplog.text
-    if part == "closing":
+    if part != "line":
         assert as_alice.get("/wallet/statements/").status_code == 500
+
+
+class Reads:
+    """How many transfers of the wallet were summed up by month."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.transfers = 0
+        monkeypatch.setattr(sums, "report_rows", self._asked)
+
+    def _asked(self, sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+        if sql == sums._BY_MONTH:
+            [(self.transfers,)] = report_rows(
+                "SELECT count(*) FROM wallet_transfer WHERE wallet_id = %(wallet)s AND id > %(known)s",
+                parameters,
+            )
+        return report_rows(sql, parameters)
+
+
+def test_what_is_settled_is_summed_up_once(mine: Wallet, monkeypatch: pytest.MonkeyPatch) -> None:
+    a_history(mine)
+    reads = Reads(monkeypatch)
+    first = numbers.list_of(mine)
+    assert reads.transfers == 7
+    assert numbers.list_of(mine) == first
+    assert reads.transfers == 0
+    assert numbers.of(mine, Month(2026, 2)).ends == first[-2]
+    assert reads.transfers == 0
+    now = datetime.now(UTC)
+    moved(mine, Code.TOP_UP, 3, now - CLOSED_AFTER + timedelta(minutes=5))
+    moved(mine, Code.TOP_UP, 40, now)
+    for _ in range(2):
+        found = numbers.list_of(mine)
+        assert reads.transfers == 2, "what may still change is never remembered"
+        assert found[0].closing == Amounts(0, -1_000_000_005 + 43)
+    # Booked late, for a time that is settled.
+    moved(mine, Code.TOP_UP, 500, at("2026-02-03 00:00"))
+    assert numbers.list_of(mine)[-2].closing == Amounts(0, -1_000_000_005 + 500)
+    cache.clear()
+    assert numbers.list_of(mine)[0].closing == Amounts(0, -1_000_000_005 + 543)
+
+
+@pytest.mark.parametrize("known", [1, 2**62])
+def test_what_is_remembered_of_other_books_is_forgotten(mine: Wallet, known: int) -> None:
+    a_history(mine)
+    right = numbers.list_of(mine)
+    cache.set(f"moved-by-month:{mine.pk}", (known, {(2026, 1): (5, 5)}))
+    assert numbers.list_of(mine) == right
+    assert numbers.of(mine, Month(2026, 1)).ends == right[-1]
+
+
+def test_without_a_cache_all_is_summed_up(mine: Wallet, monkeypatch: pytest.MonkeyPatch) -> None:
+    a_history(mine)
+    right = numbers.list_of(mine)
+
+    def away(*_: object, **__: object) -> None:
+        raise ConnectionError("no cache")
+
+    monkeypatch.setattr(sums, "cache", SimpleNamespace(get=away, set=away))
+    assert numbers.list_of(mine) == right
 
 
 def test_the_list_of_months(mine: Wallet, as_alice: Client) -> None:
@@ -299,7 +363,7 @@ def test_as_csv(mine: Wallet, as_alice: Client) -> None:
     assert response["Content-Type"] == "text/csv; charset=utf-8"
     assert 'filename="statement-2026-02.csv"' in response["Content-Disposition"]
     assert response.text.splitlines() == [
-        "date,what,note,reference,given_usd,bought_usd,amount_usd,balance_after_usd",
+        "date,what,note,reference,promotional_usd,paid_usd,amount_usd,balance_after_usd",
         "2026-02-01T00:00:00Z,Opening balance,,,0.000000000,9.999999995,9.999999995,9.999999995",
         "2026-02-01,Usage,40 calls,,0.000000000,-2.000000000,-2.000000000,7.999999995",
         "2026-02-01T10:00:00Z,Refund,,refund:r1,0.000000000,-1.000000000,-1.000000000,6.999999995",

@@ -88,7 +88,9 @@ class WalletAdmin(ActingAdmin, ReadOnlyAdmin):
         if run is None:
             return "Not checked yet."
         of_it = re.compile(rf"\bwallet {wallet.pk}\b")
-        found = [what for ids in run.failures.values() for what in ids if of_it.search(what)]
+        runs = [last for subject in invariants.subjects() if (last := invariants.last(subject))]
+        failures = [ids for each in runs for ids in each.failures.values()]
+        found = [what for ids in failures for what in ids if of_it.search(what)]
         if found:
             return format_html_join("", "<p><strong>Wrong: {}</strong></p>", ((what,) for what in found))
         if run.started_at < wallet.created_at:

@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 
 from staff.admin import ReadOnlyAdmin, column, page_of
 from wallet import invariants
-from wallet.models import CheckRun, DaySeal
+from wallet.models import BOOKS, CheckRun, DayRest, DaySeal
 
 # What a finding begins with, and the list that has it.
 ROWS = {
@@ -46,6 +46,8 @@ class CheckRunAdmin(ReadOnlyAdmin):
 
     @column("Over")
     def over(self, run: CheckRun) -> str:
+        if run.subject != BOOKS:
+            return run.subject
         return "all wallets" if run.is_full else "wallets that moved money"
 
     @column("Broken")
@@ -75,3 +77,18 @@ class DaySealAdmin(ReadOnlyAdmin):
     @column("Seal")
     def seal(self, day: DaySeal) -> str:
         return bytes(day.digest).hex()
+
+
+@admin.register(DayRest)
+class DayRestAdmin(ReadOnlyAdmin):
+    list_display = ("table", "day", "rows", "seal", "sealed_at")
+    ordering = ("-id",)
+    fields = ("table", "day", "rows", "content", "seal", "sealed_at")
+
+    @column("Hash of the rows")
+    def content(self, rest: DayRest) -> str:
+        return bytes(rest.digest).hex() or "-"
+
+    @column("Seal")
+    def seal(self, rest: DayRest) -> str:
+        return bytes(rest.chain).hex()

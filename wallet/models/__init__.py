@@ -2,7 +2,7 @@
 
 from wallet.models.acts import Proposal
 from wallet.models.books import Account, Code, Funds, Hold, HouseBalance, Transfer, Wallet
-from wallet.models.checks import CheckRun, DayRest, DaySeal
+from wallet.models.checks import BOOKS, CheckRun, DayRest, DaySeal
 from wallet.models.payments import (
     AutoTopUp,
     CardSetup,
@@ -16,6 +16,7 @@ from wallet.models.payments import (
 from wallet.models.stripe import Difference, Reconciliation, StripeEvent, StripeTransaction
 
 __all__ = [
+    "BOOKS",
     "Account",
     "AutoTopUp",
     "CardSetup",

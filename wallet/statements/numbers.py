@@ -1,8 +1,9 @@
 """What a statement says, and the proof that it closes.
 
 Both ends are found in two ways: the opening balance is what all transfers before the month come to, the closing balance
-is what is in the wallet now less all transfers after the month. The lines in between must lead from one to the other,
-of given and of bought credit each. What is in the wallet now is written by the database with each transfer.
+is what is in the wallet now less all transfers after the month (`sums.py` has both). The lines in between must lead from
+one to the other, of given and of bought credit each. What is in the wallet now is written by the database with each
+transfer.
 
 A month is closed an hour after its end, as a day is for its seal (wallet/seals.py): a transfer carries the time of its
 statement and may be committed a moment later, so until then a statement says how far it goes.
@@ -12,37 +13,19 @@ import datetime
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from wallet import history
 from wallet.models import Code, Wallet
 from wallet.seals import CLOSED_AFTER
-from wallet.statements import months
+from wallet.statements import months, sums
 from wallet.statements.months import Month
+from wallet.statements.sums import MOVED, Amounts, Months
 from wallet.topups import stories
 from wallet.transactions import report_rows, snapshot
 
 logger = logging.getLogger(__name__)
 
-_MOVED = """
-    SELECT t.id, t.code, t.created_at, t.reference, t.amount_nanousd AS amount, t.details,
-        (t.credit_account_id = own.given)::int - (t.debit_account_id = own.given)::int AS of_given,
-        (t.credit_account_id = own.bought)::int - (t.debit_account_id = own.bought)::int AS of_bought
-    FROM wallet_transfer t, (
-        SELECT max(id) FILTER (WHERE kind = 'promotional') AS given, max(id) FILTER (WHERE kind = 'paid') AS bought
-        FROM wallet_account WHERE wallet_id = %(wallet)s
-    ) AS own
-    WHERE t.wallet_id = %(wallet)s
-"""
-_ENDS = f"""
-    SELECT now(), f.promotional_nanousd, f.paid_nanousd,
-        coalesce(sum(amount * of_given) FILTER (WHERE created_at < %(start)s), 0)::bigint,
-        coalesce(sum(amount * of_bought) FILTER (WHERE created_at < %(start)s), 0)::bigint,
-        coalesce(sum(amount * of_given) FILTER (WHERE created_at >= %(end)s), 0)::bigint,
-        coalesce(sum(amount * of_bought) FILTER (WHERE created_at >= %(end)s), 0)::bigint
-    FROM wallet_funds f LEFT JOIN ({_MOVED}) AS moved ON true
-    WHERE f.wallet_id = %(wallet)s GROUP BY f.wallet_id
-"""  # noqa: S608 (made of constants)
 # A batch of calls that both accounts paid for has a transfer of each, side by side, and both count all of its calls.
 _LINES = f"""
     WITH numbered AS (
@@ -51,7 +34,7 @@ _LINES = f"""
             CASE WHEN code = 'usage'
                 AND split_part(reference, ':', 2) IS DISTINCT FROM lag(split_part(reference, ':', 2)) OVER ordered
                 THEN coalesce((details->>'calls')::bigint, 0) ELSE 0 END AS calls
-        FROM ({_MOVED}) AS moved WHERE created_at >= %(start)s AND created_at < %(end)s
+        FROM ({MOVED}) AS moved WHERE created_at >= %(start)s AND created_at < %(end)s
         WINDOW ordered AS (ORDER BY created_at, id)
     )
     SELECT min(id), code, day, max(created_at), min(reference), sum(calls)::bigint,
@@ -60,32 +43,10 @@ _LINES = f"""
     ORDER BY max(place)
 """  # noqa: S608 (made of constants)
 _FUNDS = "SELECT now(), promotional_nanousd, paid_nanousd FROM wallet_funds WHERE wallet_id = %(wallet)s"
-_BY_MONTH = f"""
-    SELECT date_trunc('month', created_at, 'UTC'), sum(amount * of_given)::bigint, sum(amount * of_bought)::bigint
-    FROM ({_MOVED}) AS moved GROUP BY 1 ORDER BY 1
-"""  # noqa: S608 (made of constants)
 
 
 class DoesNotClose(Exception):
     """The movements don't lead from the opening balance to the closing balance. Logged; nobody is shown such a one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Amounts:
-    """Nano-dollars of given and of bought credit."""
-
-    given_nanousd: int = 0
-    bought_nanousd: int = 0
-
-    @property
-    def both_nanousd(self) -> int:
-        return self.given_nanousd + self.bought_nanousd
-
-    def __add__(self, other: "Amounts") -> "Amounts":
-        return Amounts(self.given_nanousd + other.given_nanousd, self.bought_nanousd + other.bought_nanousd)
-
-    def __neg__(self) -> "Amounts":
-        return Amounts(-self.given_nanousd, -self.bought_nanousd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +80,14 @@ class Ends:
         return self.closing + -self.opening
 
 
+class Books(NamedTuple):
+    """What is left in a wallet at a moment, and what moved in it before."""
+
+    read_at: datetime.datetime
+    left: Amounts
+    moved: Months
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """A month of a wallet. `read_at` is the moment of its snapshot; where the month is not closed, it goes until then."""
@@ -146,33 +115,39 @@ def of(wallet: Wallet, month: Month) -> Statement:
     """The statement of a month; the same whenever it is asked for once the month is closed. Raises DoesNotClose."""
     parameters = {"wallet": wallet.pk, "start": month.start, "end": month.end}
     with snapshot():
-        ((read_at, *sums),) = report_rows(_ENDS, parameters)
+        books = _books(wallet)
         rows = report_rows(_LINES, parameters)
         told = stories.of(wallet, [(row[0], row[1]) for row in rows])
-    now, opening, later = Amounts(*sums[:2]), Amounts(*sums[2:4]), Amounts(*sums[4:])
+    opening = sum((amounts for each, amounts in books.moved.items() if each < month), Amounts())
+    later = sum((amounts for each, amounts in books.moved.items() if each > month), Amounts())
     lines = list(_lines(rows, told, opening))
-    ends = Ends(month, opening, now + -later, is_closed(month, read_at))
+    ends = Ends(month, opening, books.left + -later, is_closed(month, books.read_at))
     _prove(wallet, ends, lines)
-    return Statement(ends, wallet.owner.email, read_at, lines)
+    return Statement(ends, wallet.owner.email, books.read_at, lines)
 
 
 def list_of(wallet: Wallet) -> list[Ends]:
     """Every month of the wallet until now, newest first. Raises DoesNotClose."""
     with snapshot():
-        ((read_at, *sums),) = report_rows(_FUNDS, {"wallet": wallet.pk})
-        moved = {
-            months.of(at): Amounts(given, bought)
-            for at, given, bought in report_rows(_BY_MONTH, {"wallet": wallet.pk})
-        }
+        books = _books(wallet)
     found: list[Ends] = []
-    month, balance = min([months.first_of(wallet), *moved]), Amounts()
-    while month <= months.of(read_at):
-        closing = balance + moved.get(month, Amounts())
-        found.append(Ends(month, balance, closing, is_closed(month, read_at)))
+    month, balance = min([months.first_of(wallet), *books.moved]), Amounts()
+    while month <= months.of(books.read_at):
+        closing = balance + books.moved.get(month, Amounts())
+        found.append(Ends(month, balance, closing, is_closed(month, books.read_at)))
         month, balance = month.next, closing
-    if balance != Amounts(*sums):
-        _refuse(wallet, f"all months come to {balance}, but {Amounts(*sums)} is in the wallet")
+    if balance != books.left:
+        _refuse(wallet, f"all months come to {balance}, but {books.left} is in the wallet")
     return found[::-1]
+
+
+def _books(wallet: Wallet) -> Books:
+    """Sums that are remembered and don't come to what is left may be those of other books: all is read again then."""
+    ((read_at, *left),) = report_rows(_FUNDS, {"wallet": wallet.pk})
+    books = Books(read_at, Amounts(*left), sums.by_month(wallet.pk))
+    if sum(books.moved.values(), Amounts()) == books.left:
+        return books
+    return books._replace(moved=sums.by_month(wallet.pk, remembers=False))
 
 
 def is_closed(month: Month, at: datetime.datetime) -> bool:

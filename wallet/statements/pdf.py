@@ -14,7 +14,8 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, PageBreak, SimpleDocTemplate, Spacer, Table, TableStyle
 
 from pricing.money import usd
-from wallet.statements.numbers import Amounts, Line, Statement
+from wallet.statements.numbers import Line, Statement
+from wallet.statements.sums import Amounts
 
 MARGIN = 40.0
 SIZE, LEADING = 7.5, 10.0

@@ -6,9 +6,19 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from pricing import spreadsheets
-from wallet.statements.numbers import Amounts, Statement
+from wallet.statements.numbers import Statement
+from wallet.statements.sums import Amounts
 
-COLUMNS = ["date", "what", "note", "reference", "given_usd", "bought_usd", "amount_usd", "balance_after_usd"]
+COLUMNS = [
+    "date",
+    "what",
+    "note",
+    "reference",
+    "promotional_usd",
+    "paid_usd",
+    "amount_usd",
+    "balance_after_usd",
+]
 
 
 def written(statement: Statement) -> str:

@@ -14,6 +14,7 @@ from pytest_django import Settings
 from accounts.models import User
 from logs import call_ids, reports
 from logs.archive import files
+from logs.invariants import ARCHIVED_MONTHS
 from logs.recording import record
 from tests.metering.gateway import call, give, sell
 from tokens import keys
@@ -95,8 +96,13 @@ def has_table(first_day: date) -> bool:
         return bool(cursor.fetchone()[0])
 
 
+def findings() -> list[invariants.Finding]:
+    """Of the books and of the archive."""
+    return invariants.check() + invariants.check_subject(ARCHIVED_MONTHS)
+
+
 def broken() -> set[str]:
-    return {finding.invariant.name for finding in invariants.check()}
+    return {finding.invariant.name for finding in findings()}
 
 
 @pytest.fixture
@@ -104,6 +110,7 @@ def filled(past: "Past") -> list[str]:
     """Calls of three months, batches over both of their ends, and calls that were reported a month late; sealed."""
     edge, other = before_midnight(SECOND), before_midnight(KEPT_ONE)
     odd = {"endpoint": 'a,"b"\r\n\\N', "upstream_id": "", "latency_ms": 7, "stream": True}
+    odd |= {"client_ip": "203.0.113.9", "error": "The model was overloaded."}
     ids = past.record(noon(FIRST))
     ids += past.record(noon(FIRST, 11), past.call(noon(FIRST, 11), status="failed", **odd))
     ids += past.record(edge, past.call(edge + timedelta(seconds=1)))
@@ -111,6 +118,7 @@ def filled(past: "Past") -> list[str]:
     ids += past.record(other, past.call(other + timedelta(seconds=1)))
     ids += past.record(noon(KEPT_ONE, 5), past.call(noon(SECOND, 20)), recorded_at=noon(KEPT_ONE, 5))
     seals.seal_closed_days()
+    assert invariants.run(full=True).is_good
     return ids
 
 

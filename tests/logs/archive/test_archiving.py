@@ -1,9 +1,11 @@
 """A month leaves the database: the books hold before, during and after, and every step can be done again."""
 
+import errno
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from io import StringIO
+from threading import Event
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +22,7 @@ from logs.recording import record
 from tests.books import assert_books
 from tests.logs.archive.conftest import (
     FIRST,
+    KEPT,
     KEPT_ONE,
     SECOND,
     Past,
@@ -169,14 +172,19 @@ def test_a_check_that_began_before_sees_the_month_that_leaves(past: Past, filled
 
 
 def test_with_the_lock_the_month_waits(past: Past, filled: list[str]) -> None:
+    """Without it the month leaves the table before it is looked at, as in the test above."""
+    has_snapshot = Event()
+
     def look() -> int:
         with snapshot("logs_call"):
-            count = Call.objects.count()
+            assert not ArchivedMonth.objects.exists()
+            has_snapshot.set()
             wait_until_detaching()
-            return count if Call.objects.count() == count else -1
+            return Call.objects.count()
 
     def both(number: int) -> int:
         if number:
+            assert has_snapshot.wait(30)
             moving.run()
             return 0
         return look()
@@ -189,7 +197,11 @@ def wait_until_detaching() -> None:
     other = connection.copy()
     with other.cursor() as cursor:
         for _ in range(600):
-            cursor.execute("SELECT pg_sleep(0.05), count(*) FROM pg_inherits WHERE inhdetachpending")
+            cursor.execute(
+                "SELECT pg_sleep(0.05), (SELECT count(*) FROM pg_inherits WHERE inhdetachpending) > 0"
+                " OR to_regclass(%s) IS NULL",
+                [name(FIRST)],
+            )
             if cursor.fetchone()[1]:
                 break
         else:
@@ -251,6 +263,7 @@ def test_what_was_begun_is_finished_though_all_is_kept_now(
 
 
 def test_an_empty_month_goes_too(past: Past) -> None:
+    invariants.run(full=True)
     moving.run()
     assert [one.calls for one in ArchivedMonth.objects.all()] == [0, 0]
     assert broken() == set()
@@ -273,9 +286,49 @@ def test_calls_that_came_today_stay_until_their_day_is_sealed(past: Past, filled
 def test_nothing_goes_while_the_books_are_wrong(past: Past, filled: list[str]) -> None:
     write("UPDATE tokens_dailyusage SET calls = calls + 1")
     invariants.run(full=True)
-    with pytest.raises(moving.NotArchived, match="The last check"):
+    with pytest.raises(moving.NotArchived, match="The last check of the books found"):
         moving.run()
     assert not ArchivedMonth.objects.exists()
+
+
+def test_nothing_goes_while_a_file_is_not_what_was_sealed(
+    past: Past, filled: list[str], settings: Settings
+) -> None:
+    settings.CALLS_KEPT_MONTHS = KEPT + 1
+    moving.run()
+    damage(past.folder / f"calls-{FIRST:%Y-%m}.parquet")
+    tasks.check_archive()
+    settings.CALLS_KEPT_MONTHS = KEPT
+    with pytest.raises(moving.NotArchived, match="The last check of the archived months found"):
+        moving.run()
+    assert ArchivedMonth.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [
+        "finished_at = NULL",
+        "is_full = false",
+        "started_at = now() - interval '36 hours 1 minute'",
+        "subject = 'archived months'",
+    ],
+)
+def test_nothing_goes_without_a_good_check_of_all_the_books_of_late(
+    past: Past, filled: list[str], runs: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(f"UPDATE wallet_checkrun SET {runs}")
+    sentence = "No check of all the books ended well in the last 36 hours"
+    with pytest.raises(CommandError, match=sentence):
+        call_command("archive_calls")
+    tasks.archive_calls()
+    assert sentence in caplog.text
+    assert (has_table(FIRST), list(past.folder.iterdir())) == (True, [])
+    assert not ArchivedMonth.objects.exists()
+    write("UPDATE wallet_checkrun SET finished_at = now()")
+    invariants.run(full=True)
+    assert not invariants.run(full=False).is_full
+    moving.run()
+    assert ArchivedMonth.objects.count() == 2
 
 
 def test_a_file_that_was_written_wrongly_is_noticed(
@@ -307,6 +360,23 @@ def test_the_table_stays_where_the_file_was_damaged_meanwhile(
         moving.run()
     assert has_table(FIRST)
     assert ArchivedMonth.objects.get().dropped_at is None
+
+
+@pytest.mark.parametrize("owner_and_name", [(pq.ParquetWriter, "write_table"), (os, "fsync")])
+def test_a_full_disk_keeps_the_month_and_nothing_of_its_file(
+    past: Past, filled: list[str], monkeypatch: pytest.MonkeyPatch, owner_and_name: tuple[Any, str]
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*owner_and_name, full)
+        with pytest.raises(moving.NotArchived, match="No space left on device"):
+            moving.run()
+    assert list(past.folder.iterdir()) == []
+    assert (has_table(FIRST), ArchivedMonth.objects.exists()) == (True, False)
+    moving.run()
+    assert not moving.due()
 
 
 def test_a_folder_that_is_not_there_is_not_made(past: Past, filled: list[str], settings: Settings) -> None:

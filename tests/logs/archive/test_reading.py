@@ -1,17 +1,20 @@
 """Calls of an archived month are still answered for: one by its id, a wallet's in order, as pages and as data."""
 
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
+import pyarrow.parquet as pq
 import pytest
 from django.test import Client
 
+from accounts.models import User
 from logs import archive, call_ids
 from logs.archive import files, moving
 from logs.models import Call
 from tests.account_api.conftest import Asker, access_token
-from tests.logs.archive.conftest import FIRST, KEPT_ONE, Past, damage, noon
+from tests.logs.archive.conftest import FIRST, KEPT_ONE, SECOND, Past, damage, noon
 
 AS_JSON = {"Accept": "application/json"}
 
@@ -46,19 +49,41 @@ def test_one_call_is_found_by_its_owner_alone(past: Past, filled: list[str]) -> 
     assert archive.find(alice, archive.LAST) is None
 
 
-def test_the_receipt_says_the_same_as_before(past: Past, filled: list[str], client: Client) -> None:
+@pytest.mark.parametrize("is_failed", [False, True])
+def test_the_receipt_says_the_same_as_before(
+    past: Past, filled: list[str], client: Client, is_failed: bool
+) -> None:
+    """Also what may identify a person, and why it failed, which lies apart from the call."""
+    call = Call.objects.get(pk=filled[4 if is_failed else 0])
+    assert (call.wallet, call.status == Call.Status.FAILED) == (past.keys[0].wallet, is_failed)
+    address = f"/logs/{call.pk}/"
     client.force_login(past.keys[0].wallet.owner)
-    before = [
-        client.get(f"/logs/{filled[0]}/", headers=AS_JSON).json(),
-        client.get(f"/logs/{filled[0]}/").text,
-    ]
+    before = [client.get(address, headers=AS_JSON).json(), client.get(address).text]
+    for shown in ("203.0.113.9", "The model was overloaded."):
+        assert (shown in before[1]) == is_failed
     moving.run()
-    answer = client.get(f"/logs/{filled[0]}/", headers=AS_JSON)
+    assert not Call.objects.filter(pk=call.pk).exists()
+    answer = client.get(address, headers=AS_JSON)
     assert (answer.status_code, answer.json()) == (200, before[0])
-    assert _without_nonces(client.get(f"/logs/{filled[0]}/").text) == _without_nonces(before[1])
+    assert _without_nonces(client.get(address).text) == _without_nonces(before[1])
     client.force_login(past.keys[1].wallet.owner)
-    assert client.get(f"/logs/{filled[0]}/", headers=AS_JSON).status_code == 404
-    assert client.get(f"/logs/{filled[0]}/").status_code == 404
+    assert client.get(address, headers=AS_JSON).status_code == 404
+    assert client.get(address).status_code == 404
+
+
+def test_a_file_from_before_estimates_were_told_is_read(past: Past, filled: list[str]) -> None:
+    moving.run()
+    path = next(past.folder.iterdir())
+    older = pq.read_table(path).drop_columns("is_estimated")
+    with pq.ParquetWriter(path, older.schema, compression="zstd", write_page_checksum=True) as writer:
+        writer.write_table(older)
+    (group,) = files.groups_of(path)
+    assert group.schema.equals(files.SCHEMA)
+    rows = [
+        row for key in past.keys for row in files.rows_of(path, [key.wallet_id], archive.FIRST, archive.LAST)
+    ]
+    assert len(rows) == older.num_rows
+    assert {row["is_estimated"] for row in rows} == {False}
 
 
 def _without_nonces(page: str) -> list[str]:
@@ -125,3 +150,44 @@ def test_programs_count_the_rows_that_they_can_page_through(past: Past, filled: 
     assert asker.data("/api/log/self/stat", type=2)["quota"] == spent
     end = int(noon(FIRST, 20).timestamp())
     assert asker.data("/api/log/self", type=2, end_timestamp=end)["total"] == 0
+
+
+# From hour to hour: within a day, over days and ends of months, to a day that is kept; and how many calls Alice paid for.
+TIMES = [
+    (noon(FIRST) - timedelta(hours=1), noon(FIRST) + timedelta(hours=1), 1),
+    (noon(FIRST) + timedelta(hours=1), noon(FIRST) + timedelta(hours=2), 0),
+    (noon(FIRST) + timedelta(hours=1), noon(FIRST, 11) + timedelta(hours=1), 1),
+    (noon(FIRST, 11), noon(SECOND, 1), 3),
+    (noon(FIRST, 11) + timedelta(seconds=1), noon(KEPT_ONE, 5) + timedelta(hours=1), 7),
+    (noon(SECOND, 20), noon(KEPT_ONE, 5) - timedelta(hours=1), 3),
+]
+
+
+@pytest.mark.parametrize(("start", "end", "paid"), TIMES)
+def test_programs_sum_up_parts_of_archived_days(
+    past: Past, filled: list[str], staff: User, start: datetime, end: datetime, paid: int
+) -> None:
+    """To the call: of everybody, of one wallet, and of its keys and models."""
+    alice, charlie = past.keys
+    owner, operator = (Asker(access_token(one)) for one in (alice.wallet.owner, staff))
+    times = {"start_timestamp": int(start.timestamp()), "end_timestamp": int(end.timestamp())}
+    views: list[dict[str, Any]] = [
+        {},
+        {"token_name": "k"},
+        {"model_name": "gpt-4o"},
+        {"model_name": "other"},
+        {"type": 2},
+    ]
+
+    def told() -> list[Any]:
+        return [
+            *(owner.data("/api/log/self/stat", **times, **view) for view in views),
+            *(operator.data("/api/log/stat", **times, **view) for view in views),
+            operator.data("/api/data/", **times),
+            operator.data("/api/data/", **times, user_id=charlie.wallet.owner_id),
+        ]
+
+    before = told()
+    assert before[0]["quota"] == paid * 3_000
+    moving.run()
+    assert told() == before

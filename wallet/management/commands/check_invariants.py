@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from wallet import invariants
-from wallet.models import Transfer, Wallet
+from wallet.models import BOOKS, Transfer, Wallet
 
 
 class Command(BaseCommand):
@@ -24,6 +24,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         wallet_ids = self._wallets(options["wallet"], options["since"])
         findings = invariants.check(wallet_ids, self._progress)
+        if wallet_ids is None:
+            for subject in invariants.subjects():
+                findings += invariants.check_subject(subject, self._progress) if subject != BOOKS else []
         for finding in findings:
             found = "".join(f"\n    {what}" for what in finding.ids)
             self.stderr.write(f"FAILED {finding.invariant.name}: {finding.invariant.failure}{found}")
