@@ -218,7 +218,8 @@ class _Passage:
             await self._be_told()
         elif not self._is_stream:
             # Of what comes in pieces any may be the last that has something in it.
-            return await self._forward(self._kept[:-1])
+            await self._forward(self._kept[:-1])
+            return
         elif len(self._kept) > 1 or self._ends(body):
             return
         await self._forward(self._kept[:])

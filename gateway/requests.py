@@ -168,7 +168,10 @@ def _most_output(found: Mapping[str, Any]) -> int | None:
 
 def _tokens(value: object, depth: int) -> int:
     if isinstance(value, str):
-        is_attachment = value.startswith("data:") or (len(value) > 4_000 and " " not in value[:4_000])
+        head = value[:4_000]
+        is_attachment = head.startswith("data:") or (
+            len(value) > len(head) and " " not in head and head.isascii()
+        )
         return TOKENS_PER_ATTACHMENT if is_attachment else -(-len(value) // CHARACTERS_PER_TOKEN)
     if depth and isinstance(value, Mapping):
         return _sum(value.values(), depth) + sum(-(-len(name) // CHARACTERS_PER_TOKEN) for name in value)

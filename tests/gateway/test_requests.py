@@ -1,0 +1,236 @@
+"""What is read of a request before anybody is asked about it, and what is refused in it."""
+
+import ipaddress
+import json
+from typing import Any
+
+import pytest
+
+from gateway import requests
+from gateway.requests import Bad, Said
+from gateway.routes import Route, Style
+
+CHAT = Route("/v1/chat/completions", Style.OPENAI)
+GOOGLE = Route("/v1beta/models/gemini:generateContent", Style.GOOGLE, model="gemini")
+FORM = Route("/v1/audio/transcriptions", Style.OPENAI, is_form=True)
+
+
+def _of(found: object, route: Route = CHAT, own_names: frozenset[str] = frozenset()) -> Said:
+    return requests.of_json(route, json.dumps(found).encode(), own_names)
+
+
+def _refusal(found: object, route: Route = CHAT, own_names: frozenset[str] = frozenset()) -> tuple[int, str]:
+    with pytest.raises(Bad) as caught:
+        _of(found, route, own_names)
+    return caught.value.problem.status, caught.value.problem.code
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"authorization": "Bearer sk-1"},
+        {"authorization": "bearer  sk-1 "},
+        {"x-api-key": "sk-1"},
+        {"x-goog-api-key": "sk-1"},
+        {"authorization": "Basic abc", "x-api-key": "sk-1"},
+        {"authorization": "Bearer ", "x-goog-api-key": "sk-1"},
+    ],
+)
+def test_the_key_is_found_where_a_client_puts_it(headers: dict[str, str]) -> None:
+    assert requests.key_of(headers, {}) == "sk-1"
+
+
+@pytest.mark.parametrize(
+    ("headers", "query", "words"),
+    [
+        ({}, {}, "No API key was sent"),
+        ({"authorization": "Basic abc"}, {}, "No API key was sent"),
+        ({}, {"key": "sk-1"}, "must not stand in the address"),
+        ({"x-api-key": "sk-" + "1" * 500}, {}, "not an API key"),
+        ({"x-api-key": "sk-\u00e9"}, {}, "not an API key"),
+        ({"x-api-key": "sk-\x01"}, {}, "not an API key"),
+    ],
+)
+def test_no_key_is_no_call(headers: dict[str, str], query: dict[str, str], words: str) -> None:
+    with pytest.raises(Bad, match=words) as caught:
+        requests.key_of(headers, query)
+    assert caught.value.problem.status == 401
+    assert "sk-1" not in caught.value.problem.message
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "found"),
+    [
+        ("203.0.113.9", "", "203.0.113.9"),
+        ("203.0.113.9", "198.51.100.7", "203.0.113.9"),
+        ("10.0.0.1", "198.51.100.7", "198.51.100.7"),
+        ("10.0.0.1", "1.1.1.1, 198.51.100.7", "198.51.100.7"),
+        ("10.0.0.1", "1.1.1.1, 198.51.100.7, 10.0.0.2", "198.51.100.7"),
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("::ffff:10.0.0.1", "2001:db8::1", "2001:db8::1"),
+        ("10.0.0.1", "[2001:db8::1]", "2001:db8::1"),
+        ("10.0.0.1", "nonsense", None),
+        ("", "198.51.100.7", None),
+    ],
+)
+def test_an_address_is_believed_of_proxies_only(peer: str, forwarded: str, found: str | None) -> None:
+    trusted = [ipaddress.ip_network("10.0.0.0/8")]
+    assert requests.client_ip(peer, forwarded, trusted) == found
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"nothing", b"\xff\xfe", b"[" * 100_000])
+def test_what_is_no_json_is_refused(body: bytes) -> None:
+    with pytest.raises(Bad) as caught:
+        requests.of_json(CHAT, body)
+    assert (caught.value.problem.status, caught.value.problem.code) == (400, "invalid_json")
+
+
+@pytest.mark.parametrize("found", [[], "gpt-4o", 1, None])
+def test_what_is_no_object_is_refused(found: object) -> None:
+    assert _refusal(found) == (400, "invalid_json")
+
+
+@pytest.mark.parametrize("model", [None, "", 5, ["gpt-4o"], {"a": 1}, True, "x" * 201])
+def test_a_model_is_a_name(model: object) -> None:
+    assert _refusal({"model": model}) == (400, "invalid_model")
+
+
+def test_the_model_in_the_address_is_the_one_that_is_called() -> None:
+    assert _refusal({"model": "gemini-dear", "contents": []}, GOOGLE) == (400, "invalid_model")
+    assert _of({"model": "gemini", "contents": []}, GOOGLE).model == "gemini"
+    assert _of({"contents": []}, GOOGLE).model == "gemini"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "api_base",
+        "api_key",
+        "fallbacks",
+        "model_list",
+        "user_config",
+        "mock_response",
+        "mock_anything",
+        "no-log",
+        "litellm_anything",
+        "extra_body",
+        "timeout",
+        "num_retries",
+        "_private",
+        "aws_role_name",
+        "disable_global_guardrails",
+    ],
+)
+def test_litellm_can_not_be_steered(name: str) -> None:
+    assert _refusal({"model": "m", name: None}) == (400, "unsupported_parameter")
+    with pytest.raises(Bad):
+        requests.of_form(FORM, {"model": "m", name: object()})
+
+
+def test_what_litellm_takes_for_itself_is_refused_whatever_it_is_called() -> None:
+    own = frozenset({"some_new_thing"})
+    assert _refusal({"model": "m", "some_new_thing": 1}, own_names=own) == (400, "unsupported_parameter")
+    assert _of({"model": "m", "some_new_thing": 1}).model == "m"
+
+
+@pytest.mark.parametrize("metadata", ["{}", 1, [], {"tags": ["a"]}, {"a": {"b": 1}}, {"a": 1}])
+def test_metadata_is_words(metadata: object) -> None:
+    assert _refusal({"model": "m", "metadata": metadata}) == (400, "invalid_metadata")
+
+
+def test_metadata_of_words_passes() -> None:
+    for metadata in (None, {}, {"user_id": "u1", "other": None}):
+        assert _of({"model": "m", "metadata": metadata}).model == "m"
+    with pytest.raises(Bad):
+        requests.of_form(FORM, {"model": "m", "metadata[tags]": "a"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("service_tier", "priority"),
+        ("service_tier", ["priority"]),
+        ("speed", "fast"),
+        ("inference_geo", "us"),
+        ("background", True),
+        ("background", 1),
+    ],
+)
+def test_what_costs_more_than_our_price_is_refused(name: str, value: object) -> None:
+    assert _refusal({"model": "m", name: value}) == (400, "unsupported_parameter")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("service_tier", "auto"), ("service_tier", None), ("speed", "standard"), ("background", "transparent")],
+)
+def test_what_costs_no_more_passes(name: str, value: object) -> None:
+    assert _of({"model": "m", name: value}).model == "m"
+
+
+@pytest.mark.parametrize("stream", [1, 0, "true", [], 1.0])
+def test_stream_is_true_or_false(stream: object) -> None:
+    assert _refusal({"model": "m", "stream": stream}) == (400, "invalid_stream")
+
+
+def test_a_stream_is_known_from_body_address_or_form() -> None:
+    assert _of({"model": "m", "stream": True}).is_stream
+    assert not _of({"model": "m", "stream": False}).is_stream
+    assert not _of({"model": "m", "stream": None}).is_stream
+    assert requests.of_form(FORM, {"model": "m", "stream": "true"}).is_stream
+    stream = Route("/v1beta/models/m:streamGenerateContent", Style.GOOGLE, model="m", is_stream=True)
+    assert _of({}, stream).is_stream
+
+
+def test_a_prompt_is_estimated_at_four_characters_a_token() -> None:
+    said = _of({"model": "m" * 40, "messages": [{"role": "user", "content": "word " * 800}]})
+    assert said.input_tokens == 1000 + 1 + 1 + 2  # The text, "user", "role" and "content".
+
+
+@pytest.mark.parametrize("content", ["data:image/png;base64," + "A" * 4_000_000, "A" * 4_000_000])
+def test_a_picture_is_not_taken_for_text(content: str) -> None:
+    said = _of({"model": "m", "messages": [{"image_url": {"url": content}}]})
+    assert said.input_tokens is not None
+    assert 1000 <= said.input_tokens < 1020
+
+
+def test_a_text_without_spaces_is_one() -> None:
+    assert _of({"model": "m", "input": "\u4f60" * 8000}).input_tokens == 2000
+
+
+def test_depths_without_end_are_no_trouble() -> None:
+    found: Any = "x" * 400
+    for _ in range(200):
+        found = [found]
+    assert _of({"model": "m", "messages": found}).input_tokens == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "most"),
+    [
+        ({}, None),
+        ({"max_tokens": 10}, 10),
+        ({"max_completion_tokens": 30, "max_tokens": 20}, 20),
+        ({"max_tokens": 10, "n": 3}, 30),
+        ({"generationConfig": {"maxOutputTokens": 7}}, 7),
+        ({"max_tokens": -1}, None),
+        ({"max_tokens": "10"}, None),
+        ({"max_tokens": True}, None),
+        ({"max_tokens": 10**12}, None),
+        ({"max_tokens": 100_000_000, "n": 128}, 100_000_000),
+        ({"max_tokens": 10, "n": 10**9}, 10),
+    ],
+)
+def test_how_much_may_be_answered(more: dict[str, object], most: int | None) -> None:
+    assert _of({"model": "m", **more}).max_output_tokens == most
+
+
+def test_a_form_is_read_without_its_files() -> None:
+    said = requests.of_form(FORM, {"model": "whisper-1", "file": object(), "prompt": "abcd"})
+    assert (said.model, said.input_tokens, said.body) == (
+        "whisper-1",
+        1,
+        {"model": "whisper-1", "prompt": "abcd"},
+    )
+    with pytest.raises(Bad):
+        requests.of_form(FORM, {"model": object()})
