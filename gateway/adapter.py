@@ -63,9 +63,10 @@ class Outcomes(CustomLogger):  # type: ignore[misc]  # LiteLLM is not installed 
         if call := CURRENT.get():
             call.chunks = getattr(response, "chunks", None) or ()
         async for chunk in response:
-            # By LiteLLM's prices, which are not what is charged.
-            if getattr(getattr(chunk, "usage", None), "cost", None) is not None:
-                chunk.usage.cost = None
+            # By LiteLLM's prices, which are not what is charged; the Responses API has its usage one level down.
+            for told in (chunk, getattr(chunk, "response", None)):
+                if getattr(getattr(told, "usage", None), "cost", None) is not None:
+                    told.usage.cost = None
             yield chunk
 
 

@@ -42,6 +42,7 @@ _TYPES = {
 _ELSE = ("server_error", "api_error", "INTERNAL")
 # Names of Python's, before what was said.
 _CLASSES = re.compile(r"^(?:(?:litellm\.)?\w+(?:Error|Exception)(?::| -) *)+")
+_ADVICE = re.compile(r"\.? Handle with `litellm\.\w+`\.?$")
 # Of the metering API's codes, what OpenAI calls the same.
 _CODES = {"invalid_key": "invalid_api_key", "rate_limited": "rate_limit_exceeded"}
 # Where more money is what is missing, OpenAI's clients look for 429 and this code; Anthropic's have a status of their own.
@@ -107,4 +108,12 @@ def plain(message: str) -> str:
         line for line in message.splitlines() if not line.startswith(("LiteLLM:", "Available Model Group"))
     ]
     text = " ".join(" ".join(lines).split())
-    return _CLASSES.sub("", text)[:1000]
+    return _sentence(_ADVICE.sub("", _CLASSES.sub("", text)))[:1000]
+
+
+def _sentence(text: str) -> str:
+    """What a provider's error says, where all of its body was passed on."""
+    try:
+        return str(json.loads(text)["error"]["message"])
+    except (ValueError, TypeError, KeyError):
+        return text

@@ -134,7 +134,11 @@ def test_litellm_does_not_speak_of_itself() -> None:
         "Available Model Group Fallbacks=None\nLiteLLM: more"
     )
     assert answers.plain(said) == "Too many requests."
-    assert len(answers.plain("x" * 5000)) == 1000
+    body = 'AnthropicException - {"error": {"message": "It broke.", "type": "server_error"}}'
+    assert answers.plain(
+        f"litellm.InternalServerError: {body}. Handle with `litellm.InternalServerError`."
+    ) == ("It broke.")
+    assert answers.plain("x" * 5000) == "x" * 1000
 
 
 def test_what_has_no_words_gets_some() -> None:
