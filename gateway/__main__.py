@@ -10,6 +10,8 @@ import socket
 import sqlite3
 import sys
 from collections.abc import Mapping, MutableMapping
+from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Any
 
 from gateway.catalogue import model_list
@@ -87,7 +89,6 @@ def _configure(settings: Settings, models: list[dict[str, Any]]) -> None:
                     "callbacks": ["gateway.adapter.outcomes"],
                     "request_timeout": settings.upstream_timeout_s,
                     "drop_params": True,
-                    "turn_off_message_logging": True,
                 },
                 "router_settings": {"num_retries": 0, "disable_cooldowns": True},
                 "general_settings": {
@@ -117,6 +118,14 @@ async def _run(
             proxy_server.llm_router.set_model_list(model_list(listed, os.environ, echo_url))
             log.info("%s models are for sale now.", len(listed))
 
+    # Each failure of a provider would be two pages here; it stands in the customer's log.
+    for name, level in (
+        ("LiteLLM", logging.ERROR),
+        ("LiteLLM Proxy", logging.CRITICAL),
+        ("LiteLLM Router", logging.CRITICAL),
+    ):
+        logging.getLogger(name).setLevel(level)
+        logging.getLogger(name).propagate = False
     gateway.catalogue.on_change = serve_models
     servers = [_server(uvicorn, Door(proxy_server.app, gateway, adapter.OWN_NAMES))]
     sockets = [_listening(settings.host, settings.port)]
@@ -126,9 +135,11 @@ async def _run(
         log.info("No provider's key is set: every model is answered by an echo.")
     _stop_on_signals(servers)
     log.info("Listening on http://%s:%s", settings.host, settings.port)
-    await asyncio.gather(
-        *(server.serve(sockets=[listening]) for server, listening in zip(servers, sockets, strict=True))
-    )
+    # LiteLLM prints a list of all models at its start.
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        await asyncio.gather(
+            *(server.serve(sockets=[listening]) for server, listening in zip(servers, sockets, strict=True))
+        )
 
 
 def _server(uvicorn: Any, app: Any, **options: Any) -> Any:

@@ -55,6 +55,7 @@ class Outcomes(CustomLogger):  # type: ignore[misc]  # LiteLLM is not installed 
     ) -> None:
         if call := CURRENT.get():
             call.failure = str(kwargs.get("exception") or "The provider failed.")
+            call.retry_after = _retry_after(kwargs.get("exception"))
 
     async def async_post_call_streaming_iterator_hook(
         self, user_api_key_dict: Any, response: Any, request_data: dict[str, Any]
@@ -73,6 +74,18 @@ class Outcomes(CustomLogger):  # type: ignore[misc]  # LiteLLM is not installed 
 outcomes = Outcomes()
 
 
+def _retry_after(error: Any) -> str:
+    """Of the provider's answer, which LiteLLM keeps with its exception in one of these places."""
+    places = (error, getattr(error, "response", None))
+    for place in places:
+        for name in ("litellm_response_headers", "headers"):
+            headers = getattr(place, name, None)
+            found = headers.get("retry-after") if headers else None
+            if found and len(found) < 40 and found.isascii() and found.isprintable():
+                return str(found)
+    return ""
+
+
 def _used(call: Call, told: Mapping[str, Any]) -> tuple[dict[str, int], bool]:
     """Quantities by unit, and whether they are estimated."""
     is_sold_by_tokens = not call.priced_units or bool(call.priced_units & {"input_tokens", "output_tokens"})
@@ -82,7 +95,11 @@ def _used(call: Call, told: Mapping[str, Any]) -> tuple[dict[str, int], bool]:
     if not any(counted.get(name) for name in COUNTS):
         # LiteLLM fills in zeros where a provider said nothing.
         return usage.of_tokens(_counted_by_us(call, told), call.priced_units), True
-    return usage.of_tokens(counted, call.priced_units), _is_of_litellm(call)
+    is_estimated = _is_of_litellm(call)
+    if not (counted.get("prompt_tokens") or counted.get("input_tokens")):
+        # LiteLLM counted what was said, and does not look for the prompt where Google's format has it.
+        counted, is_estimated = {**counted, **_prompt_by_us(call)}, True
+    return usage.of_tokens(counted, call.priced_units), is_estimated
 
 
 def _by_use(call: Call, told: Mapping[str, Any]) -> dict[str, int]:
@@ -106,15 +123,15 @@ def _is_of_litellm(call: Call) -> bool:
 
 
 def _counted_by_us(call: Call, told: Mapping[str, Any]) -> dict[str, int]:
+    said = litellm.token_counter(model=call.model, text=_text(told))
+    return {**_prompt_by_us(call), "completion_tokens": said}
+
+
+def _prompt_by_us(call: Call) -> dict[str, int]:
     messages = call.body.get("messages")
     if isinstance(messages, list):
-        prompt = litellm.token_counter(model=call.model, messages=messages)
-    else:
-        prompt = call.expected_tokens
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": litellm.token_counter(model=call.model, text=_text(told)),
-    }
+        return {"prompt_tokens": litellm.token_counter(model=call.model, messages=messages)}
+    return {"prompt_tokens": call.expected_tokens}
 
 
 def _text(told: Mapping[str, Any]) -> str:

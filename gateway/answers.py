@@ -41,7 +41,11 @@ _TYPES = {
 }
 _ELSE = ("server_error", "api_error", "INTERNAL")
 # Names of Python's, before what was said.
-_CLASSES = re.compile(r"^(?:(?:litellm\.)?\w+(?:Error|Exception)(?::| -) *)+")
+_CLASSES = re.compile(
+    r"^(?:Error calling litellm\.\w+ for \w+: *|(?:litellm\.)?\w+(?:Error|Exception)(?::| -) *)+"
+)
+_UNREADABLE = "Error converting to valid response"
+_HINTS = re.compile(r"\.? *Handle with `litellm\.\w+`\.?")
 _ADVICE = re.compile(r"\.? Handle with `litellm\.\w+`\.?$")
 # Of the metering API's codes, what OpenAI calls the same.
 _CODES = {"invalid_key": "invalid_api_key", "rate_limited": "rate_limit_exceeded"}
@@ -91,6 +95,9 @@ def of_upstream(status: int, message: str) -> Problem:
     That our own key, account or model name at the provider is wrong is no mistake of the client's.
     """
     text = plain(message) or HTTPStatus(502).phrase
+    if _UNREADABLE in text:
+        # LiteLLM would quote the whole answer.
+        return Problem(502, "upstream_error", "The provider's answer can't be read.")
     if status in (401, 402, 403, 404):
         return Problem(502, "upstream_error", f"The provider of this model refused the call: {text}")
     if status == 429:
@@ -107,13 +114,16 @@ def plain(message: str) -> str:
     lines = [
         line for line in message.splitlines() if not line.startswith(("LiteLLM:", "Available Model Group"))
     ]
-    text = " ".join(" ".join(lines).split())
-    return _sentence(_ADVICE.sub("", _CLASSES.sub("", text)))[:1000]
+    text = _HINTS.sub("", _CLASSES.sub("", " ".join(" ".join(lines).split())))
+    return (sentence(text.encode()) if text.startswith("{") else text)[:1000]
 
 
-def _sentence(text: str) -> str:
-    """What a provider's error says, where all of its body was passed on."""
+def sentence(body: bytes) -> str:
+    """What an error says, of whichever format; where it has none that is known, all of it."""
     try:
-        return str(json.loads(text)["error"]["message"])
-    except (ValueError, TypeError, KeyError):
-        return text
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return body.decode("utf-8", "replace")
+    for name in ("error", "message"):
+        found = found.get(name, found) if isinstance(found, dict) else found
+    return found if isinstance(found, str) else json.dumps(found)

@@ -30,6 +30,8 @@ class Call:
     first_byte_s: float | None = None
     failure: str = ""
     """What the upstream last failed with; it is tried again, so this alone ends nothing."""
+    retry_after: str = ""
+    """When to come back, as the upstream said it."""
     chunks: Sequence[Any] = ()
     """Of a stream, as LiteLLM gathers them."""
     priced_units: frozenset[str] = frozenset()

@@ -11,6 +11,8 @@ from gateway.settings import PROVIDERS
 log = logging.getLogger("gateway.catalogue")
 
 READ_EVERY_S = 30.0
+# In whose format the echo is asked, and where; all others speak OpenAI's.
+ECHOED = {"anthropic": ("anthropic", ""), "google": ("gemini", "/v1beta")}
 
 
 class Catalogue:
@@ -65,9 +67,8 @@ def model_list(
         if variable and environment.get(variable):
             called = {"model": f"{prefix}/{model['id']}", "api_key": f"os.environ/{variable}"}
         elif echo_url:
-            is_anthropic = model["provider_code"] == "anthropic"
-            base = {"api_base": echo_url if is_anthropic else f"{echo_url}/v1", "api_key": "echo"}
-            called = {"model": f"{'anthropic' if is_anthropic else 'openai'}/{model['id']}", **base}
+            prefix, path = ECHOED.get(model["provider_code"], ("openai", "/v1"))
+            called = {"model": f"{prefix}/{model['id']}", "api_base": echo_url + path, "api_key": "echo"}
         else:
             continue
         found.append({"model_name": model["id"], "litellm_params": called})

@@ -55,7 +55,7 @@ HEADERS_IN = {
     b"openai-beta",
     b"user-agent",
 }
-HEADERS_OUT = {b"cache-control", b"content-disposition", b"content-length", b"content-type", b"retry-after"}
+HEADERS_OUT = {b"cache-control", b"content-disposition", b"content-length", b"content-type"}
 
 
 class Door:
@@ -250,14 +250,11 @@ class _Passage:
         self._error += message.get("body", b"")[: MOST_ERROR_BYTES - len(self._error)]
         if message.get("more_body", False):
             return
-        problem = answers.of_upstream(self._status, _message(bytes(self._error)))
+        problem = answers.of_upstream(self._status, answers.sentence(bytes(self._error)))
         await self._call.failed(problem.message)
-        retry_after = next(
-            (value for name, value in self._start["headers"] if name.lower() == b"retry-after"), b""
-        )
         status, headers, body = answers.written(problem, self._route.style)
-        if retry_after:
-            headers["retry-after"] = retry_after.decode("latin-1")
+        if self._call.retry_after:
+            headers["retry-after"] = self._call.retry_after
         self._start = {}
         await _answer(self._send, status, headers, body, _named(self._call.call_id))
 
@@ -286,7 +283,8 @@ class _Passage:
             await self._call.failed(self._call.failure or "The client left before there was an answer.")
             return
         log.error("Call %s was answered and nobody said what it used; it is estimated.", self._call.call_id)
-        await self._call.estimated(self._sent_bytes)
+        kept_bytes = sum(len(message.get("body", b"")) for message in self._kept)
+        await self._call.estimated(self._sent_bytes + kept_bytes)
 
 
 _ENDING: set[asyncio.Task[None]] = set()
@@ -346,17 +344,6 @@ async def _read(headers: Mapping[str, str], receive: Receive, most: int) -> byte
             raise too_long
         if not message.get("more_body", False):
             return bytes(body)
-
-
-def _message(body: bytes) -> str:
-    """The sentence in an error of whichever format."""
-    try:
-        found = json.loads(body)
-    except ValueError:
-        return body.decode("utf-8", "replace")
-    error = found.get("error", found) if isinstance(found, dict) else found
-    message = error.get("message", error) if isinstance(error, dict) else error
-    return message if isinstance(message, str) else json.dumps(message)
 
 
 def _named(call_id: str) -> list[tuple[bytes, bytes]]:

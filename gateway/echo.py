@@ -1,17 +1,18 @@
 """An upstream for machines without a provider's key: repeats what was said, and says that it is an echo.
 
-It speaks the formats of OpenAI and Anthropic over HTTP, so that everything between is the real thing, and counts usage as
-they do, four characters a token. A message may ask for what real upstreams do at bad moments: see DEEDS.
+It speaks the formats of OpenAI, Anthropic and Google over HTTP, so that everything between is the real thing, and counts
+usage as they do, four characters a token. A message may ask for what real upstreams do at bad moments: see DEEDS.
 """
 
 import asyncio
-import base64
 import json
 import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from uuid import uuid4
+
+from gateway import echo_google, echo_media, echo_responses
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -28,10 +29,12 @@ DEEDS = {
     "hang": "answers nothing for an hour",
     "cache": "counts a part of the prompt as read from a cache, and one as written to it",
     "reason": "counts some of the completion as reasoning",
+    "call a tool": "calls the first tool of the request, in OpenAI's format",
     "use a tool": "calls the first of the tools that were offered, with what was said as the place",
 }
 SAYING = "This is an echo: no provider's key is set, so no model was asked. You said: "
 MOST_ECHOED = 2_000
+PROMPTS = ("messages", "input", "prompt", "contents")
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,22 +49,49 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     asked = _json(bytes(body))
     said = _said(asked)
     path = scope["path"]
+    if "hang" in said:
+        await asyncio.sleep(3600)
     if "fail with 429" in said:
         await _answer(
             send, 429, {"error": {"message": "Too many requests.", "type": "rate_limit_error"}}, b"7"
         )
     elif "fail with 500" in said:
         await _answer(send, 500, {"error": {"message": "It broke.", "type": "server_error"}})
+    elif "/audio/" in path:
+        await _media(send, path, bytes(body), said)
+    elif path.endswith("enerateContent"):
+        await _google(send, path, asked, said)
     elif path.endswith("/messages"):
         await _tell(send, asked, _anthropic(asked, said), _anthropic_stream(asked, said))
     elif path.endswith("/chat/completions"):
-        if "hang" in said:
-            await asyncio.sleep(3600)
         await _tell(send, asked, _chat(asked, said), _chat_stream(asked, said))
     elif path.endswith("/responses"):
-        await _tell(send, asked, _response(asked, said), _response_stream(asked, said))
+        used = None if "say no usage" in said else _counted(asked, said)
+        whole = echo_responses.answer(str(asked.get("model")), "".join(_words(said)).strip(), used)
+        await _tell(send, asked, whole, echo_responses.stream(whole, _paced(said)))
     else:
         await _answer(send, 200, _other(path, asked, said))
+
+
+async def _google(send: Send, path: str, asked: Mapping[str, Any], said: str) -> None:
+    model = path.rpartition("/")[2].partition(":")[0]
+    used = echo_google.usage(*_counted(asked, said), said)
+    whole = echo_google.answer(model, "".join(_words(said)).strip(), used)
+    is_stream = ":stream" in path
+    await _tell(send, {"stream": is_stream}, whole, echo_google.stream(model, _paced(said), used))
+
+
+async def _media(send: Send, path: str, body: bytes, said: str) -> None:
+    if not path.endswith("/speech"):
+        await _answer(send, 200, echo_media.heard(body, SAYING + "what is in this file."))
+        return
+    sound = echo_media.sound(1 + len(said.split()) // 3)
+    kind = [(b"content-type", b"audio/wav")]
+    await send({"type": "http.response.start", "status": 200, "headers": kind})
+    for place in range(0, len(sound), 4_000):
+        part = sound[place : place + 4_000]
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _tell(
@@ -96,8 +126,14 @@ def _counted(asked: Mapping[str, Any], said: str) -> tuple[int, int]:
         return -5, -5
     if "count too much" in said:
         return 10**12, 10**12
-    prompt = json.dumps(asked.get("messages") or asked.get("input") or asked.get("prompt") or "")
-    return max(1, len(prompt) // 4), max(1, len("".join(_words(said))) // 4)
+    prompt = json.dumps(next((asked[name] for name in PROMPTS if asked.get(name)), ""))
+    return max(1, len(prompt) // 4), max(1, len("".join(_words(said))) // 4) * _times(asked)
+
+
+def _times(asked: Mapping[str, Any]) -> int:
+    """How many answers are wanted."""
+    wanted = asked.get("n")
+    return wanted if type(wanted) is int and 0 < wanted <= 16 else 1
 
 
 def _openai_usage(asked: Mapping[str, Any], said: str) -> dict[str, Any] | None:
@@ -118,28 +154,50 @@ def _openai_usage(asked: Mapping[str, Any], said: str) -> dict[str, Any] | None:
 
 def _chat(asked: Mapping[str, Any], said: str) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": "".join(_words(said)).strip()}
-    if tool := _tool(asked, said):
-        message |= {"content": None, "tool_calls": [_tool_call(tool, said)]}
-    choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if tool else "stop"}
-    told = {**_about(asked, "chat.completion"), "choices": [choice]}
+    finish = "stop"
+    if calls := _tool_calls(asked, said):
+        message, finish = {"role": "assistant", "content": None, "tool_calls": calls}, "tool_calls"
+    choices = [
+        {"index": index, "message": message, "finish_reason": finish} for index in range(_times(asked))
+    ]
+    told = {**_about(asked, "chat.completion"), "choices": choices}
     used = _openai_usage(asked, said)
     return {**told, "usage": used} if used else told
 
 
 async def _chat_stream(asked: Mapping[str, Any], said: str) -> AsyncIterator[bytes]:
     about = _about(asked, "chat.completion.chunk")
-    if tool := _tool(asked, said):
-        called = {"role": "assistant", "tool_calls": [{"index": 0, **_tool_call(tool, said)}]}
-        yield _event({**about, "choices": [{"index": 0, "delta": called, "finish_reason": None}]})
-    else:
-        async for word in _paced(said):
-            delta = {"role": "assistant", "content": word}
-            yield _event({**about, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
-    reason = "tool_calls" if tool else "stop"
-    yield _event({**about, "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
+    for index in range(_times(asked)):
+        finish = "stop"
+        async for delta in _deltas(asked, said):
+            finish = "tool_calls" if "tool_calls" in delta else "stop"
+            yield _event({**about, "choices": [{"index": index, "delta": delta, "finish_reason": None}]})
+        yield _event({**about, "choices": [{"index": index, "delta": {}, "finish_reason": finish}]})
     if (used := _openai_usage(asked, said)) and (asked.get("stream_options") or {}).get("include_usage"):
         yield _event({**about, "choices": [], "usage": used})
     yield b"data: [DONE]\n\n"
+
+
+async def _deltas(asked: Mapping[str, Any], said: str) -> AsyncIterator[dict[str, Any]]:
+    if not (calls := _tool_calls(asked, said)):
+        async for word in _paced(said):
+            yield {"role": "assistant", "content": word}
+        return
+    (call,) = calls
+    arguments = call["function"]["arguments"]
+    first = {**call, "index": 0, "function": {**call["function"], "arguments": ""}}
+    yield {"role": "assistant", "content": None, "tool_calls": [first]}
+    for part in (arguments[:5], arguments[5:]):
+        yield {"tool_calls": [{"index": 0, "function": {"arguments": part}}]}
+
+
+def _tool_calls(asked: Mapping[str, Any], said: str) -> list[dict[str, Any]]:
+    tools = asked.get("tools")
+    first = tools[0].get("function") if isinstance(tools, list) and tools else None
+    if "call a tool" not in said or not isinstance(first, dict):
+        return []
+    function = {"name": first.get("name"), "arguments": json.dumps({"said": said[:200]})}
+    return [{"id": f"call_{uuid4().hex}", "type": "function", "function": function}]
 
 
 def _anthropic_usage(asked: Mapping[str, Any], said: str) -> dict[str, Any]:
@@ -227,83 +285,13 @@ def _other(path: str, asked: Mapping[str, Any], said: str) -> dict[str, Any]:
         used = {"prompt_tokens": prompt, "total_tokens": prompt}
         return {"object": "list", "data": data, "model": asked.get("model"), "usage": used}
     if path.endswith("/images/generations"):
-        count = asked.get("n") or 1
-        return {"created": int(time.time()), "data": [{"b64_json": _PIXEL} for _ in range(count)]}
+        count = _times(asked)
+        used = {"input_tokens": prompt, "output_tokens": 100 * count, "total_tokens": prompt + 100 * count}
+        return {"created": int(time.time()), "data": echo_media.pictures(count), "usage": used}
     text = "".join(_words(said)).strip()
     used = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
     choice = {"index": 0, "text": text, "finish_reason": "stop"}
     return {**_about(asked, "text_completion"), "choices": [choice], "usage": used}
-
-
-def _response(asked: Mapping[str, Any], said: str) -> dict[str, Any]:
-    prompt, completion = _counted(asked, said)
-    content = [{"type": "output_text", "text": "".join(_words(said)).strip(), "annotations": []}]
-    item: dict[str, Any] = {
-        "type": "message",
-        "id": f"msg_{uuid4().hex}",
-        "role": "assistant",
-        "content": content,
-    }
-    if tool := _tool(asked, said):
-        called = _tool_call(tool, said)
-        item = {
-            "type": "function_call",
-            "id": f"fc_{uuid4().hex}",
-            "call_id": called["id"],
-            **called["function"],
-        }
-    return {
-        "id": f"resp_{uuid4().hex}",
-        "object": "response",
-        "created_at": int(time.time()),
-        "status": "completed",
-        "model": asked.get("model"),
-        "output": [{**item, "status": "completed"}],
-        "parallel_tool_calls": True,
-        "tool_choice": "auto",
-        "tools": [],
-        "usage": {"input_tokens": prompt, "output_tokens": completion, "total_tokens": prompt + completion},
-    }
-
-
-async def _response_stream(asked: Mapping[str, Any], said: str) -> AsyncIterator[bytes]:
-    whole = _response(asked, said)
-    begun = {**whole, "status": "in_progress", "output": [], "usage": None}
-    number = 0
-    async for kind, told in _response_events(whole, begun, said):
-        yield _event({"type": kind, "sequence_number": number, **told}, kind)
-        number += 1
-
-
-async def _response_events(
-    whole: Mapping[str, Any], begun: Mapping[str, Any], said: str
-) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-    (item,) = whole["output"]
-    at = {"item_id": item["id"], "output_index": 0}
-    yield "response.created", {"response": begun}
-    yield "response.in_progress", {"response": begun}
-    opened = {
-        **item,
-        "status": "in_progress",
-        **({"content": []} if "content" in item else {"arguments": ""}),
-    }
-    yield "response.output_item.added", {"output_index": 0, "item": opened}
-    if "content" in item:
-        (text,) = item["content"]
-        part = {**at, "content_index": 0}
-        yield "response.content_part.added", {**part, "part": {**text, "text": ""}}
-        async for word in _paced(said):
-            yield "response.output_text.delta", {**part, "delta": word, "logprobs": []}
-        yield "response.output_text.done", {**part, "text": text["text"], "logprobs": []}
-        yield "response.content_part.done", {**part, "part": text}
-    else:
-        yield "response.function_call_arguments.delta", {**at, "delta": item["arguments"]}
-        yield (
-            "response.function_call_arguments.done",
-            {**at, "arguments": item["arguments"], "name": item["name"]},
-        )
-    yield "response.output_item.done", {"output_index": 0, "item": item}
-    yield "response.completed", {"response": whole}
 
 
 def _about(asked: Mapping[str, Any], kind: str) -> dict[str, Any]:
@@ -317,6 +305,8 @@ def _about(asked: Mapping[str, Any], kind: str) -> dict[str, Any]:
 
 def _said(asked: Mapping[str, Any]) -> str:
     """The last of what the user said."""
+    if "contents" in asked:
+        return echo_google.said(asked)
     messages = asked.get("messages") or asked.get("input") or asked.get("prompt") or ""
     last = messages[-1] if isinstance(messages, list) and messages else messages
     content = last.get("content", "") if isinstance(last, dict) else last
@@ -343,12 +333,3 @@ async def _answer(send: Send, status: int, told: object, retry_after: bytes = b"
     headers += [(b"retry-after", retry_after)] if retry_after else []
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": json.dumps(told).encode(), "more_body": False})
-
-
-# A picture of one transparent pixel.
-_PIXEL = base64.b64encode(
-    bytes.fromhex(
-        "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
-        "1f15c4890000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082"
-    )
-).decode()

@@ -128,6 +128,26 @@ def test_a_status_without_a_type_is_still_an_error_of_each_format() -> None:
     assert _read(Problem(418, "teapot", "No."), ANTHROPIC)[2]["error"]["type"] == "invalid_request_error"
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        '{"error": {"message": "It broke.", "type": "server_error"}}',
+        'litellm.InternalServerError: {"error": {"message": "It broke."}}. Handle with `litellm.InternalServerError`.',
+        "Error calling litellm.acompletion for generate_content: litellm.RateLimitError: It broke.",
+        '{"message": "It broke."}',
+        '{"error": "It broke."}',
+    ],
+)
+def test_an_error_inside_an_error_is_unwrapped(said: str) -> None:
+    assert answers.plain(said) == "It broke."
+
+
+def test_what_is_no_error_of_any_format_is_told_whole() -> None:
+    assert answers.sentence(b"<h1>Bad</h1>") == "<h1>Bad</h1>"
+    assert answers.sentence(b'{"detail": [1]}') == '{"detail": [1]}'
+    assert answers.plain("{not JSON") == "{not JSON"
+
+
 def test_litellm_does_not_speak_of_itself() -> None:
     said = (
         "litellm.RateLimitError: RateLimitError: OpenAIException - Too many requests.\n"
@@ -139,6 +159,12 @@ def test_litellm_does_not_speak_of_itself() -> None:
         f"litellm.InternalServerError: {body}. Handle with `litellm.InternalServerError`."
     ) == ("It broke.")
     assert answers.plain("x" * 5000) == "x" * 1000
+
+
+def test_an_answer_that_litellm_can_not_read_is_not_quoted() -> None:
+    said = "Error converting to valid response block=usage not found. Got={'text': 'all of the answer'}"
+    problem = answers.of_upstream(422, said)
+    assert (problem.status, problem.message) == (502, "The provider's answer can't be read.")
 
 
 def test_what_has_no_words_gets_some() -> None:

@@ -309,7 +309,7 @@ def _failing(status: int, body: bytes, headers: list[tuple[bytes, bytes]] = JSON
     async def inside(scope: Scope, receive: Receive, send: Send) -> None:
         call = CURRENT.get()
         assert call is not None
-        call.failure = "It was told, too."
+        call.failure, call.retry_after = "It was told, too.", "7"
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body[:9], "more_body": True})
         await send({"type": "http.response.body", "body": body[9:], "more_body": False})
@@ -319,7 +319,7 @@ def _failing(status: int, body: bytes, headers: list[tuple[bytes, bytes]] = JSON
 
 def test_a_providers_429_arrives_with_its_retry_after() -> None:
     body = json.dumps({"error": {"message": "litellm.RateLimitError: Slow down."}}).encode()
-    client, gateway = _ask(_failing(429, body, [*JSON, (b"retry-after", b"7")]))
+    client, gateway = _ask(_failing(429, body))
     assert (client.status, client.headers[b"retry-after"]) == (429, b"7")
     assert client.error == {
         "message": "The provider of this model is busy: Slow down.",
@@ -460,6 +460,17 @@ def test_an_answer_that_nobody_counted_is_estimated(
     assert report["usage"]["input_tokens"] > 0
     assert client.body.endswith(OPENAI_END)
     assert "it is estimated" in caplog.text
+
+
+def test_an_answer_in_one_piece_is_estimated_before_it_goes_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "TOLD_WITHIN_S", 0.01)
+
+    async def inside(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": JSON})
+        await send({"type": "http.response.body", "body": b"x" * 400, "more_body": False})
+
+    _, gateway = _ask(inside)
+    assert gateway.reports[0]["usage"]["output_tokens"] == 100
 
 
 def test_who_hangs_up_in_a_stream_is_charged_what_was_counted_later() -> None:
