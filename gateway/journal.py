@@ -4,7 +4,10 @@ The one owner of the file. A call that ended is on the disk before the last of i
 a client has whole can be lost: not by a kill, not by a crash of the machine. A call that was let in is written without
 waiting for the disk, since losing it loses a call that nobody got an answer to.
 
-One thread has the file, and takes all that waits for it into one transaction: many calls share one flush.
+One thread has the file, and takes all that waits for it into one transaction: many calls share one flush. What need not
+outlive a crash of the machine is written without one, and outlives a kill of the gateway all the same.
+
+The file keeps the size of its largest backlog, about half a kilobyte for each call that the metering API had not taken.
 """
 
 import asyncio
@@ -17,12 +20,16 @@ import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 log = logging.getLogger("gateway.journal")
 
 MOST_AT_ONCE = 1_000
+# The metering API takes no call that is older, so there is nothing to be done about it any more.
+REJECTED_KEPT = "-35 days"
 TABLES = """
     CREATE TABLE IF NOT EXISTS calls (
         call_id TEXT PRIMARY KEY, is_over INTEGER NOT NULL, report TEXT NOT NULL
@@ -36,7 +43,14 @@ TABLES = """
 INTERRUPTED = "The gateway stopped before this call ended."
 
 Report = dict[str, Any]
-_Work = tuple[Callable[[sqlite3.Connection], Any], Future[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    do: Callable[[sqlite3.Connection], Any]
+    is_lasting: bool
+    """Whether it must be on the disk before it is done, and not only out of this process's hands."""
+    done: Future[Any] = field(default_factory=Future)
 
 
 class InUse(Exception):
@@ -60,7 +74,11 @@ class Journal:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._do(lambda _: None).result()  # Or what went wrong with opening it.
+        try:
+            self._do(lambda _: None).result()  # Or what went wrong with opening it.
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -86,15 +104,15 @@ class Journal:
                     "INSERT INTO calls VALUES (?, 1, ?) ON CONFLICT (call_id) DO UPDATE"
                     " SET is_over = 1, report = excluded.report WHERE is_over = 0",
                     row,
-                )
+                ),
+                is_lasting=True,
             )
         )
 
     async def interrupted(self) -> int:
         """Ends what an earlier run of the gateway left open: these calls failed. Returns how many."""
         rows = await asyncio.wrap_future(self._do(_open_calls))
-        for text in rows:
-            await self.end({**json.loads(text), "error": INTERRUPTED})
+        await asyncio.gather(*(self.end({**json.loads(text), "error": INTERRUPTED}) for text in rows))
         return len(rows)
 
     async def to_tell(self, most: int) -> list[Report]:
@@ -128,62 +146,83 @@ class Journal:
             )
             db.execute("DELETE FROM calls WHERE call_id = ?", row[:1])
 
-        await asyncio.wrap_future(self._do(move))
+        await asyncio.wrap_future(self._do(move, is_lasting=True))
 
-    def _do(self, work: Callable[[sqlite3.Connection], Any]) -> Future[Any]:
-        future: Future[Any] = Future()
-        self._work.put((work, future))
-        return future
+    def _do(self, do: Callable[[sqlite3.Connection], Any], *, is_lasting: bool = False) -> Future[Any]:
+        work = _Work(do, is_lasting)
+        # It is done whether or not anybody waits for it still.
+        work.done.set_running_or_notify_cancel()
+        self._work.put(work)
+        return work.done
 
     def _run(self) -> None:
         try:
             db = _opened(self._path)
-        except sqlite3.Error as error:
+        except Exception as error:
             self._refuse_all(error)
             return
-        while (batch := self._batch()) is not None:
-            _carry_out(db, batch)
-        db.close()
+        with closing(db):
+            while batch := self._batch():
+                _carry_out(db, batch)
 
-    def _batch(self) -> list[_Work] | None:
-        """All that waits, at least one; None at the end."""
+    def _batch(self) -> list[_Work]:
+        """All that waits, at least one; none at the end."""
         found = [self._work.get()]
         while len(found) < MOST_AT_ONCE and not self._work.empty():
             found.append(self._work.get())
         work = [each for each in found if each is not None]
         if len(work) < len(found):
             self._work.put(None)  # What came before the end is carried out first.
-        return work or None
+        return work
 
     def _refuse_all(self, error: Exception) -> None:
-        while (found := self._work.get()) is not None:
-            found[1].set_exception(error)
+        while found := self._work.get():
+            found.done.set_exception(error)
 
 
 def _opened(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
-    db.executescript(TABLES)
-    path.chmod(0o600)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.executescript(TABLES)
+        db.execute("DELETE FROM rejected WHERE at < datetime('now', ?)", (REJECTED_KEPT,))
+        path.chmod(0o600)
+    except BaseException:
+        db.close()
+        raise
     return db
 
 
 def _carry_out(db: sqlite3.Connection, batch: Sequence[_Work]) -> None:
-    """In one transaction. Whoever waits is told after it is on the disk, or of the error that undid all of it."""
+    """In one transaction. Whoever waits is told when it is written, or of the error that undid it."""
+    is_lasting = any(work.is_lasting for work in batch)
     try:
+        db.execute(f"PRAGMA synchronous = {'FULL' if is_lasting else 'NORMAL'}")
         db.execute("BEGIN IMMEDIATE")
-        results = [work(db) for work, _ in batch]
-        db.execute("COMMIT")
     except sqlite3.Error as error:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        for _, future in batch:
-            future.set_exception(error)
+        # Another program has the file, and it was waited for.
+        for work in batch:
+            work.done.set_exception(error)
         return
-    for (_, future), result in zip(batch, results, strict=True):
-        if not future.cancelled():
-            future.set_result(result)
+    try:
+        results = [work.do(db) for work in batch]
+        db.execute("COMMIT")
+    except Exception as error:
+        with suppress(sqlite3.Error):
+            db.execute("ROLLBACK")
+        _one_by_one(db, batch, error)
+        return
+    for work, result in zip(batch, results, strict=True):
+        work.done.set_result(result)
+
+
+def _one_by_one(db: sqlite3.Connection, batch: Sequence[_Work], error: Exception) -> None:
+    """What can be done in spite of the error: on a full disk what only reads, and all but what is at fault."""
+    if len(batch) == 1:
+        batch[0].done.set_exception(error)
+        return
+    for work in batch:
+        _carry_out(db, [work])
 
 
 def _open_calls(db: sqlite3.Connection) -> list[str]:
