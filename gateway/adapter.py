@@ -21,6 +21,9 @@ log = logging.getLogger("gateway.adapter")
 
 # What LiteLLM takes for itself of a request's body, whatever this version of it calls that. All but OpenAI's own.
 OWN_NAMES = frozenset(all_litellm_params) - {"metadata"}
+# Of a sound at 32 kbit/s, as speech is often sent; and what OpenAI counts for it.
+BYTES_OF_A_SECOND = 4_000
+TOKENS_OF_A_SECOND = 17
 COUNTS = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")
 
 
@@ -90,7 +93,7 @@ def _used(call: Call, told: Mapping[str, Any]) -> tuple[dict[str, int], bool]:
     """Quantities by unit, and whether they are estimated."""
     is_sold_by_tokens = not call.priced_units or bool(call.priced_units & {"input_tokens", "output_tokens"})
     if not is_sold_by_tokens:
-        return _by_use(call, told), False
+        return _by_use(call, told)
     counted = told.get("usage") or {}
     if not any(counted.get(name) for name in COUNTS):
         # LiteLLM fills in zeros where a provider said nothing.
@@ -102,17 +105,26 @@ def _used(call: Call, told: Mapping[str, Any]) -> tuple[dict[str, int], bool]:
     return usage.of_tokens(counted, call.priced_units), is_estimated
 
 
-def _by_use(call: Call, told: Mapping[str, Any]) -> dict[str, int]:
+def _by_use(call: Call, told: Mapping[str, Any]) -> tuple[dict[str, int], bool]:
     data = told.get("data")
     text = call.body.get("input")
-    seconds = told.get("duration") or 0
-    return usage.of_use(
-        call.endpoint.removeprefix("/v1/"),
+    seconds, is_estimated = _seconds(call, told)
+    found = usage.of_use(
         call.priced_units,
         images=len(data) if isinstance(data, list) else 1,
-        seconds=float(seconds),
+        seconds=seconds,
         characters=len(text) if isinstance(text, str) else 0,
     )
+    return found, is_estimated and "seconds" in found
+
+
+def _seconds(call: Call, told: Mapping[str, Any]) -> tuple[float, bool]:
+    """How long a sound is: as the provider says it, else by its size, and then True."""
+    counted = told.get("usage") or {}
+    for found in (counted.get("seconds"), told.get("duration")):
+        if isinstance(found, int | float) and 0 < found < 1_000_000:
+            return float(found), False
+    return call.asked_bytes / BYTES_OF_A_SECOND, True
 
 
 def _is_of_litellm(call: Call) -> bool:
@@ -131,12 +143,18 @@ def _prompt_by_us(call: Call) -> dict[str, int]:
     messages = call.body.get("messages")
     if isinstance(messages, list):
         return {"prompt_tokens": litellm.token_counter(model=call.model, messages=messages)}
-    return {"prompt_tokens": call.expected_tokens}
+    heard = 0
+    if call.endpoint.startswith("/v1/audio/t"):
+        heard = call.asked_bytes // BYTES_OF_A_SECOND * TOKENS_OF_A_SECOND
+    return {"prompt_tokens": call.expected_tokens + heard}
 
 
 def _text(told: Mapping[str, Any]) -> str:
     """All that the model said."""
-    parts = []
+    parts = [told.get("text")]
+    for item in told.get("output") or []:
+        parts += [content.get("text") for content in item.get("content") or []]
+        parts.append(item.get("arguments"))
     for choice in told.get("choices") or []:
         message = choice.get("message") or {}
         parts += [choice.get("text"), message.get("content"), message.get("reasoning_content")]

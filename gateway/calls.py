@@ -38,6 +38,8 @@ class Call:
     body: Mapping[str, Any] = field(default_factory=dict)
     expected_tokens: int = 0
     """Of the prompt, roughly."""
+    asked_bytes: int = 0
+    """How long the request's body is."""
     _over: asyncio.Event = field(default_factory=asyncio.Event)
     _is_ending: bool = False
 

@@ -136,6 +136,7 @@ class Door:
             Question(key, said.model, address, said.input_tokens, said.max_output_tokens)
         )
         call = self._gateway.begin(admission, said, endpoint=route.path, client_ip=address)
+        call.asked_bytes = len(body)
         token = CURRENT.set(call)
         try:
             await _Passage(call, route, receive, send).through(

@@ -28,6 +28,7 @@ def heard(body: bytes, text: str) -> dict[str, Any]:
     """Of a form with a sound: the answer tells its length, at RATE."""
     told: dict[str, Any] = {"text": text}
     if b"say no usage" not in body:
+        told["duration"] = len(body) / RATE
         told["usage"] = {"type": "duration", "seconds": -(-len(body) // RATE)}
     return told
 

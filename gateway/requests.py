@@ -117,6 +117,10 @@ def of_json(route: Route, body: bytes, own_names: Container[str] = ()) -> Said:
 def of_form(route: Route, fields: Mapping[str, Any], own_names: Container[str] = ()) -> Said:
     """The same of a form; its files are not looked into."""
     _check_steering(fields, own_names)
+    if fields.get("response_format") in ("srt", "text", "vtt"):
+        # They don't tell how long the sound is, which is what it costs.
+        message = "response_format must be json or verbose_json."
+        raise Bad(Problem(400, "unsupported_parameter", message, is_final=True))
     return _said(route, {name: value for name, value in fields.items() if isinstance(value, str)})
 
 

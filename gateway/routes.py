@@ -36,7 +36,6 @@ JSON_CALLS = {
     "completions",
     "embeddings",
     "images/generations",
-    "moderations",
     "rerank",
     "responses",
     "audio/speech",

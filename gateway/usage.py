@@ -17,8 +17,8 @@ def of_tokens(usage: Mapping[str, Any], priced: frozenset[str]) -> dict[str, int
     """Quantities by unit, zeros left out. `usage` is LiteLLM's, or one in the words of OpenAI's Responses API."""
     prompt = _first(usage, "prompt_tokens", "input_tokens")
     completion = _first(usage, "completion_tokens", "output_tokens")
-    inside = _details(usage, "prompt_tokens_details", "input_tokens_details")
-    outside = _details(usage, "completion_tokens_details", "output_tokens_details")
+    inside = _details(usage, "prompt_tokens_details", "input_tokens_details", "input_token_details")
+    outside = _details(usage, "completion_tokens_details", "output_tokens_details", "output_token_details")
     found = {**_of_prompt(usage, inside, priced), **_cache_writes(usage, inside)}
     made = {"reasoning_tokens": _first(outside, "reasoning_tokens")}
     for kind in KINDS:
@@ -44,17 +44,19 @@ def _of_prompt(usage: Mapping[str, Any], inside: Mapping[str, Any], priced: froz
     return {**found, "cached_input_tokens": cached}
 
 
-def of_use(
-    kind: str, priced: frozenset[str], *, images: int, seconds: float, characters: int
-) -> dict[str, int]:
-    """Of a model that is sold by use: what it is sold by, of what the request and the answer say. Seconds are rounded up."""
-    if "images" in priced and kind.startswith("images"):
-        return {"images": max(1, images)}
-    if "seconds" in priced and seconds > 0:
-        return {"seconds": -int(-seconds // 1)}
-    if "characters" in priced and characters:
-        return {"characters": characters}
-    return {"calls": 1} if "calls" in priced else {}
+def of_use(priced: frozenset[str], *, images: int, seconds: float, characters: int) -> dict[str, int]:
+    """Of a model that is sold by use: what it is sold by, of what the request and the answer say.
+
+    Seconds are rounded up. Nothing is for nothing: of what is not known there was one.
+    """
+    counts = {
+        "images": images,
+        "seconds": -int(-seconds // 1),
+        "characters": characters,
+        "pages": 1,
+        "calls": 1,
+    }
+    return next(({unit: max(1, count)} for unit, count in counts.items() if unit in priced), {})
 
 
 def estimate(priced: frozenset[str], *, tokens_in: int, bytes_out: int) -> dict[str, int]:
@@ -62,7 +64,7 @@ def estimate(priced: frozenset[str], *, tokens_in: int, bytes_out: int) -> dict[
     if "output_tokens" in priced or "input_tokens" in priced:
         found = {"input_tokens": max(1, tokens_in), "output_tokens": bytes_out // 4}
         return {unit: count for unit, count in found.items() if count and unit in priced}
-    return of_use("", priced, images=1, seconds=0, characters=0)
+    return of_use(priced, images=1, seconds=0, characters=0)
 
 
 def _cache_writes(usage: Mapping[str, Any], inside: Mapping[str, Any]) -> dict[str, int]:

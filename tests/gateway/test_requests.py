@@ -234,3 +234,10 @@ def test_a_form_is_read_without_its_files() -> None:
     )
     with pytest.raises(Bad):
         requests.of_form(FORM, {"model": object()})
+
+
+@pytest.mark.parametrize("form", ["srt", "text", "vtt"])
+def test_a_form_asks_for_an_answer_that_tells_what_it_costs(form: str) -> None:
+    with pytest.raises(Bad):
+        requests.of_form(FORM, {"model": "whisper-1", "response_format": form})
+    assert requests.of_form(FORM, {"model": "whisper-1", "response_format": "json"}).model == "whisper-1"

@@ -47,6 +47,7 @@ def test_files_come_in_forms(path: str) -> None:
         "/v1/models",
         "/key/generate",
         "/v1/files",
+        "/v1/moderations",
         "/v1/batches",
         "/model/new",
         "/config/update",
