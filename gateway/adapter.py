@@ -113,7 +113,7 @@ def _by_use(call: Call, told: Mapping[str, Any]) -> tuple[dict[str, int], bool]:
         call.priced_units,
         images=len(data) if isinstance(data, list) else 1,
         seconds=seconds,
-        characters=len(text) if isinstance(text, str) else 0,
+        characters=len(text if isinstance(text, str) else str(text or "")),
     )
     return found, is_estimated and "seconds" in found
 

@@ -42,7 +42,7 @@ _TYPES = {
 _ELSE = ("server_error", "api_error", "INTERNAL")
 # Names of Python's, before what was said.
 _CLASSES = re.compile(
-    r"^(?:Error calling litellm\.\w+ for \w+: *|(?:litellm\.)?\w+(?:Error|Exception)(?::| -) *)+"
+    r"^(?:Invalid request format: *|Error calling litellm\.\w+ for \w+: *|(?:litellm\.)?\w+(?:Error|Exception)(?::| -) *)+"
 )
 _UNREADABLE = "Error converting to valid response"
 _HINTS = re.compile(r"\.? *Handle with `litellm\.\w+`\.?")
@@ -124,6 +124,9 @@ def sentence(body: bytes) -> str:
         found = json.loads(body)
     except (ValueError, RecursionError):
         return body.decode("utf-8", "replace")
-    for name in ("error", "message"):
+    for name in ("error", "message", "detail"):
         found = found.get(name, found) if isinstance(found, dict) else found
+    if isinstance(found, list) and found and all(isinstance(each, dict) for each in found):
+        # LiteLLM's own, of a field that is missing.
+        return "; ".join(f"{(each.get('loc') or ['?'])[-1]}: {each.get('msg', '')}" for each in found)
     return found if isinstance(found, str) else json.dumps(found)

@@ -153,7 +153,12 @@ class Door:
             raise Bad(
                 Problem(415, "invalid_content_type", "The body must be multipart/form-data.", is_final=True)
             )
-        return requests.of_form(route, await self._gateway.read_form(scope, body), self._own_names)
+        try:
+            fields = await self._gateway.read_form(scope, body)
+        except Exception as error:
+            # Of the library that reads it, which is LiteLLM's and not known here.
+            raise Bad(Problem(400, "invalid_form", "The form can't be read.", is_final=True)) from error
+        return requests.of_form(route, fields, self._own_names)
 
 
 class _Passage:

@@ -144,7 +144,9 @@ def test_an_error_inside_an_error_is_unwrapped(said: str) -> None:
 
 def test_what_is_no_error_of_any_format_is_told_whole() -> None:
     assert answers.sentence(b"<h1>Bad</h1>") == "<h1>Bad</h1>"
-    assert answers.sentence(b'{"detail": [1]}') == '{"detail": [1]}'
+    assert answers.sentence(b'{"detail": [1]}') == "[1]"
+    missing = b'{"detail": [{"loc": ["body", "file"], "msg": "Field required"}]}'
+    assert answers.sentence(missing) == "file: Field required"
     assert answers.plain("{not JSON") == "{not JSON"
 
 

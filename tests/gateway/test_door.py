@@ -419,6 +419,17 @@ def test_a_form_is_passed_as_it_came() -> None:
     assert kind in seen[0]["headers"]
 
 
+def test_a_form_that_can_not_be_read_is_refused() -> None:
+    class Unreadable(FakeGateway):
+        async def read_form(self, scope: Scope, body: bytes) -> Mapping[str, Any]:
+            raise ValueError("no boundary")
+
+    kind = (b"content-type", b"multipart/form-data")
+    client, gateway = _ask(_never, path="/v1/audio/transcriptions", headers=[KEY, kind], gateway=Unreadable())
+    assert (client.status, client.error["code"]) == (400, "invalid_form")
+    assert not gateway.questions
+
+
 def test_what_breaks_before_an_answer_is_answered(caplog: pytest.LogCaptureFixture) -> None:
     async def inside(scope: Scope, receive: Receive, send: Send) -> None:
         raise ValueError("a secret of ours")
