@@ -69,8 +69,9 @@ class Outcomes(CustomLogger):  # type: ignore[misc]  # LiteLLM is not installed 
         async for chunk in response:
             # By LiteLLM's prices, which are not what is charged; the Responses API has its usage one level down.
             for told in (chunk, getattr(chunk, "response", None)):
-                if getattr(getattr(told, "usage", None), "cost", None) is not None:
-                    told.usage.cost = None
+                used = getattr(told, "usage", None)
+                if used is not None and getattr(used, "cost", None) is not None:
+                    used.cost = None
             yield chunk
 
 

@@ -33,6 +33,11 @@ def clients_python() -> Path:
 
 
 @pytest.fixture(scope="session")
+def tool_python() -> Path:
+    return _or_skip(environments.tool_python)
+
+
+@pytest.fixture(scope="session")
 def node_modules() -> Path:
     return _or_skip(environments.node_modules)
 

@@ -13,7 +13,7 @@ from tests.stack import Stack
 
 # A call is in the log within this time of its answer.
 SEEN_WITHIN_S = 2.0
-NANO = 1_000
+PICO_PER_NANO = 1_000
 
 
 class _Reader(Browser):
@@ -84,6 +84,14 @@ class Customer:
         assert status == 200
         return page
 
+    def newest_call_after(self, before: str, *, within_s: float = 20.0) -> str:
+        """The id of a call that was not the newest one before, as soon as it is in the log."""
+        give_up_at = time.monotonic() + within_s
+        while (found := self.newest_call()) == before:
+            assert time.monotonic() < give_up_at, f"no further call is in the log after {within_s} s"
+            time.sleep(0.1)
+        return found
+
     def newest_call(self) -> str:
         """Its id; empty where there is none."""
         found = re.search(r'data-call-id="([^"]+)"', self.log())
@@ -109,6 +117,6 @@ def rated_nanousd(price: dict[str, Any], usage: dict[str, int]) -> int:
     """What a usage costs by the public price list, rounded once, half to even. Units without a price are an error."""
     (tier,) = price["tiers"]
     picousd = sum(count * tier["prices"][unit]["price_picousd_per_unit"] for unit, count in usage.items())
-    whole, rest = divmod(picousd * price["multiplier_bp"], 10_000 * NANO)
-    half = 10_000 * NANO // 2
+    whole, rest = divmod(picousd * price["multiplier_bp"], 10_000 * PICO_PER_NANO)
+    half = 10_000 * PICO_PER_NANO // 2
     return int(whole + (rest > half or (rest == half and whole % 2)))

@@ -16,7 +16,8 @@ from pathlib import Path
 from tests.stack import PROJECT
 
 CLIENTS = Path(__file__).parent / "clients"
-PINS = "tests/gateway/clients/requirements.txt"
+CLIENTS_PINS = "tests/gateway/clients/requirements.txt"
+TOOL_PINS = "tests/account_api/cometapi_cli/requirements.txt"
 TIMEOUT_S = 800
 # What pip and npm say where a machine has no way out; everything else is a failure, and fails.
 OFFLINE = re.compile(
@@ -37,9 +38,12 @@ def gateway_python() -> Path:
 
 def clients_python() -> Path:
     """The Python of the published Python clients. Raises Absent."""
-    folder = _cache() / f"clients-{_digest(PROJECT / PINS)}"
-    _run([sys.executable, "cometsite/quickstart/install.py", PINS, str(folder)])
-    return folder / "bin" / "python"
+    return _installed("clients", CLIENTS_PINS)
+
+
+def tool_python() -> Path:
+    """The Python of the published command-line tool. Raises Absent."""
+    return _installed("cometapi-cli", TOOL_PINS)
 
 
 def node_modules() -> Path:
@@ -57,6 +61,12 @@ def node_modules() -> Path:
             _run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", place])
             shutil.copytree(place, folder)
     return folder / "node_modules"
+
+
+def _installed(name: str, pins: str) -> Path:
+    folder = _cache() / f"{name}-{_digest(PROJECT / pins)}"
+    _run([sys.executable, "cometsite/quickstart/install.py", pins, str(folder)])
+    return folder / "bin" / "python"
 
 
 def _cache() -> Path:
