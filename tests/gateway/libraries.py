@@ -27,11 +27,15 @@ class Library:
     def do(
         self, base_url: str, key: str, steps: Sequence[Mapping[str, Any]], **options: Any
     ) -> list[Outcome]:
-        """What came of each step; `options` are the client's own. `sent` of an outcome counts its requests."""
-        told = [{"model": self.model, "say": "Hello.", **step} for step in steps]
-        task = {"base_url": base_url, "key": key, "steps": told, "options": options}
+        """What came of each step, which may have an address and a key of its own; `options` are the client's own.
+
+        `sent` of an outcome counts its requests.
+        """
+        usual = {"base_url": base_url, "key": key, "model": self.model, "say": "Hello."}
+        task = {"steps": [{**usual, **step} for step in steps], "options": options}
         done = subprocess.run(
-            [*self.command, json.dumps(task)],
+            self.command,
+            input=json.dumps(task),
             env={"PATH": os.defpath, "NO_PROXY": "*", **self.environment},
             capture_output=True,
             text=True,

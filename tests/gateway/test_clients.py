@@ -72,19 +72,23 @@ def booked(customer: Customer, library: Library, outcome: Outcome, prices: dict[
     return receipt
 
 
-@pytest.mark.parametrize("base", BASES)
 def test_every_base_url_serves_every_library(
-    gateway: RunningGateway, customer: Customer, key: str, library: Library, prices: dict[str, Any], base: str
+    gateway: RunningGateway, customer: Customer, key: str, library: Library, prices: dict[str, Any]
 ) -> None:
-    steps = [{"do": "chat", "say": "Hello from here."}, {"do": "stream", "say": "cache and reason"}]
-    plain, streamed = library.do(gateway.url + base, key, steps)
-    assert "You said: Hello from here." in plain["text"], plain
-    assert "You said: cache and reason" in streamed["text"], streamed
-    assert streamed["parts"] > 10
-    for outcome in (plain, streamed):
+    steps = [
+        {"do": do, "say": say, "base_url": gateway.url + base}
+        for base in BASES
+        for do, say in (("chat", "Hello from here."), ("stream", "cache and reason"))
+    ]
+    outcomes = library.do("", key, steps)
+    assert len(outcomes) == len(steps)
+    for step, outcome in zip(steps, outcomes, strict=True):
+        assert f"You said: {step['say']}" in outcome.get("text", ""), (step, outcome)
         assert outcome["sent"] == 1
-        booked(customer, library, outcome, prices)
-    assert "cached_input_tokens" in library.units(streamed["usage"])
+        receipt = booked(customer, library, outcome, prices)
+        if step["do"] == "stream":
+            assert outcome["parts"] > 10
+            assert "cached_input_tokens" in receipt.usage
 
 
 def test_tools_are_called(
@@ -115,13 +119,11 @@ def test_models_are_those_that_the_key_may_call(
     request: pytest.FixtureRequest,
 ) -> None:
     narrow = customer.key(models=f"{GPT}\n{CLAUDE}")
+    steps: list[dict[str, str]] = [{"do": "models", "base_url": gateway.url + base} for base in BASES]
     for name in ("openai", "anthropic", "node"):
-        library = _library(request, name)
-        for base in BASES:
-            told = library.one(gateway.url + base, narrow, "models")["models"]
-            assert sorted(told) == sorted([GPT, CLAUDE])
-        everything = library.one(f"{gateway.url}/v1/", key, "models")["models"]
-        assert set(everything) == set(prices)
+        *few, everything = _library(request, name).do("", narrow, [*steps, {**steps[0], "key": key}])
+        assert [sorted(told["models"]) for told in few] == [sorted([GPT, CLAUDE])] * 3
+        assert set(everything["models"]) == set(prices)
 
 
 def test_responses_embeddings_and_images(
@@ -160,16 +162,18 @@ def test_refusals_are_the_errors_of_the_library(
     """Each at the first request: to send the same again would be no use, and no client does."""
     base = gateway.url + _own_base(library)
     refused = {
-        "AuthenticationError": (401, "sk-nobody-has-this-key", library.model),
-        "NotFoundError": (404, customer.key(), "gpt-none"),
-        "PermissionDeniedError": (403, customer.key(models="gpt-4o"), library.model),
+        "AuthenticationError": (401, {"key": "sk-nobody-has-this-key"}),
+        "NotFoundError": (404, {"model": "gpt-none"}),
+        "PermissionDeniedError": (403, {"key": customer.key(networks="192.0.2.0/24")}),
     }
-    for name, (status, key, model) in refused.items():
-        (outcome,) = library.do(base, key, [{"do": "chat", "model": model}])
+    steps = [{"do": do, **wrong} for _, wrong in refused.values() for do in ("chat", "stream")]
+    steps.append({"do": "chat", "key": customer.key(models="gpt-4o")})
+    outcomes = library.do(base, customer.key(), steps)
+    expected = [(name, status) for name, (status, _) in refused.items() for _ in range(2)]
+    expected.append(("PermissionDeniedError", 403))
+    for (name, status), outcome in zip(expected, outcomes, strict=True):
         assert name in outcome.get("error", ()), outcome
-        assert (outcome["status"], outcome["sent"]) == (status, 1)
-    (elsewhere,) = library.do(base, customer.key(networks="192.0.2.0/24"), [{"do": "stream"}])
-    assert "PermissionDeniedError" in elsewhere["error"]
+        assert (outcome["status"], outcome["sent"]) == (status, 1), outcome
 
 
 def test_without_money_is_what_the_libraries_take_for_that(gateway: RunningGateway, library: Library) -> None:

@@ -14,14 +14,14 @@ TOOL = {
 sent: list[str] = []
 
 
-def connected(task: dict[str, Any]) -> Any:
+def connected(task: dict[str, Any], step: dict[str, Any]) -> Any:
     """As everybody makes it, its key in x-api-key; the hook only counts what goes out, repetitions included."""
     counting = anthropic.DefaultHttpxClient(
         event_hooks={"request": [lambda request: sent.append(request.url.path)]}
     )
     return anthropic.Anthropic(
-        api_key=task["key"],
-        base_url=task["base_url"],
+        api_key=step["key"],
+        base_url=step["base_url"],
         http_client=counting,
         timeout=60,
         **task.get("options", {}),
@@ -84,12 +84,11 @@ STEPS = {made.__name__: made for made in (chat, stream, leave, tool, models)}
 
 
 def main() -> None:
-    task = json.loads(sys.argv[1])
-    client, told = connected(task), []
+    task, told = json.load(sys.stdin), []
     for step in task["steps"]:
         sent.clear()
         try:
-            found = STEPS[step["do"]](client, step)
+            found = STEPS[step["do"]](connected(task, step), step)
         except anthropic.APIStatusError as error:
             body = error.body if isinstance(error.body, dict) else {}
             found = {"error": [base.__name__ for base in type(error).__mro__], "status": error.status_code}

@@ -23,8 +23,8 @@ def connected(task: dict[str, Any], step: dict[str, Any]) -> Any:
     )
     return ChatOpenAI(
         model=step["model"],
-        api_key=task["key"],
-        base_url=task["base_url"],
+        api_key=step["key"],
+        base_url=step["base_url"],
         http_client=counting,
         include_response_headers=True,
         stream_usage=True,
@@ -71,7 +71,7 @@ STEPS = {made.__name__: made for made in (chat, stream, leave, tool)}
 
 
 def main() -> None:
-    task, told = json.loads(sys.argv[1]), []
+    task, told = json.load(sys.stdin), []
     for step in task["steps"]:
         sent.clear()
         try:

@@ -1,4 +1,5 @@
 // The npm package `openai`, as published: does the steps that it is given as JSON, and prints what came of each.
+const { readFileSync } = require("node:fs");
 const OpenAI = require("openai");
 
 const TOOL = {
@@ -12,10 +13,10 @@ const TOOL = {
 let sent = 0;
 
 // The fetch only counts what goes out, repetitions included.
-const connected = (task) =>
+const connected = (task, step) =>
   new OpenAI({
-    apiKey: task.key,
-    baseURL: task.base_url,
+    apiKey: step.key,
+    baseURL: step.base_url,
     timeout: 60_000,
     fetch: (url, init) => {
       sent += 1;
@@ -92,14 +93,13 @@ const STEPS = {
 };
 
 async function main() {
-  const task = JSON.parse(process.argv[2]);
-  const client = connected(task);
+  const task = JSON.parse(readFileSync(0, "utf8"));
   const told = [];
   for (const step of task.steps) {
     sent = 0;
     let found;
     try {
-      found = await STEPS[step.do](client, step);
+      found = await STEPS[step.do](connected(task, step), step);
     } catch (error) {
       if (!(error instanceof OpenAI.APIError)) throw error;
       const { status, code, type, message } = error;
