@@ -50,6 +50,8 @@ class Outcome:
     cpu_s: float = 0.0
     accepted: int = 0
     latencies_s: list[float] = field(default_factory=list)
+    first_bytes_s: list[float] = field(default_factory=list)
+    """To the first byte of each answer's body."""
     refused: Counter[str] = field(default_factory=Counter)
     """Answers of another status, by it and the start of the body."""
 
@@ -64,12 +66,16 @@ class Connection:
     answer: bytearray = field(default_factory=bytearray)
     expected: int | None = None
     """Bytes of the whole answer, once its head is there; 0 where it comes in chunks."""
+    body_at: int = 0
+    first_byte_at: float = 0.0
+    """Of the body; 0 until it is there."""
 
     def begin(self, request: bytes) -> None:
         self.began_at = time.perf_counter()
         self.unsent = memoryview(request)
         self.answer.clear()
         self.expected = None
+        self.first_byte_at = 0.0
         self.send()
 
     def send(self) -> None:
@@ -90,7 +96,9 @@ class Connection:
             end = self.answer.find(b"\r\n\r\n")
             if end < 0:
                 return False
-            self.expected = self._expected(end)
+            self.expected, self.body_at = self._expected(end), end + 4
+        if not self.first_byte_at and len(self.answer) > self.body_at:
+            self.first_byte_at = time.perf_counter()
         if self.expected == 0:
             return self.answer.endswith(LAST_CHUNK)
         return len(self.answer) >= self.expected
@@ -202,6 +210,7 @@ def _watch(selector: selectors.BaseSelector, connection: Connection) -> None:
 
 def _count(connection: Connection, outcome: Outcome, expected: bytes, now: float) -> None:
     outcome.latencies_s.append(now - connection.began_at)
+    outcome.first_bytes_s.append((connection.first_byte_at or now) - connection.began_at)
     status, head = connection.answer[9:12], connection.answer.find(b"\r\n\r\n")
     if status != expected:
         text = bytes(connection.answer[head + 4 : head + 300]).decode(errors="replace")

@@ -96,7 +96,7 @@ class Machine:
 
     def start_web(self) -> None:
         """Starts the web server and returns when it answers. Raises StartError."""
-        self._start_site(self.site.web(), self.port)
+        self.start_server(self.site.web(), self.port)
 
     def start_web_on(self, database: str) -> tuple[str, int]:
         """Starts another one on another database; its name and port, when it answers. Raises StartError."""
@@ -109,7 +109,7 @@ class Machine:
         }
         site = Site(HOST, port, self.folder, {**self.site.environment, **addresses})
         web = replace(site.web(), name=f"web-{database}")
-        self._start_site(web, port)
+        self.start_server(web, port)
         return web.name, port
 
     def copy_database(self, name: str) -> None:
@@ -118,21 +118,25 @@ class Machine:
             made = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
             connection.execute(made.format(sql.Identifier(name), sql.Identifier(commands.DATABASE)))
 
-    def _start_site(self, web: Service, port: int) -> None:
-        self.supervisor.start(web)
-        give_up_at = time.monotonic() + READY_TIMEOUT_S
-        while not self._answers(port):
-            if time.monotonic() > give_up_at or not self._process(web.name):
-                raise StartError(f"The web server does not answer. Logs: {self.folder.logs}")
+    def start_server(
+        self, service: Service, port: int, *, path: str = "/healthz", within_s: float = READY_TIMEOUT_S
+    ) -> None:
+        """Starts a server and returns when it answers at this path. Raises StartError."""
+        self.supervisor.start(service)
+        give_up_at = time.monotonic() + within_s
+        while not self._answers(port, path):
+            if time.monotonic() > give_up_at or not self._process(service.name):
+                log = (self.folder.logs / f"{service.name}.log").read_text(errors="replace")
+                raise StartError(f"{service.name} does not answer. Its log ends with:\n{log[-1500:]}")
             time.sleep(0.05)
 
-    def _answers(self, port: int) -> bool:
+    def _answers(self, port: int, path: str) -> bool:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(f"http://{HOST}:{port}/healthz", timeout=5):
+            with opener.open(f"http://{HOST}:{port}{path}", timeout=5):
                 return True
         except urllib.error.HTTPError as error:
-            raise StartError(f"/healthz answers {error.code}") from error
+            raise StartError(f"{path} answers {error.code}") from error
         except OSError:
             return False
 

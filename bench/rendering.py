@@ -70,6 +70,7 @@ def _figures(report: Report) -> str:
         "per second",
         ": TPC-B",
         "p50 ms",
+        "p95 ms",
         "p99 ms",
         "cores: database, web, client, others",
     )
@@ -90,6 +91,7 @@ def _figure(samples: Sequence[Sample], tpcb: float | None) -> tuple[str, ...]:
         _spread(speed),
         _number(speed.median / tpcb) if tpcb else "",
         _latency([sample.p50_ms for sample in samples]),
+        _latency([sample.p95_ms for sample in samples]),
         _latency([sample.p99_ms for sample in samples]),
         ", ".join(f"{side:.2f}" for side in cores),
     )

@@ -4,7 +4,15 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from bench.plan import LOG_PAGES, LOG_PAGES_IN_SQL, PAGES_OF_ROWS
+from bench.plan import (
+    GATEWAY_CONNECTIONS,
+    GATEWAY_KINDS,
+    GATEWAY_SERVERS,
+    LOG_PAGES,
+    LOG_PAGES_IN_SQL,
+    PAGES_OF_ROWS,
+    gateway_sample,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +196,43 @@ def _in_sql(title: str, page: str) -> Ratio:
     )
 
 
+def _added(title: str, name: str, without: str, target: float | None = None) -> Ratio:
+    """Time that something takes beyond something else."""
+    return Ratio(
+        title,
+        (name, without),
+        lambda one: _milliseconds(one[name].p50_ms) - _milliseconds(one[without].p50_ms),
+        target,
+        at_most=True,
+        unit=" ms",
+    )
+
+
+def _of_gateway(kind: str, title: str, number: int) -> tuple[Ratio, ...]:
+    """What the gateway adds, and what of that asking is. The target is of what a client alone on the machine sees."""
+    alone, behind, remembering = (gateway_sample(server, kind, number) for server in GATEWAY_SERVERS)
+    about = f"{title}, {number} conn., median"
+    return (
+        _added(
+            f"Behind the gateway beyond LiteLLM alone, {about}", behind, alone, 10 if number == 1 else None
+        ),
+        _added(
+            f"Asking beyond answers remembered, {about}", behind, remembering, 10 if number == 1 else None
+        ),
+        Ratio(
+            f"Behind the gateway : LiteLLM alone, {about}",
+            (behind, alone),
+            lambda one: _milliseconds(one[behind].p50_ms) / _milliseconds(one[alone].p50_ms),
+        ),
+    )
+
+
+OF_GATEWAY = tuple(
+    ratio
+    for number in GATEWAY_CONNECTIONS
+    for kind, title in {**GATEWAY_KINDS, "stream-first": "first byte of a stream"}.items()
+    for ratio in _of_gateway(kind, title, number)
+)
 OF_LOGS = (
     *(ratio for page in LOG_PAGES for ratio in _page_of_log(page)),
     *(_in_sql(LOG_PAGES[page], page) for page in LOG_PAGES_IN_SQL),
@@ -209,6 +254,7 @@ OF_LOGS = (
 )
 RATIOS = (
     *OF_LOGS,
+    *OF_GATEWAY,
     Ratio("Recording, all wallets : TPC-B", ("spread", "tpcb"), _rate("spread", "tpcb"), 5),
     Ratio("Recording, all wallets : COPY", ("spread", "copy"), _rate("spread", "copy"), 0.15),
     Ratio("Recording, one wallet : TPC-B", ("hot", "tpcb"), _rate("hot", "tpcb"), 12),

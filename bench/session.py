@@ -13,7 +13,7 @@ from typing import Self
 
 from django.db import connection
 
-from bench import books, catalogue, growth, measures, population
+from bench import books, catalogue, gateway, growth, measures, population
 from bench.machine import Machine
 from bench.measures import Lab, Measure
 from bench.population import Population
@@ -67,7 +67,7 @@ class Session:
 
     def _every(self) -> list[Measure]:
         # The catalogue at the end of a round, since it fills the price list up.
-        return [*measures.every(self.lab), *catalogue.every(self.lab)]
+        return [*measures.every(self.lab), *gateway.every(self.lab), *catalogue.every(self.lab)]
 
     def growth(self, calls: int, rounds: int, seconds: float) -> None:
         """Recording and checking as the books fill up to so many calls."""

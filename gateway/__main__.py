@@ -57,9 +57,11 @@ async def _serve(settings: Settings, journal: Journal) -> None:
         gateway = Gateway(settings, metering, journal, _read_form)
         listed = await _models(gateway)
         has_keys = any(os.environ.get(variable) for variable, _ in PROVIDERS.values())
-        echo_socket = None if has_keys else _listening("127.0.0.1", 0)
+        echo_socket = None if has_keys else listening("127.0.0.1", 0)
         echo_url = f"http://127.0.0.1:{echo_socket.getsockname()[1]}" if echo_socket else ""
-        _configure(settings, model_list(listed, os.environ, echo_url))
+        told = configuration(model_list(listed, os.environ, echo_url), settings.upstream_timeout_s)
+        configure(settings.data_dir / "litellm.yaml", told)
+        os.environ["LITELLM_MASTER_KEY"] = f"sk-{secrets.token_urlsafe(32)}"
         async with gateway:
             await _run(gateway, settings, echo_socket, echo_url)
 
@@ -77,31 +79,27 @@ async def _models(gateway: Gateway) -> list[dict[str, Any]]:
             await asyncio.sleep(DASHBOARD_RETRY_S)
 
 
-def _configure(settings: Settings, models: list[dict[str, Any]]) -> None:
+def configuration(models: list[dict[str, Any]], upstream_timeout_s: float) -> dict[str, Any]:
+    """LiteLLM's, with our two places in it."""
+    return {
+        "model_list": models,
+        "litellm_settings": {
+            "callbacks": ["gateway.adapter.outcomes"],
+            "request_timeout": upstream_timeout_s,
+            "drop_params": True,
+        },
+        "router_settings": {"num_retries": 0, "disable_cooldowns": True},
+        "general_settings": {"custom_auth": "gateway.adapter.admitted", "cancel_on_disconnect": False},
+    }
+
+
+def configure(path: Path, told: Mapping[str, Any]) -> None:
     """Writes LiteLLM's configuration, and points it there before it is imported."""
-    path = settings.data_dir / "litellm.yaml"
     # JSON is YAML.
-    path.write_text(
-        json.dumps(
-            {
-                "model_list": models,
-                "litellm_settings": {
-                    "callbacks": ["gateway.adapter.outcomes"],
-                    "request_timeout": settings.upstream_timeout_s,
-                    "drop_params": True,
-                },
-                "router_settings": {"num_retries": 0, "disable_cooldowns": True},
-                "general_settings": {
-                    "custom_auth": "gateway.adapter.admitted",
-                    "cancel_on_disconnect": False,
-                },
-            },
-            indent=1,
-        )
-    )
-    os.environ.update(
-        LITELLM, CONFIG_FILE_PATH=str(path), LITELLM_MASTER_KEY=f"sk-{secrets.token_urlsafe(32)}"
-    )
+    path.write_text(json.dumps(told, indent=1))
+    for name in LITELLM_SERVERS:
+        os.environ.pop(name, None)
+    os.environ.update(LITELLM, CONFIG_FILE_PATH=str(path))
 
 
 async def _run(
@@ -127,10 +125,10 @@ async def _run(
         logging.getLogger(name).setLevel(level)
         logging.getLogger(name).propagate = False
     gateway.catalogue.on_change = serve_models
-    servers = [_server(uvicorn, Door(proxy_server.app, gateway, adapter.OWN_NAMES))]
-    sockets = [_listening(settings.host, settings.port)]
+    servers = [server(uvicorn, Door(proxy_server.app, gateway, adapter.OWN_NAMES))]
+    sockets = [listening(settings.host, settings.port)]
     if echo_socket:
-        servers.append(_server(uvicorn, echo.app, lifespan="off"))
+        servers.append(server(uvicorn, echo.app, lifespan="off"))
         sockets.append(echo_socket)
         log.info("No provider's key is set: every model is answered by an echo.")
     _stop_on_signals(servers)
@@ -138,18 +136,19 @@ async def _run(
     # LiteLLM prints a list of all models at its start.
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
         await asyncio.gather(
-            *(server.serve(sockets=[listening]) for server, listening in zip(servers, sockets, strict=True))
+            *(each.serve(sockets=[socket_]) for each, socket_ in zip(servers, sockets, strict=True))
         )
 
 
-def _server(uvicorn: Any, app: Any, **options: Any) -> Any:
+def server(uvicorn: Any, app: Any, **options: Any) -> Any:
+    """One that leaves the signals to us."""
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, proxy_headers=False, server_header=False, **options
     )
-    server = uvicorn.Server(config)
+    made = uvicorn.Server(config)
     # Each would take the signals for itself.
-    server.capture_signals = _no_signals
-    return server
+    made.capture_signals = _no_signals
+    return made
 
 
 class _no_signals:  # noqa: N801 - stands in for a function
@@ -162,16 +161,20 @@ class _no_signals:  # noqa: N801 - stands in for a function
 
 def _stop_on_signals(servers: list[Any]) -> None:
     def stop() -> None:
-        for server in servers:
-            server.should_exit = True
+        for each in servers:
+            each.should_exit = True
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop)
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listening(host: str, port: int) -> socket.socket:
     """Raises OSError where the port is taken."""
-    return socket.create_server((host, port), backlog=2048)
+    made = socket.create_server((host, port), backlog=2048)
+    # What it accepts inherits this, which asyncio sets only where it made the socket itself. Without it an answer's body
+    # waits for the other side's acknowledgement of its head: 40 ms.
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
 
 
 async def _read_form(scope: MutableMapping[str, Any], body: bytes) -> Mapping[str, Any]:
