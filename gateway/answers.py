@@ -103,7 +103,7 @@ def of_upstream(status: int, message: str) -> Problem:
     if status == 429:
         return Problem(429, "rate_limit_exceeded", f"The provider of this model is busy: {text}")
     if status in (408, 504):
-        return Problem(504, "upstream_timeout", f"The provider of this model took too long: {text}")
+        return Problem(504, "upstream_timeout", "The provider of this model took too long.")
     if status < 500:
         return Problem(status, "invalid_request", text, is_final=True)
     return Problem(502 if status == 500 else status, "upstream_error", f"The provider failed: {text}")

@@ -43,6 +43,8 @@ LAST_LINES = (
 # The last part of a Google stream says why it ends; in a text this would stand with a backslash.
 LAST_OF_GOOGLE = re.compile(rb'"finishReason"\s*:\s*"')
 LONGEST_END = 64
+# Times the longest body.
+READ_AND_DROPPED = 4
 MOST_ERROR_BYTES = 100_000
 # What a client may tell the provider, and what the provider may tell the client. The rest is between others: keys,
 # what steers LiteLLM, the limits of our account at the provider.
@@ -331,25 +333,28 @@ def _headers(scope: Scope) -> dict[str, str]:
 
 
 async def _read(headers: Mapping[str, str], receive: Receive, most: int) -> bytes:
-    """All of the body. Raises Bad."""
-    too_long = Bad(
-        Problem(413, "request_too_large", f"The body is longer than {most // 2**20} MiB.", is_final=True)
-    )
+    """All of the body. Raises Bad.
+
+    Of one that is too long the rest is read and dropped, as far as there is reason in it: a client that still sends
+    reads no answer.
+    """
     length = headers.get("content-length", "")
-    if length.isdigit() and int(length) > most:
-        raise too_long
     if headers.get("content-encoding", "identity") != "identity":
         raise Bad(Problem(415, "invalid_encoding", "Send the body without compression.", is_final=True))
-    body = bytearray()
-    while True:
+    body, total, is_last = bytearray(), 0, length.isdigit() and int(length) > READ_AND_DROPPED * most
+    while not is_last and total <= READ_AND_DROPPED * most:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Bad(Problem(400, "incomplete_body", "The body broke off."))
-        body += message.get("body", b"")
-        if len(body) > most:
-            raise too_long
-        if not message.get("more_body", False):
-            return bytes(body)
+        part = message.get("body", b"")
+        total += len(part)
+        if total <= most:
+            body += part
+        is_last = not message.get("more_body", False)
+    if total > most or not is_last or (length.isdigit() and int(length) > most):
+        words = f"The body is longer than {most // 2**20} MiB."
+        raise Bad(Problem(413, "request_too_large", words, is_final=True))
+    return bytes(body)
 
 
 def _named(call_id: str) -> list[tuple[bytes, bytes]]:

@@ -401,6 +401,24 @@ def test_what_is_wrong_with_a_request_is_said_before_anybody_is_asked(
     assert not gateway.questions
 
 
+def test_a_body_that_is_too_long_is_read_before_it_is_refused() -> None:
+    parts: list[Message] = [
+        {"type": "http.request", "body": b"x" * 2**19, "more_body": True} for _ in range(4)
+    ]
+    parts.append({"type": "http.request", "body": b"", "more_body": False})
+    client, _ = _ask(_never, parts=parts)
+    assert (client.status, len(parts)) == (413, 0)
+
+
+def test_a_body_without_an_end_is_not_read_to_it() -> None:
+    parts: list[Message] = [
+        {"type": "http.request", "body": b"x" * 2**19, "more_body": True} for _ in range(20)
+    ]
+    client, _ = _ask(_never, parts=parts)
+    assert client.status == 413
+    assert len(parts) == 11
+
+
 def test_a_form_is_passed_as_it_came() -> None:
     seen: list[Scope] = []
 
