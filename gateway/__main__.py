@@ -34,6 +34,8 @@ LITELLM = {
 # It would keep things of its own in whichever of these it finds.
 LITELLM_SERVERS = ("DATABASE_URL", "DIRECT_URL", "REDIS_URL", "REDIS_HOST", "STORE_MODEL_IN_DB")
 DASHBOARD_RETRY_S = 1.0
+# Calls that are not over then are broken off, and told as failed by the next start.
+STOPS_WITHIN_S = 30
 
 
 def main() -> int:
@@ -143,7 +145,13 @@ async def _run(
 def server(uvicorn: Any, app: Any, **options: Any) -> Any:
     """One that leaves the signals to us."""
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, proxy_headers=False, server_header=False, **options
+        app,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=STOPS_WITHIN_S,
+        **options,
     )
     made = uvicorn.Server(config)
     # Each would take the signals for itself.

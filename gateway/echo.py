@@ -9,6 +9,7 @@ import json
 import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -50,7 +51,11 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     said = _said(asked)
     path = scope["path"]
     if "hang" in said:
-        await asyncio.sleep(3600)
+        # Until whoever asked has left.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(3600):
+                await receive()
+        return
     if "fail with 429" in said:
         await _answer(
             send, 429, {"error": {"message": "Too many requests.", "type": "rate_limit_error"}}, b"7"
