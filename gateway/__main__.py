@@ -9,15 +9,16 @@ import signal
 import socket
 import sqlite3
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+from gateway import call_ids
 from gateway.catalogue import model_list
 from gateway.gateway import Gateway
 from gateway.journal import InUse, Journal
-from gateway.metering import Away, Metering
+from gateway.metering import UNKNOWN_GATEWAY_KEY, Away, Metering
 from gateway.settings import PROVIDERS, BadSetting, Settings
 
 log = logging.getLogger("gateway")
@@ -57,7 +58,8 @@ def main() -> int:
 async def _serve(settings: Settings, journal: Journal) -> None:
     async with Metering(settings.metering_url, settings.gateway_key) as metering:
         gateway = Gateway(settings, metering, journal, _read_form)
-        listed = await _models(gateway)
+        listed = await _until_answered(gateway.catalogue.read, settings)
+        await _until_answered(lambda: _check_key(metering), settings)
         has_keys = any(os.environ.get(variable) for variable, _ in PROVIDERS.values())
         echo_socket = None if has_keys else listening("127.0.0.1", 0)
         echo_url = f"http://127.0.0.1:{echo_socket.getsockname()[1]}" if echo_socket else ""
@@ -68,17 +70,27 @@ async def _serve(settings: Settings, journal: Journal) -> None:
             await _run(gateway, settings, echo_socket, echo_url)
 
 
-async def _models(gateway: Gateway) -> list[dict[str, Any]]:
+async def _until_answered[T](ask: Callable[[], Awaitable[T]], settings: Settings) -> T:
     """Waits for the dashboard: without its list nothing could be called."""
-    is_told = False
+    told = ""
     while True:
         try:
-            return await gateway.catalogue.read()
+            return await ask()
         except Away as away:
-            if not is_told:
-                log.warning("Waiting for the dashboard at %s: %s", gateway.settings.metering_url, away)
-                is_told = True
+            if str(away) != told:
+                log.warning("Waiting for the dashboard at %s: %s", settings.metering_url, away)
+            told = str(away)
             await asyncio.sleep(DASHBOARD_RETRY_S)
+
+
+async def _check_key(metering: Metering) -> None:
+    """Asks for something that changes nothing. Raises Away, and BadSetting where the dashboard does not know the key."""
+    try:
+        await metering.release(call_ids.new())
+    except Away as away:
+        if UNKNOWN_GATEWAY_KEY in str(away):
+            raise BadSetting(UNKNOWN_GATEWAY_KEY) from None
+        raise
 
 
 def configuration(models: list[dict[str, Any]], upstream_timeout_s: float) -> dict[str, Any]:
@@ -127,19 +139,23 @@ async def _run(
         logging.getLogger(name).setLevel(level)
         logging.getLogger(name).propagate = False
     gateway.catalogue.on_change = serve_models
-    servers = [server(uvicorn, Door(proxy_server.app, gateway, adapter.OWN_NAMES))]
-    sockets = [listening(settings.host, settings.port)]
-    if echo_socket:
-        servers.append(server(uvicorn, echo.app, lifespan="off"))
-        sockets.append(echo_socket)
-        log.info("No provider's key is set: every model is answered by an echo.")
-    _stop_on_signals(servers)
-    log.info("Listening on http://%s:%s", settings.host, settings.port)
+    door = server(uvicorn, Door(proxy_server.app, gateway, adapter.OWN_NAMES))
+    upstream = server(uvicorn, echo.app, lifespan="off")
+    _stop_on_signals(door)
+    place = listening(settings.host, settings.port)
     # LiteLLM prints a list of all models at its start.
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
-        await asyncio.gather(
-            *(each.serve(sockets=[socket_]) for each, socket_ in zip(servers, sockets, strict=True))
-        )
+        async with asyncio.TaskGroup() as serving:
+            if echo_socket:
+                log.info("No provider's key is set: every model is answered by an echo.")
+                serving.create_task(upstream.serve(sockets=[echo_socket]))
+            log.info("Listening on http://%s:%s", settings.host, settings.port)
+            await door.serve(sockets=[place])
+            # The echo serves longer than the door, whose last calls need it.
+            await gateway.wait_for_calls()
+            upstream.should_exit = upstream.force_exit = True
+    if not door.started:
+        raise OSError("LiteLLM did not start.")
 
 
 def server(uvicorn: Any, app: Any, **options: Any) -> Any:
@@ -167,10 +183,12 @@ class _no_signals:  # noqa: N801 - stands in for a function
         return None
 
 
-def _stop_on_signals(servers: list[Any]) -> None:
+def _stop_on_signals(door: Any) -> None:
+    """The first one lets calls that are under way end; the second one does not wait for them."""
+
     def stop() -> None:
-        for each in servers:
-            each.should_exit = True
+        door.force_exit = door.should_exit
+        door.should_exit = True
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop)

@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from datetime import UTC, datetime
 
 
 def new() -> str:
@@ -11,3 +12,8 @@ def new() -> str:
     value = value & ~(0x3 << 62) | 2 << 62
     text = f"{value:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def time_of(call_id: str) -> datetime:
+    """When it was made, to the millisecond, by the clock of whoever made it."""
+    return datetime.fromtimestamp(int(call_id.replace("-", "")[:12], 16) / 1000, UTC)

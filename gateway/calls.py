@@ -41,7 +41,7 @@ class Call:
     asked_bytes: int = 0
     """How long the request's body is."""
     _over: asyncio.Event = field(default_factory=asyncio.Event)
-    _is_ending: bool = False
+    _writing: asyncio.Task[None] | None = None
 
     @property
     def is_over(self) -> bool:
@@ -100,15 +100,17 @@ class Call:
         return told
 
     async def _end(self, told: Report) -> None:
-        if self._is_ending:
-            await self._over.wait()
-            return
-        self._is_ending = True
-        times: Report = {"latency_ms": _milliseconds(time.monotonic() - self.began_s)}
-        if self.is_stream and self.first_byte_s is not None:
-            times["first_token_ms"] = _milliseconds(self.first_byte_s - self.began_s)
+        if self._writing is None:
+            times: Report = {"latency_ms": _milliseconds(time.monotonic() - self.began_s)}
+            if self.is_stream and self.first_byte_s is not None:
+                times["first_token_ms"] = _milliseconds(self.first_byte_s - self.began_s)
+            self._writing = asyncio.create_task(self._written({**self.report(), **times, **told}))
+        # A task of its own: whoever tells of the call may be ended meanwhile, and it is over all the same.
+        await asyncio.shield(self._writing)
+
+    async def _written(self, report: Report) -> None:
         try:
-            await self.ending({**self.report(), **times, **told})
+            await self.ending(report)
         finally:
             self._over.set()
 

@@ -102,7 +102,7 @@ class Door:
         except Refused as refused:
             await _answer(send, *answers.written(answers.refusal(refused, style), style))
         except Away as why:
-            log.warning("Refused a call: %s", why)
+            log.debug("Refused a call: %s", why)
             await _answer(send, *answers.written(answers.away(), style))
 
     async def _readyz(self, send: Send) -> None:

@@ -2,16 +2,16 @@
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, Self
 
+from gateway import call_ids
 from gateway.admission import Admissions
 from gateway.calls import Call, Report
 from gateway.catalogue import Catalogue
 from gateway.journal import Journal
-from gateway.metering import Admission, Away, Metering
+from gateway.metering import Admission, Away, Metering, NotTaken
 from gateway.reporting import Reporter
 from gateway.requests import Said
 from gateway.settings import Settings
@@ -21,6 +21,8 @@ log = logging.getLogger("gateway")
 FormReader = Callable[[MutableMapping[str, Any], bytes], Awaitable[Mapping[str, Any]]]
 # How long a stop waits for the last reports; what is not told then is told by the next start.
 LAST_REPORTS_S = 5.0
+# How long it waits for calls whose clients left, which are read to their end to learn what they used.
+LAST_CALLS_S = 5.0
 
 
 class Gateway:
@@ -33,8 +35,9 @@ class Gateway:
         self.admissions = Admissions(metering, remember_s=settings.remember_s, grace_s=settings.grace_s)
         self.catalogue = Catalogue(metering)
         self._journal = journal
-        self._reporter = Reporter(journal, metering)
+        self._reporter = Reporter(journal, metering, self.admissions.seen)
         self._tasks: list[asyncio.Task[None]] = []
+        self._under_way: dict[str, Call] = {}
         self._unwritten: dict[str, Report] = {}
 
     async def __aenter__(self) -> Self:
@@ -47,10 +50,16 @@ class Gateway:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for report in list(self._unwritten.values()):
+            await self._told_at_once(report)
         with suppress(TimeoutError, Away):
             async with asyncio.timeout(LAST_REPORTS_S):
                 while await self._reporter.tell():
                     pass
+
+    async def wait_for_calls(self) -> None:
+        """When nothing more is let in: for calls that go on without their clients."""
+        await asyncio.gather(*(call.wait(LAST_CALLS_S) for call in list(self._under_way.values())))
 
     @property
     def is_broken(self) -> bool:
@@ -62,7 +71,8 @@ class Gateway:
         """What the operator should look into, in words; empty where all is well."""
         if self.is_broken:
             return "The journal can't be written."
-        return "Reports wait: the metering API does not take them." if self._reporter.is_away else ""
+        trouble = self._reporter.trouble
+        return f"Reports wait in the journal: {trouble}" if trouble else ""
 
     def begin(self, admission: Admission, said: Said, *, endpoint: str, client_ip: str | None) -> Call:
         """The call that was let in, written down as one that failed until more is known."""
@@ -73,30 +83,42 @@ class Gateway:
             endpoint=endpoint,
             client_ip=client_ip,
             is_stream=said.is_stream,
+            # By the clock that made the id, as the metering API compares the two.
+            started_at=call_ids.time_of(admission.call_id),
             ending=self.end,
             body=said.body,
             expected_tokens=said.input_tokens or 0,
             priced_units=self.catalogue.units_of(said.model),
         )
+        self._under_way[call.call_id] = call
         self._journal.begin(call.report())
         return call
 
     async def end(self, report: Report) -> None:
-        """The report is on the disk, or, where the disk fails, in memory and on its way; then no more calls are let in."""
+        """The report is on the disk. Where that fails it is told at once, and no calls are let in until it works again."""
         try:
             await self._journal.end(report)
-        except sqlite3.Error:
+        except Exception:
             log.exception("The journal can't be written; no calls are let in until it can.")
             if not self._unwritten:
                 self._tasks.append(asyncio.create_task(self._write_again()))
             self._unwritten[report["call_id"]] = report
+            await self._told_at_once(report)
+        finally:
+            self._under_way.pop(report["call_id"], None)
         self._reporter.tell_soon()
+
+    async def _told_at_once(self, report: Report) -> None:
+        """It stays to be written, and is then a duplicate: what is in the journal of it must end too."""
+        with suppress(TimeoutError, Away, NotTaken):
+            async with asyncio.timeout(LAST_REPORTS_S):
+                await self.metering.report([report])
 
     async def _write_again(self) -> None:
         while self._unwritten:
             await asyncio.sleep(1)
             for call_id, report in list(self._unwritten.items()):
-                with suppress(sqlite3.Error):
+                with suppress(Exception):
                     await self._journal.end(report)
                     del self._unwritten[call_id]
         log.warning("The journal can be written again.")

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
+from uuid import UUID
 
 import httpx2
 
@@ -15,9 +16,21 @@ ASK_TIMEOUT = httpx2.Timeout(5.0, connect=1.0)
 REPORT_TIMEOUT = httpx2.Timeout(60.0, connect=2.0)
 CONNECTIONS = httpx2.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=30.0)
 
+UNKNOWN_GATEWAY_KEY = (
+    "The dashboard does not know this gateway's key;"
+    " GATEWAY_KEY must be one that manage.py create_gateway_key NAME printed."
+)
+
 
 class Away(Exception):
-    """The metering API did not answer, or not as it should; the sentence says how."""
+    """The metering API did not answer, or not as it should; the sentence says how.
+
+    `retry_after_s` is when it wants to be asked again, where it says so.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: int | None = None, is_timeout: bool = False) -> None:
+        super().__init__(message)
+        self.retry_after_s, self.is_timeout = retry_after_s, is_timeout
 
 
 class Refused(Exception):
@@ -53,6 +66,7 @@ class Admission:
 
     call_id: str
     token_id: int
+    wallet_id: int
     available_nanousd: int
     held_nanousd: int
 
@@ -102,30 +116,32 @@ class Metering:
             raise _refusal(status, answer, retry_after)
         try:
             return Admission(
-                str(answer["call_id"]),
+                str(UUID(answer["call_id"])),
                 int(answer["token_id"]),
+                int(answer["wallet_id"]),
                 int(answer["available_nanousd"]),
                 int(answer["held_nanousd"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise Away(f"authorize answered without {error}") from error
 
     async def release(self, call_id: str) -> None:
         """The call never happened: its hold is closed. Twice is fine. Raises Away."""
-        status, _, _ = await self._post("release", {"call_id": call_id}, ASK_TIMEOUT)
+        status, answer, retry_after = await self._post("release", {"call_id": call_id}, ASK_TIMEOUT)
         if status not in (200, 204):
-            raise Away(f"release answered {status}")
+            raise _away("release", status, answer, retry_after)
 
     async def report(self, reports: Sequence[Mapping[str, Any]]) -> list[Result]:
         """One result per report, in order. Sent again it changes nothing. Raises NotTaken and Away."""
-        status, answer, _ = await self._post("calls", {"calls": list(reports)}, REPORT_TIMEOUT)
-        if status in (400, 413):
+        status, answer, retry_after = await self._post("calls", {"calls": list(reports)}, REPORT_TIMEOUT)
+        # What stands between may refuse a long body before the metering API sees it; else only its own word counts.
+        if status == 413 or (status == 400 and _error(answer)[0]):
             raise NotTaken(status, _error(answer)[1])
         if status != 200:
-            raise Away(f"calls answered {status}: {_error(answer)[1]}")
+            raise _away("calls", status, answer, retry_after)
         try:
             return [_result(found) for found in answer["results"]]
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError) as error:
             raise Away(f"calls answered without {error}") from error
 
     async def models(self, key: str) -> tuple[int, bytes]:
@@ -153,8 +169,14 @@ class Metering:
                 f"/metering/v1/{name}", content=json.dumps(body), timeout=timeout
             )
             found = answer.json() if answer.content else {}
-        except (httpx2.HTTPError, ValueError) as error:
-            raise Away(f"{name}: {_why(error)}") from error
+        except httpx2.HTTPError as error:
+            is_timeout = isinstance(error, httpx2.TimeoutException) and not isinstance(
+                error, httpx2.ConnectTimeout
+            )
+            raise Away(f"{name}: {_why(error)}", is_timeout=is_timeout) from error
+        except ValueError:
+            # Of something that stands between.
+            found = None
         retry_after = answer.headers.get("Retry-After", "")
         return answer.status_code, found, int(retry_after) if retry_after.isdigit() else None
 
@@ -175,7 +197,14 @@ def _refusal(status: int, answer: Any, retry_after_s: int | None) -> Exception:
     # Of these the customer is to know; all else is between the gateway and the dashboard.
     if status in (400, 401, 402, 403, 404, 429) and code and code != "invalid_gateway_key":
         return Refused(status, code, message, retry_after_s)
-    return Away(f"authorize answered {status} {code}: {message}")
+    return _away("authorize", status, answer, retry_after_s)
+
+
+def _away(name: str, status: int, answer: Any, retry_after_s: int | None) -> Away:
+    code, message = _error(answer)
+    if code == "invalid_gateway_key":
+        message = UNKNOWN_GATEWAY_KEY
+    return Away(f"{name} answered {status}: {message}", retry_after_s=retry_after_s)
 
 
 def _result(found: Mapping[str, Any]) -> Result:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,16 +16,20 @@ MOST_CALLS, MOST_BYTES = 1_000, 1_500_000
 # A report waits for others at most so long.
 GATHERED_S = 0.25
 LONGEST_WAIT_S = 10.0
+# While the metering API is away; it may ask for more, up to the longest of all.
+LONGEST_AWAY_S, LONGEST_RETRY_AFTER_S = 2.0, 30.0
 
 
 class Reporter:
     """Tells what the journal has. `run` ends when it is cancelled; what is not told then is told by the next run."""
 
-    def __init__(self, journal: Journal, metering: Metering) -> None:
-        self._journal, self._metering = journal, metering
+    def __init__(
+        self, journal: Journal, metering: Metering, seen: Callable[[Sequence[str]], None] = lambda _: None
+    ) -> None:
+        self._journal, self._metering, self._seen = journal, metering, seen
         self._news = asyncio.Event()
-        self.is_away = False
-        """Whether the last attempt failed."""
+        self.trouble = ""
+        """Why the last attempt failed; empty where it did not."""
 
     def tell_soon(self) -> None:
         """The journal has something new."""
@@ -39,24 +43,29 @@ class Reporter:
             try:
                 while await self.tell():
                     pass
-                wait_s, self.is_away = GATHERED_S, False
+                wait_s, self.trouble = GATHERED_S, ""
             except Away as away:
-                wait_s = min(LONGEST_WAIT_S, wait_s * 2)
-                if not self.is_away:
-                    log.warning("Reports wait in the journal: %s", away)
-                self.is_away = True
-            except Exception:
+                wait_s = min(LONGEST_AWAY_S, wait_s * 2)
+                wait_s = max(wait_s, min(LONGEST_RETRY_AFTER_S, away.retry_after_s or 0))
+                self._is_in_trouble(str(away))
+            except Exception as error:
                 wait_s = LONGEST_WAIT_S
                 log.exception("Reports wait in the journal.")
-            if not self.is_away:
+                self.trouble = f"{type(error).__name__}: {error}"
+            if not self.trouble:
                 with suppress(TimeoutError):
                     # Looks again by itself too: the journal's truth is the file.
                     async with asyncio.timeout(LONGEST_WAIT_S):
                         await self._news.wait()
             await asyncio.sleep(wait_s)
 
+    def _is_in_trouble(self, why: str) -> None:
+        if why != self.trouble:
+            log.warning("Reports wait in the journal: %s", why)
+        self.trouble = why
+
     async def tell(self) -> bool:
-        """One batch. Whether there may be more. Raises Away."""
+        """One batch. Whether there may be more. Raises Away, and sqlite3.Error."""
         reports = await self._journal.to_tell(MOST_CALLS)
         if not reports:
             return False
@@ -72,11 +81,16 @@ class Reporter:
             return
         by_id = {report["call_id"]: report for report in batch}
         taken = [found.call_id for found in results if found.result in ("accepted", "duplicate")]
-        for found in results:
-            if found.result == "rejected" and (report := by_id.get(found.call_id)):
-                log.error("Call %s was rejected: %s %s", found.call_id, found.code, found.message)
-                await self._journal.rejected(report, found.code, found.message)
+        rejected = [found for found in results if found.result == "rejected" and found.call_id in by_id]
+        for found in rejected:
+            log.error("Call %s was rejected: %s %s", found.call_id, found.code, found.message)
         await self._journal.told(taken)
+        await asyncio.gather(
+            *(self._journal.rejected(by_id[found.call_id], found.code, found.message) for found in rejected)
+        )
+        self._seen([*taken, *(found.call_id for found in rejected)])
+        if missing := by_id.keys() - {*taken, *(found.call_id for found in rejected)}:
+            raise Away(f"calls answered nothing about {len(missing)} of {len(batch)}, such as {min(missing)}")
 
     async def _halve(self, batch: Sequence[Report], refusal: NotTaken) -> None:
         """One report that can't be read must not keep the others."""

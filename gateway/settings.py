@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,12 +59,14 @@ class Settings:
             raise BadSetting(
                 "GATEWAY_KEY is not set: manage.py create_gateway_key NAME prints one for the dashboard."
             )
+        if not key.isascii() or not key.isprintable():
+            raise BadSetting("GATEWAY_KEY has characters that no key has.")
         return cls(
             metering_url=_url(environment, "METERING_URL", "http://127.0.0.1:8000"),
             gateway_key=key,
             data_dir=Path(environment.get("GATEWAY_DATA_DIR") or ".data/gateway").resolve(),
             host=environment.get("GATEWAY_HOST") or "127.0.0.1",
-            port=int(_number(environment, "GATEWAY_PORT", 4000, most=65535)),
+            port=_port(environment, "GATEWAY_PORT", 4000),
             grace_s=_number(environment, "GATEWAY_GRACE_S", 10, most=3600),
             remember_s=_number(environment, "GATEWAY_REMEMBER_S", 0, most=LONGEST_REMEMBERED_S),
             most_body_bytes=int(_number(environment, "GATEWAY_MOST_BODY_MIB", 32, most=1024) * 2**20),
@@ -74,8 +77,8 @@ class Settings:
 
 def _url(environment: Mapping[str, str], name: str, default: str) -> str:
     value = (environment.get(name) or default).strip().rstrip("/")
-    if not value.startswith(("http://", "https://")):
-        raise BadSetting(f"{name} must begin with http:// or https://, not {value!r}.")
+    if not re.fullmatch(r"https?://[^/?#\s]+[^?#\s]*", value):
+        raise BadSetting(f"{name} must be an address such as https://dashboard.example.com, not {value!r}.")
     return value
 
 
@@ -88,6 +91,13 @@ def _number(environment: Mapping[str, str], name: str, default: float, *, most: 
     if not 0 <= value <= most:
         raise BadSetting(f"{name} must be a number from 0 to {most:g}, not {text!r}.")
     return value
+
+
+def _port(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name, "").strip() or str(default)
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise BadSetting(f"{name} must be a whole number from 1 to 65535, not {text!r}.")
+    return int(text)
 
 
 def _networks(environment: Mapping[str, str], name: str) -> tuple[Network, ...]:

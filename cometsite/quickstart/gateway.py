@@ -38,8 +38,8 @@ def main() -> int:
 
 def _key(file: Path) -> str | None:
     """Made once for this data folder; None where it can't be, which was said."""
-    if file.exists():
-        return file.read_text().strip()
+    if file.exists() and (known := file.read_text().strip()):
+        return known
     command = [sys.executable, "manage.py", "create_gateway_key", KEY_NAME]
     done = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
