@@ -115,7 +115,10 @@ def test_a_file_that_is_away_is_an_outage_and_no_lost_call(
     for spoil in (damage, type(path).unlink):
         path.write_bytes(kept)
         spoil(path)
-        assert client.get(f"/logs/{filled[0]}/").status_code == 503
+        page = client.get(f"/logs/{filled[0]}/")
+        assert page.status_code == 503
+        assert "archived month can&#x27;t be read" in page.text or "archived month can't be read" in page.text
+        assert "paying" not in page.text
         with pytest.raises(archive.Unreadable):
             archive.find(past.keys[0].wallet_id, UUID(filled[0]))
     path.write_bytes(kept)
