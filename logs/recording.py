@@ -94,6 +94,11 @@ class Bill:
     promotional_transfer_id: int | None = None
     paid_transfer_id: int | None = None
 
+    @property
+    def charged_calls(self) -> int:
+        """Those that cost something: as many in all, however a gateway cuts its calls into batches."""
+        return sum(1 for entry in self.entries if entry.charged_nanousd)
+
 
 def record(calls: Sequence[object]) -> list[Result]:
     """Record a batch; one result a call, in order. Safe to send again, whole or in parts, whatever became of it before."""
@@ -328,7 +333,7 @@ def _transfers(bills: list[Bill], transfer_ids: list[int]) -> list[ledger.Usage]
         setattr(bill, f"{kind}_transfer_id", transfer_id)
         reference = f"usage:{bill.entries[0].report.call_id}:{kind}"
         transfers.append(
-            ledger.Usage(transfer_id, reference, bill.wallet_id, kind, amount, len(bill.entries))
+            ledger.Usage(transfer_id, reference, bill.wallet_id, kind, amount, bill.charged_calls)
         )
     return transfers
 
