@@ -96,11 +96,6 @@ class Bill:
     promotional_transfer_id: int | None = None
     paid_transfer_id: int | None = None
 
-    @property
-    def charged_calls(self) -> int:
-        """Those that cost something: as many in all, however a gateway cuts its calls into batches."""
-        return sum(1 for entry in self.entries if entry.charged_nanousd)
-
 
 def record(calls: Sequence[object]) -> list[Result]:
     """Record a batch; one result a call, in order. Safe to send again, whole or in parts, whatever became of it before."""
