@@ -176,6 +176,9 @@ def test_without_scripts(live_server: object, alice: User, key: ApiKey, version:
             [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": str(live_server)}]
         )
         page = context.new_page()
+        page.goto(f"/logs/{call.pk}/")
+        for name in ("Copy request ID", "Print", "Copy as JSON"):
+            expect(page.get_by_text(name)).to_be_hidden()
         page.goto("/logs/?stream=yes&live=1")
         expect(page.get_by_text("Load this page again to see newer calls.")).to_be_visible()
         page.get_by_role("link", name="Count them and sum them up").click()
