@@ -47,9 +47,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
     error = sys.exc_info()[1]
     is_archive = isinstance(error, Unreadable)
     is_outage = is_archive or isinstance(error, (OperationalError, InterfaceError, RedisError))
-    status, code, message = 500, "internal_error", "This is our mistake."
-    if is_outage:
-        status, code, message = 503, "unavailable", "The database does not answer. Ask again."
+    status, code = (503, "unavailable") if is_outage else (500, "internal_error")
+    message = "The database does not answer. Ask again." if is_outage else "This is our mistake."
     if is_archive:
         message = "Calls of an archived month can't be read. Ask for a later time, or again."
     context = {"is_outage": is_outage, "is_archive": is_archive}
