@@ -44,11 +44,16 @@ def api_reference(request: HttpRequest) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """The answer to what nobody foresaw; 503 where a server or a file that we need is away, since it comes back."""
-    is_outage = isinstance(sys.exc_info()[1], (OperationalError, InterfaceError, RedisError, Unreadable))
+    error = sys.exc_info()[1]
+    is_archive = isinstance(error, Unreadable)
+    is_outage = is_archive or isinstance(error, (OperationalError, InterfaceError, RedisError))
     status, code = (503, "unavailable") if is_outage else (500, "internal_error")
     message = "The database does not answer. Ask again." if is_outage else "This is our mistake."
+    if is_archive:
+        message = "Calls of an archived month can't be read. Ask for a later time, or again."
+    context = {"is_outage": is_outage, "is_archive": is_archive}
     response = refusal(request, status, code, message) or HttpResponse(
-        render_to_string("500.html", {"is_outage": is_outage}), status=status
+        render_to_string("500.html", context), status=status
     )
     if is_outage:
         response["Retry-After"] = "5"

@@ -1,12 +1,14 @@
 """The export of the filtered log as a file, how far it is, and its stop."""
 
 import logging
+from functools import partial
 from typing import cast
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
+from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from accounts.models import User
@@ -25,6 +27,7 @@ log = logging.getLogger(__name__)
 
 # Of what the page asks until the download has begun; a browser that refused it never does.
 MOST_ASKED = 15
+TEXT, HTML = "text/plain", "text/html"
 # Before a file begins, so that its progress has an end.
 COUNT_WAIT_MS = 1_000
 
@@ -34,23 +37,24 @@ COUNT_WAIT_MS = 1_000
 def export(request: HttpRequest) -> HttpResponseBase:
     """All calls that the filters of the log's list leave, as a file; 400 with a sentence where they make no sense."""
     form = FilterForm(request.GET)
+    refusal = partial(_refusal, request, form)
     written = request.GET.get("format", Format.CSV)
     if written not in list(Format):
-        return _refusal(400, "The format is csv or jsonl.")
+        return refusal(400, "The format is csv or jsonl.")
     if not form.is_valid():
-        return _refusal(400, " ".join(str(error) for errors in form.errors.values() for error in errors))
+        return refusal(400, " ".join(str(error) for errors in form.errors.values() for error in errors))
     wanted = form.wanted(wallet_of(cast("User", request.user)).pk)
     try:
         return _file(wanted, Format(written), _id(request.GET.get("export", "")))
     except TooMany:
-        return _refusal(429, "Your exports that are under way must end before another one can begin.")
+        return refusal(429, "Your exports that are under way must end before another one can begin.")
     except Unreadable:
         log.exception("An export could not begin.")
-        return _refusal(
+        return refusal(
             503, "Calls of an archived month can't be read at the moment. Choose a later time, or try again."
         )
     except Busy:
-        return _refusal(503, "Too many exports are under way. Try again in a moment.")
+        return refusal(503, "Too many exports are under way. Try again in a moment.")
 
 
 @require_safe
@@ -110,8 +114,14 @@ def _id(text: str) -> UUID | None:
         return None
 
 
-def _refusal(status: int, sentence: str) -> HttpResponse:
-    response = HttpResponse(sentence, content_type="text/plain; charset=utf-8", status=status)
+def _refusal(request: HttpRequest, form: FilterForm, status: int, sentence: str) -> HttpResponse:
+    """A page for people, whom a refused download takes away from the list; the sentence alone for programs."""
+    if request.get_preferred_type([TEXT, HTML]) == HTML:
+        context = {"status": status, "sentence": sentence, "query": form.query}
+        response = render(request, "logs/export_refused.html", context, status=status)
+    else:
+        response = HttpResponse(sentence, content_type=f"{TEXT}; charset=utf-8", status=status)
+    patch_vary_headers(response, ["Accept"])
     if status in (429, 503):
         response["Retry-After"] = str(RETRY_AFTER_S)
     return response

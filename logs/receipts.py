@@ -124,13 +124,21 @@ def check(call: Call) -> CallReceipt:
 
 def as_json(receipt: CallReceipt) -> str:
     """The receipt as data: amounts are integers, only rounding may have a fraction."""
-    call, arithmetic = receipt.call, receipt.arithmetic
+    call, arithmetic, details = receipt.call, receipt.arithmetic, receipt.details
     data: dict[str, Any] = {
         "call_id": str(call.pk),
         "model": call.model.name,
         "token_id": call.key_id,
+        "token": call.key.name,
         "status": call.status,
         "started_at": _rfc3339(call.started_at),
+        "endpoint": call.endpoint,
+        "stream": call.stream,
+        "latency_ms": call.latency_ms,
+        "first_token_ms": call.first_token_ms,
+        "upstream_id": call.upstream_id,
+        "client_ip": details.client_ip if details else None,
+        "error": details.error if details else "",
         "lines": [_line(line) for line in arithmetic.lines],
         "subtotal_picousd": arithmetic.subtotal_picousd,
         "multiplier_bp": arithmetic.multiplier_bp,

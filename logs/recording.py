@@ -89,6 +89,8 @@ class Bill:
 
     wallet_id: int
     entries: list[Entry] = field(default_factory=list)
+    charged_calls: int = 0
+    """Of its calls, those that were neither free nor failed."""
     promotional_nanousd: int = 0
     paid_nanousd: int = 0
     promotional_transfer_id: int | None = None
@@ -310,6 +312,7 @@ def _bills(entries: list[Entry]) -> list[Bill]:
         if bill is None:
             bill = bills[entry.wallet_id] = Bill(entry.wallet_id)
         bill.entries.append(entry)
+        bill.charged_calls += entry.charged_nanousd > 0
         bill.promotional_nanousd += entry.promotional_nanousd
         bill.paid_nanousd += entry.paid_nanousd
     return list(bills.values())
@@ -328,7 +331,7 @@ def _transfers(bills: list[Bill], transfer_ids: list[int]) -> list[ledger.Usage]
         setattr(bill, f"{kind}_transfer_id", transfer_id)
         reference = f"usage:{bill.entries[0].report.call_id}:{kind}"
         transfers.append(
-            ledger.Usage(transfer_id, reference, bill.wallet_id, kind, amount, len(bill.entries))
+            ledger.Usage(transfer_id, reference, bill.wallet_id, kind, amount, bill.charged_calls)
         )
     return transfers
 

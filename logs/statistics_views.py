@@ -26,6 +26,8 @@ from wallet.wallets import wallet_of
 
 # What of the log's filter a roll-up can tell apart.
 FILTERS = ("preset", "from", "to", "model", "token")
+# And what it can't, as people call it.
+LEFT_OUT = {"status": "status", "stream": "streaming", "above": "cost", "call": "request ID"}
 USUAL_PRESET = "30d"
 MEASURES = {Measure.SPEND: "Spend", Measure.CALLS: "Calls", Measure.TOKENS: "Tokens"}
 
@@ -67,6 +69,7 @@ def statistics_page(request: HttpRequest) -> HttpResponse:
         "keys": keys,
         "chosen": form.chosen,
         "log_query": form.query,
+        "left_out": [text for name, text in LEFT_OUT.items() if request.GET.get(name)],
         "is_valid": is_valid,
         "first_used": first_used,
         "preset": form.chosen.get("preset", "" if {"from", "to"} & form.chosen.keys() else USUAL_PRESET),
@@ -92,7 +95,8 @@ def _used(
         "shows": statistics_tables.written(period.start, period),
         # The log, into which the rows lead, begins and ends at the very second.
         "is_rounded": span.start is not None and period.start < span.start,
-        "until": statistics_tables.written(period.last, period),
+        # An hour is a point on a clock, and the last one would look as if it were left out.
+        "until": statistics_tables.written(period.end if period.step is Step.HOUR else period.last, period),
         "has_no_hours": by == Step.HOUR and period.step is not Step.HOUR,
         "measure": MEASURES[measure],
         "measures": _measures(measure, {**chosen, **shown.chosen}),

@@ -1,5 +1,7 @@
 """The list of calls as a page, and what that page asks for afterwards: its totals, and the calls that have arrived."""
 
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, cast
 
 from django.contrib.auth.decorators import login_required
@@ -41,7 +43,7 @@ def to_sign_in() -> HttpResponse:
 def _list(request: HttpRequest) -> HttpResponse:
     wallet = wallet_of(cast("User", request.user))
     form = listing.FilterForm(request.GET)
-    models, chosen = listing.models_of(wallet), form.chosen
+    models, chosen, archived_before = listing.models_of(wallet), form.chosen, archive.since(wallet.pk)
     if "model" in chosen and chosen["model"] not in models:
         models.append(chosen["model"][: listing.LONGEST_TEXT])
     context = {
@@ -49,19 +51,23 @@ def _list(request: HttpRequest) -> HttpResponse:
         "models": models,
         "keys": listing.keys_of(wallet),
         "chosen": chosen,
-        "archived_before": archive.since(wallet.pk),
+        "archived_before": archived_before,
         "has_more": not MORE.isdisjoint(chosen),
     }
     is_good = form.is_valid()
     if is_good:
-        context |= _found(request, form, form.wanted(wallet.pk))
+        context |= _found(request, form, form.wanted(wallet.pk), archived_before)
     return render(request, "logs/logs.html", context, status=200 if is_good else 400)
 
 
-def _found(request: HttpRequest, form: listing.FilterForm, wanted: Wanted) -> dict[str, Any]:
+def _found(
+    request: HttpRequest, form: listing.FilterForm, wanted: Wanted, kept_since: datetime | None
+) -> dict[str, Any]:
+    """Totals are those of archived calls too."""
     before, after = request.GET.get("before", ""), request.GET.get("after", "")
+    listed = replace(wanted, span=wanted.span.since(kept_since)) if kept_since else wanted
     try:
-        page = pages.page(wanted, form.chosen, before=before, after=after)
+        page = pages.page(listed, form.chosen, before=before, after=after)
     except bounds.TooLong:
         return {"is_search_too_long": True}
     totals = _totals(wanted, counts="count" in request.GET)

@@ -50,12 +50,12 @@ def _last_month(now: datetime) -> Span:
 PRESETS: dict[str, tuple[str, Callable[[datetime], Span]]] = {
     "hour": ("Last hour", lambda now: Span(now - timedelta(hours=1))),
     "24h": ("Last 24 hours", lambda now: Span(now - _DAY)),
-    "today": ("Today", _days(0)),
-    "yesterday": ("Yesterday", lambda now: Span(midnight(now.date() - _DAY), midnight(now.date()))),
-    "7d": ("Last 7 days", _days(6)),
-    "30d": ("Last 30 days", _days(29)),
-    "month": ("This month", _this_month),
-    "last-month": ("Last month", _last_month),
+    "today": ("Today (UTC)", _days(0)),
+    "yesterday": ("Yesterday (UTC)", lambda now: Span(midnight(now.date() - _DAY), midnight(now.date()))),
+    "7d": ("Last 7 days (UTC)", _days(6)),
+    "30d": ("Last 30 days (UTC)", _days(29)),
+    "month": ("This month (UTC)", _this_month),
+    "last-month": ("Last month (UTC)", _last_month),
 }
 
 

@@ -69,7 +69,9 @@ def nanousd_from_text(text: str) -> int:
     """
     text = text.strip().removeprefix("$")
     if not _NANO.fullmatch(text) or not text.strip("."):
-        raise ValueError("Write an amount in dollars, for example 0.05.")
+        raise ValueError(
+            "Write an amount in dollars, for example 0.05: up to nine decimals, and nine digits before them."
+        )
     dollars, _, fraction = text.partition(".")
     return int(dollars or 0) * NANO_PER_USD + int(fraction.ljust(9, "0"))
 

@@ -24,7 +24,10 @@ class ReferenceConflict(Exception):
 
 @dataclass(slots=True)
 class Usage:
-    """What one account of a wallet pays for a number of calls. The id of its transfer is reserved (`reserving`)."""
+    """What one account of a wallet pays of a batch. The id of its transfer is reserved (`reserving`).
+
+    `calls` are those of the batch that cost something, whichever account paid.
+    """
 
     transfer_id: int
     reference: str

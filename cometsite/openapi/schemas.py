@@ -238,6 +238,16 @@ SCHEMAS: dict[str, Any] = {
             "token_id": _TOKEN_ID,
             "status": text("A failed call has no lines.", enum=sorted(STATUSES, reverse=True)),
             "started_at": text("When the call started.", format="date-time"),
+            "token": text("The token's name."),
+            "endpoint": text("Which was called; empty where it was not told."),
+            "stream": or_null(
+                {"type": "boolean", "description": "Whether it was streamed; null where untold."}
+            ),
+            "latency_ms": or_null(whole("How long it took; null where it was not told.", minimum=0)),
+            "first_token_ms": or_null(whole("Until the first token; null where it was not told.", minimum=0)),
+            "upstream_id": text("The provider's id of the call; empty where it was not told."),
+            "client_ip": or_null(text("The caller's address; null where it was not told.")),
+            "error": text("Why it failed; empty where it did not, or was not told."),
             "lines": {"type": "array", "items": ref("ReceiptLine"), "description": "One for each unit used."},
             "subtotal_picousd": whole("Sum of the lines."),
             "multiplier_bp": whole("Basis points; 10,000 changes nothing."),

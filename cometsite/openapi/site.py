@@ -25,6 +25,14 @@ RECEIPT_EXAMPLE = {
     "token_id": 7,
     "status": "succeeded",
     "started_at": "2025-04-02T10:00:00.512000Z",
+    "token": "Laptop",
+    "endpoint": "/v1/chat/completions",
+    "stream": True,
+    "latency_ms": 1840,
+    "first_token_ms": 320,
+    "upstream_id": "chatcmpl-9f2c",
+    "client_ip": "203.0.113.7",
+    "error": "",
     "lines": [
         {
             "unit": "input_tokens",

@@ -46,6 +46,15 @@ class Month:
     upper_id: UUID
     calls: int
     path: Path
+    size_bytes: int
+
+    @property
+    def has_file(self) -> bool:
+        """Whether a file of its name and length is there; whether it is the one that was sealed, checks.py reads."""
+        try:
+            return self.path.stat().st_size == self.size_bytes
+        except OSError:
+            return False
 
 
 def months() -> list[Month]:
@@ -114,4 +123,5 @@ def _month(archived: ArchivedMonth) -> Month:
         archived.upper_id,
         archived.calls,
         Path(settings.CALLS_ARCHIVE_DIR or ".") / archived.file,
+        archived.size_bytes,
     )

@@ -1,4 +1,4 @@
-"""Whether the folder of archived months can be read: without its setting, or its disk, no archived call is answered for."""
+"""Whether archived months are in their folder: without its setting, or its disk, no archived call is answered for."""
 
 import logging
 import os
@@ -8,18 +8,23 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError
 
-from logs.archive import has_months
+from logs.archive import months
 
 logger = logging.getLogger(__name__)
 
 
 def problem() -> str:
     """A sentence; empty where all is well, or no month was archived."""
-    folder = settings.CALLS_ARCHIVE_DIR
-    is_there = bool(folder) and Path(folder).is_dir() and os.access(folder, os.R_OK | os.X_OK)
-    if is_there or not has_months():
+    archived = months()
+    if not archived:
         return ""
-    return "months of calls are archived, but CALLS_ARCHIVE_DIR is not a folder that can be read"
+    folder = settings.CALLS_ARCHIVE_DIR
+    if not (folder and Path(folder).is_dir() and os.access(folder, os.R_OK | os.X_OK)):
+        return "months of calls are archived, but CALLS_ARCHIVE_DIR is not a folder that can be read"
+    # One that is lost stops nothing else; where none is there, it is another folder, or its disk is not mounted.
+    if not any(month.has_file for month in archived):
+        return "months of calls are archived, but CALLS_ARCHIVE_DIR has none of their files"
+    return ""
 
 
 def require() -> None:

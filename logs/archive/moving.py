@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from logs import partitions
+from logs import archive, partitions
 from logs.archive import Unreadable, files, sealing
 from logs.models import ArchivedMonth
 from logs.partitions import Partition
@@ -42,7 +42,7 @@ class AlreadyRunning(NotArchived):
 def due() -> list[Partition]:
     """The months that are to go, oldest first: those that were begun, and those older than CALLS_KEPT_MONTHS."""
     begun = {Partition(month.month) for month in ArchivedMonth.objects.filter(dropped_at=None)}
-    old = {partition for partition in partitions.existing() if partition.month < _kept_from()}
+    old = {partition for partition in partitions.existing() if partition.month < kept_from()}
     return sorted(begun | old, key=lambda partition: partition.month)
 
 
@@ -52,14 +52,21 @@ def run(say: Say = lambda line: None) -> None:
         if not is_ours:
             raise AlreadyRunning("Another process archives calls at this moment.")
         for partition in due():
-            _check_folder()
+            check(partition)
             try:
                 _archive(partition, say)
             except (Unreadable, seals.Broken, OSError, pa.ArrowException) as error:
                 raise NotArchived(f"{partition.month:%Y-%m} stays in the database: {error}") from error
 
 
-def _kept_from() -> date:
+def check(partition: Partition) -> None:
+    """Whether the month may go now; writes nothing. Raises NotArchived where it has to stay."""
+    _check_folder()
+    if not ArchivedMonth.objects.filter(pk=partition.month).exists():
+        _check_books()
+
+
+def kept_from() -> date:
     """The first day of the oldest month that is kept. Every month is where the setting is 0."""
     if not settings.CALLS_KEPT_MONTHS:
         return date.min
@@ -71,13 +78,20 @@ def _check_folder() -> None:
     # Never made here: where a disk is not mounted, the files would go to another one.
     if not settings.CALLS_ARCHIVE_DIR or not Path(settings.CALLS_ARCHIVE_DIR).is_dir():
         raise NotArchived("CALLS_ARCHIVE_DIR is not a folder that is there.")
+    # An empty mount point is one that is there, too.
+    absent = [month.path.name for month in archive.months() if not month.has_file]
+    if absent:
+        raise NotArchived(
+            f"CALLS_ARCHIVE_DIR lacks {', '.join(absent[::-1])}, or has it in another length: months stay until all that"
+            " were archived before are there."
+        )
 
 
 def _archive(partition: Partition, say: Say) -> None:
     month = f"{partition.month:%Y-%m}"
     sealed = ArchivedMonth.objects.filter(pk=partition.month).first()
     if sealed is None:
-        _check_books()
+        seals.seal_closed_days()
         path = Path(settings.CALLS_ARCHIVE_DIR) / f"calls-{month}.parquet"
         calls = files.write(path, _in_table(partition))
         _compare(partition, path)
@@ -96,12 +110,13 @@ def _archive(partition: Partition, say: Say) -> None:
 
 def _check_books() -> None:
     """Raises NotArchived unless the books were found right: all of them, of late, and whatever was looked at since."""
-    seals.seal_closed_days()
     for subject in invariants.subjects():
         run = invariants.last(subject)
         if run is not None and not run.is_good:
             raise NotArchived(
-                f"The last check of the {subject} found something: months stay until that is mended."
+                f"The last check of the {subject} found {', '.join(run.failures)}: months stay until that is mended and"
+                " the next check finds nothing. See Checks of the books in the admin panel, or run"
+                " manage.py check_invariants."
             )
     if not invariants.was_good_since(timezone.now() - CHECKED_WITHIN):
         hours = CHECKED_WITHIN // timedelta(hours=1)

@@ -12,7 +12,7 @@ const MOST_ARRIVED = 50;
 const SEEN_DIGITS = 12;
 
 const RUNNING = "Live: new calls show up by themselves.";
-const FULL = "Paused: many calls came in. Load the page again to go on.";
+const FULL = "Stopped: more calls came in than are shown here.";
 
 const live = document.querySelector("[data-live]");
 const arrivals = document.getElementById("arrivals");
@@ -23,9 +23,17 @@ function rowsOf(element) {
 }
 
 function say(state, text) {
-  if (live.dataset.live === state) return;
+  if (live.dataset.live === "full" || live.dataset.live === state) return;
   live.dataset.live = state;
   live.querySelector("[data-live-state]").textContent = text;
+}
+
+// Rows and totals stay as they are, until who looks asks for the newest.
+function stop() {
+  say("full", FULL);
+  clearTimeout(telling);
+  for (const link of document.querySelectorAll("[data-live-start]")) link.hidden = false;
+  for (const link of document.querySelectorAll("[data-live-stop]")) link.hidden = true;
 }
 
 // Not each call by itself, which would talk over everything else and sum everything up again.
@@ -64,7 +72,7 @@ function settle() {
   const fresh = rowsOf(arrivals).filter((row) => !known.has(row.dataset.callId));
   if (fresh.length >= MOST_ARRIVED) {
     arrivals.replaceChildren();
-    return say("full", FULL);
+    return stop();
   }
   const kept = read();
   const before = kept?.getBoundingClientRect().top;
@@ -81,9 +89,9 @@ function settle() {
 }
 
 function poll() {
-  if (document.hidden) return say("hidden", "Paused while this page is hidden.");
   if (live.dataset.live === "full") return;
-  if (list && rowsOf(list).length >= MOST_ROWS) return say("full", FULL);
+  if (document.hidden) return say("hidden", "Paused while this page is hidden.");
+  if (list && rowsOf(list).length >= MOST_ROWS) return stop();
   if (live.dataset.live === "hidden") say("running", RUNNING);
   htmx.trigger(arrivals, "poll");
 }

@@ -118,8 +118,18 @@ def test_more_than_can_be_told_of_at_once(
     with chromium() as browser, signed_in(browser, str(live_server), session) as page:
         page.goto("/logs/?live=1")
         elsewhere(lambda: many(key, version))
-        expect(page.get_by_text("Paused: many calls came in.")).to_be_visible(timeout=10_000)
+        stop = page.get_by_role("link", name="Stop live")
+        expect(stop).to_be_visible()
+        expect(page.get_by_role("link", name="Live", exact=True)).to_be_hidden()
+        expect(page.get_by_text("Stopped: more calls came in")).to_be_visible(timeout=10_000)
         expect(page.locator("[data-call-id]")).to_have_count(1)
+        expect(page.locator('[data-total="calls"]')).to_have_text("1")
+        expect(stop).to_be_hidden()
+        expect(page.get_by_role("link", name="Live", exact=True)).to_be_visible()
+        picture(page, "live-stopped")
+        page.get_by_role("link", name="Show the newest").click()
+        expect(page.locator("[data-call-id]")).to_have_count(50)
+        expect(page.get_by_text("Live: new calls show up by themselves.")).to_be_visible()
 
 
 @transaction.atomic
@@ -151,7 +161,7 @@ def test_totals_afterwards_and_a_check_in_the_row(
         expect(page.get_by_text("It matches: $0.006 was charged")).to_be_visible()
         assert page.url.endswith("/logs/?stream=yes")
         picture(page, "receipt")
-        page.get_by_label("Time").select_option("Today")
+        page.get_by_label("Time").select_option("Today (UTC)")
         page.get_by_label("From (UTC day)").fill("2026-01-31")
         page.get_by_label("From (UTC day)").dispatch_event("change")
         expect(page.get_by_label("Time")).to_have_value("")
@@ -166,6 +176,9 @@ def test_without_scripts(live_server: object, alice: User, key: ApiKey, version:
             [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": str(live_server)}]
         )
         page = context.new_page()
+        page.goto(f"/logs/{call.pk}/")
+        for name in ("Copy request ID", "Print", "Copy as JSON"):
+            expect(page.get_by_text(name)).to_be_hidden()
         page.goto("/logs/?stream=yes&live=1")
         expect(page.get_by_text("Load this page again to see newer calls.")).to_be_visible()
         page.get_by_role("link", name="Count them and sum them up").click()

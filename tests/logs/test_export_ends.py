@@ -126,6 +126,11 @@ def test_a_wallet_has_two_at_a_time(signed_in: Client, sixty: ApiKey, begun: Beg
     response = signed_in.get("/logs/export/")
     assert response.status_code == 429
     assert response["Retry-After"] == "30"
+    assert response["Content-Type"].startswith("text/plain")
+    page = signed_in.get("/logs/export/?format=csv&model=gpt-test", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert (page.status_code, page["Retry-After"]) == (429, "30")
+    assert response.text in page.text
+    assert '<a class="btn btn-primary" href="/logs/?model=gpt-test">' in page.text
     first.close()
     first.close()  # Gives one place back, not two.
     assert running(1) == 1

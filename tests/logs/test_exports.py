@@ -91,11 +91,13 @@ def test_a_call_in_both_forms(signed_in: Client, key: ApiKey) -> None:
     numbers = {"token_id": key.pk, "price_version": version.pk, "latency_ms": 900, "first_token_ms": 80}
     usage = dict.fromkeys(UNITS, "") | {"input_tokens": "1200", "output_tokens": "301"}
     told = {name: str(number) for name, number in numbers.items()}
-    assert rows(signed_in) == [common | told | usage | {"stream": "true", "group_multiplier": ""}]
+    in_csv = {"stream": "true", "group_multiplier": "", "is_estimated": "false"}
+    assert rows(signed_in) == [common | told | usage | in_csv]
     assert objects(signed_in) == [
         common
         | numbers
         | {"stream": True, "group_multiplier": None, "usage": {"input_tokens": 1200, "output_tokens": 301}}
+        | {"is_estimated": False}
     ]
     assert Decimal(common["charged_usd"]).scaleb(9) == call.charged_nanousd
 

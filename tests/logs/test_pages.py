@@ -105,6 +105,9 @@ def test_newest_first_by_pages_of_fifty_there_and_back(signed_in: Client, key: A
     assert [len(page) for page in pages] == [50, 50, 20]
     assert [pk for page in pages for pk in page] == ids
     assert query == "", "the last page has no older one"
+    deep = signed_in.get(f"/logs/?status=succeeded&before={pages[1][-1]}").text
+    assert re.search(r'<a class="btn" href="/logs/\?status=succeeded">.* Newest</a>', deep, re.DOTALL)
+    assert " Newest</a>" not in signed_in.get("/logs/").text
     assert shown(signed_in, f"after={pages[2][0]}") == pages[1]
     assert shown(signed_in, f"after={pages[1][0]}") == pages[0]
     assert shown(signed_in, f"after={pages[0][10]}") == pages[0], (
@@ -203,6 +206,8 @@ def test_odd_queries_show_what_they_can(signed_in: Client, key: ApiKey, query: s
         ("token=1.5", "Choose a token."),
         ("call=123", "A request ID looks like"),
         ("stream=true", "Choose yes or no."),
+        ("above=0.0000000001", "up to nine decimals"),
+        ("above=1000000000", "nine digits before them"),
         ("above=-1", "Write an amount in dollars, for example 0.05."),
         ("above=NaN", "Write an amount in dollars, for example 0.05."),
         ("above=1e-9", "Write an amount in dollars, for example 0.05."),

@@ -94,6 +94,23 @@ def test_as_data(signed_in: Client, owner: User) -> None:
     }
 
 
+def test_as_data_it_has_all_that_the_page_says(signed_in: Client, owner: User) -> None:
+    told = {
+        "endpoint": "/v1/chat",
+        "stream": True,
+        "latency_ms": 9,
+        "first_token_ms": 3,
+        "upstream_id": "c-1",
+    }
+    call = recorded.call(recorded.key_of(owner), recorded.model(), {}, status=Call.Status.FAILED, **told)
+    plain = signed_in.get(f"/logs/{call.pk}.json").json()
+    assert (plain["client_ip"], plain["error"]) == (None, "")
+    who = {"client_ip": "203.0.113.9", "error": "No room."}
+    CallDetails.objects.create(call_id=call.pk, wallet_id=call.wallet_id, **who)
+    data = signed_in.get(f"/logs/{call.pk}.json").json()
+    assert {name: data[name] for name in (*told, *who, "token")} == told | who | {"token": "Laptop"}
+
+
 EXPECTED = {
     "call_id": "",
     "model": "gpt-test",

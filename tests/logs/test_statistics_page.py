@@ -4,7 +4,7 @@ import colorsys
 import itertools
 import json
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -166,6 +166,21 @@ def test_what_is_rounded_to_whole_steps_says_so(
     text = texts(page(signed_in, query))
     assert ("the log is exact to the second" in text) == ("Whole" in text) == bool(said)
     assert said is None or said in text
+
+
+def test_the_end_of_hours_is_the_end_of_the_last_one(signed_in: Client, key: ApiKey) -> None:
+    today = datetime.now(UTC).replace(hour=0, minute=0)
+    recorded.call(key, recorded.model(), at=today - timedelta(hours=5))
+    first, after = (f"{at.day} {at:%b %Y}, 00:00" for at in (today - timedelta(days=1), today))
+    assert f"{first} to {after}, UTC" in texts(page(signed_in, "preset=yesterday"))
+
+
+def test_what_it_can_not_be_filtered_by_is_said(signed_in: Client, key: ApiKey) -> None:
+    recorded.call(key, recorded.model())
+    sentence = "Statistics can't be filtered by"
+    text = texts(page(signed_in, "status=failed&stream=yes&above=1&call=x"))
+    assert f"{sentence} status, streaming, cost, request ID" in text
+    assert sentence not in texts(page(signed_in, "preset=7d&model=gpt-test&status="))
 
 
 def test_filters_narrow_it_and_lead_into_the_log(signed_in: Client, owner: User, key: ApiKey) -> None:

@@ -360,3 +360,19 @@ def test_what_the_gateway_counted_itself_is_marked_for_ever(gateway: Gateway, is
     (again,) = gateway.record({**ours, "estimated": False})
     assert again["result"] == "duplicate"
     assert marked.exists()
+
+
+def test_statements_count_calls_that_cost_something_however_they_are_reported(
+    gateway: Gateway, issued: IssuedKey
+) -> None:
+    sell("free", {"input_tokens": 0, "output_tokens": 0})
+    gateway.record(
+        call(issued.key),
+        call(issued.key, status="failed"),
+        call(issued.key, model="free"),
+        call(issued.key),
+    )
+    gateway.record(call(issued.key))
+    gateway.record(call(issued.key, status="failed"))
+    counted = Transfer.objects.filter(code="usage").order_by("pk").values_list("details__calls", flat=True)
+    assert list(counted) == [2, 1]

@@ -21,7 +21,10 @@ from hypothesis import strategies as st
 from pypdf import PdfReader
 
 from accounts.models import User
+from logs.recording import record
+from tests.metering.gateway import call, give, sell
 from tests.plugin import CLUSTER
+from tokens import keys
 from wallet import ledger
 from wallet.models import Account, Code, Wallet
 from wallet.seals import CLOSED_AFTER
@@ -131,22 +134,22 @@ def test_two_months_that_a_bookkeeper_can_check(mine: Wallet) -> None:
     assert [(line.code, line.note, line.change, line.after.both_nanousd) for line in january.lines] == [
         (Code.STARTER_GRANT, "", Amounts(100_000_000, 0), 100_000_000),
         (Code.TOP_UP, "", Amounts(0, 10_000_000_000), 10_100_000_000),
-        (Code.USAGE, "3 calls", Amounts(-100_000_000, -5), 9_999_999_995),
+        (Code.USAGE, "3 charged calls", Amounts(-100_000_000, -5), 9_999_999_995),
     ]
     assert [(line.code, line.note, line.after.both_nanousd) for line in february.lines] == [
-        (Code.USAGE, "40 calls", 7_999_999_995),
+        (Code.USAGE, "40 charged calls", 7_999_999_995),
         (Code.REFUND, "", 6_999_999_995),
-        (Code.USAGE, "1 call", -1_000_000_005),
+        (Code.USAGE, "1 charged call", -1_000_000_005),
     ]
     assert january.ends.opening == Amounts()
     assert january.ends.closing == february.ends.opening == Amounts(0, 9_999_999_995)
     assert february.ends.closing == Amounts(0, -1_000_000_005)
     assert [line.reference for line in (*january.lines, *february.lines)] == [
         "",
-        "top_up:pi_1",
+        "pi_1",
         "",
         "",
-        "refund:r1",
+        "r1",
         "",
     ]
     assert february.totals == [("Usage", Amounts(0, -10_000_000_000)), ("Refund", Amounts(0, -1_000_000_000))]
@@ -192,9 +195,17 @@ def test_any_history_closes(moves: list[tuple[Code, int, int, str]], alice: User
                 sorted(abs(line.change.both_nanousd) for line in found.lines if not line.is_usage) == others
             )
             rows = list(csv.DictReader(io.StringIO(table.written(found))))
-            balances = [Decimal(row["balance_after_usd"]) for row in rows]
-            amounts = [Decimal(row["amount_usd"]) for row in rows]
-            assert sum(amounts) == balances[-1] == balances[-2]
+            for name in ("promotional", "paid"):
+                balances = [Decimal(row[f"{name}_after_usd"]) for row in rows]
+                amounts = [Decimal(row[f"{name}_usd"]) for row in rows[:-1]]
+                assert sum(amounts) == balances[-1] == balances[-2]
+            assert all(
+                Decimal(row["balance_after_usd"])
+                == Decimal(row["promotional_after_usd"]) + Decimal(row["paid_after_usd"])
+                for row in rows
+            )
+            dates = [datetime.strptime(row["date"], "%Y-%m-%dT%H:%M:%S%z") for row in rows]
+            assert dates == sorted(dates)
 
 
 def in_month(month: Month, after: int) -> bool:
@@ -358,19 +369,45 @@ def test_the_month_under_way_says_how_far_it_goes(mine: Wallet, as_alice: Client
 
 def test_as_csv(mine: Wallet, as_alice: Client) -> None:
     a_history(mine)
-    moved(mine, Code.GRANT, 1, at("2026-02-03 00:00"), reference="=cmd|' /C calc'!A0")
+    moved(mine, Code.GRANT, 1, at("2026-02-03 00:00"), reference="=1+1")
     response = as_alice.get("/wallet/statements/2026-02.csv")
     assert response["Content-Type"] == "text/csv; charset=utf-8"
     assert 'filename="statement-2026-02.csv"' in response["Content-Disposition"]
     assert response.text.splitlines() == [
-        "date,what,note,reference,promotional_usd,paid_usd,amount_usd,balance_after_usd",
-        "2026-02-01T00:00:00Z,Opening balance,,,0.000000000,9.999999995,9.999999995,9.999999995",
-        "2026-02-01,Usage,40 calls,,0.000000000,-2.000000000,-2.000000000,7.999999995",
-        "2026-02-01T10:00:00Z,Refund,,refund:r1,0.000000000,-1.000000000,-1.000000000,6.999999995",
-        "2026-02-01,Usage,1 call,,0.000000000,-8.000000000,-8.000000000,-1.000000005",
-        "2026-02-03T00:00:00Z,Credit from us,,'=cmd|' /C calc'!A0,0.000000001,0.000000000,0.000000001,-1.000000004",
-        "2026-03-01T00:00:00Z,Closing balance,,,0.000000000,0.000000000,0.000000000,-1.000000004",
+        "date,what,note,reference,promotional_usd,paid_usd,amount_usd,promotional_after_usd,paid_after_usd,balance_after_usd",
+        "2026-02-01T00:00:00Z,Opening balance,,,0.000000000,9.999999995,9.999999995,0.000000000,9.999999995,9.999999995",
+        (
+            "2026-02-01T00:00:00Z,Usage,40 charged calls,,0.000000000,-2.000000000,-2.000000000"
+            ",0.000000000,7.999999995,7.999999995"
+        ),
+        "2026-02-01T10:00:00Z,Refund,,r1,0.000000000,-1.000000000,-1.000000000,0.000000000,6.999999995,6.999999995",
+        (
+            "2026-02-01T11:00:00Z,Usage,1 charged call,,0.000000000,-8.000000000,-8.000000000"
+            ",0.000000000,-1.000000005,-1.000000005"
+        ),
+        (
+            "2026-02-03T00:00:00Z,Credit from us,,'=1+1,0.000000001,0.000000000,0.000000001"
+            ",0.000000001,-1.000000005,-1.000000004"
+        ),
+        "2026-03-01T00:00:00Z,Closing balance,,,,,,0.000000001,-1.000000005,-1.000000004",
     ]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_calls_that_cost_are_counted_however_they_were_reported(alice: User, together: bool) -> None:
+    """Of four calls one failed, one was free, and one was paid for by given and by bought credit."""
+    sell()
+    sell("free", {"input_tokens": 0, "output_tokens": 0})
+    give(alice, 1_000_000_000)
+    give(alice, 7_000_000, "promotional")
+    key = keys.issue(wallet_of(alice), "k").key
+    calls = [call(key), call(key, status="failed"), call(key, model="free"), call(key)]
+    batches = [calls] if together else [[one] for one in calls]
+    for batch in batches:
+        assert {result.result for result in record(batch)} == {"accepted"}
+    lines = numbers.of(wallet_of(alice), months.of(datetime.now(UTC))).lines
+    (usage,) = [line for line in lines if line.is_usage]
+    assert (usage.note, usage.change) == ("2 charged calls", Amounts(-7_000_000, -5_000_000))
 
 
 def pages(content: bytes) -> list[str]:
@@ -383,9 +420,10 @@ def test_as_pdf(mine: Wallet, as_alice: Client) -> None:
     assert response["Content-Type"] == "application/pdf"
     (text,) = pages(response.content)
     for part in ("Statement, February 2026", "alice@example.com", "2026-02-01 00:00 to 2026-03-01 00:00 UTC", "Page 1 of 1",
-                 "Opening balance", "$9.999999995", "Usage, 40 calls", "refund:r1", "-$8.00", "Closing balance",
+                 "Opening balance", "$9.999999995", "Usage, 40 charged calls", "r1", "-$8.00", "Closing balance",
                  "-$1.000000005"):  # fmt: skip
         assert part in text, part
+    assert "refund:" not in text
     assert as_alice.get("/wallet/statements/2026-02.pdf").content == response.content, "the same bytes again"
 
 
@@ -397,7 +435,7 @@ def test_a_pdf_of_any_length(count: int, page_count: int, mine: Wallet) -> None:
             Code.TOP_UP,
             1_000_000_000,
             at("2026-02-01 00:00") + timedelta(minutes=number),
-            reference=f"top_up:{number:04}",
+            reference=f"top_up:number-{number:04}",
         )
     found = pages(pdf.written(numbers.of(mine, Month(2026, 2))))
     assert len(found) == page_count
@@ -405,7 +443,7 @@ def test_a_pdf_of_any_length(count: int, page_count: int, mine: Wallet) -> None:
         assert f"Page {number} of {page_count}" in text
         assert text.count("Balance after") == bool(count), "each page has the head of the table, once"
     whole = "\n".join(found)
-    assert re.findall(r"top_up:(\d{4})", whole) == [f"{number:04}" for number in range(count)]
+    assert re.findall(r"number-(\d{4})", whole) == [f"{number:04}" for number in range(count)]
     assert ("Nothing moved in this time." in whole) == (not count)
 
 

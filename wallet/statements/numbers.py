@@ -26,7 +26,7 @@ from wallet.transactions import report_rows, snapshot
 
 logger = logging.getLogger(__name__)
 
-# A batch of calls that both accounts paid for has a transfer of each, side by side, and both count all of its calls.
+# A batch of calls that both accounts paid for has a transfer of each, side by side, and both count all that it charged.
 _LINES = f"""
     WITH numbered AS (
         SELECT moved.*, row_number() OVER ordered AS place, (created_at AT TIME ZONE 'UTC')::date AS day,
@@ -37,7 +37,7 @@ _LINES = f"""
         FROM ({MOVED}) AS moved WHERE created_at >= %(start)s AND created_at < %(end)s
         WINDOW ordered AS (ORDER BY created_at, id)
     )
-    SELECT min(id), code, day, max(created_at), min(reference), sum(calls)::bigint,
+    SELECT min(id), code, max(created_at), min(reference), sum(calls)::bigint,
         sum(amount * of_given)::bigint, sum(amount * of_bought)::bigint
     FROM numbered GROUP BY code, day, others, CASE WHEN code = 'usage' THEN 0 ELSE id END
     ORDER BY max(place)
@@ -51,7 +51,10 @@ class DoesNotClose(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A movement, or the usage of a UTC day; where something else moved in the middle of that day, of a part of it."""
+    """A movement, or the usage of a UTC day; where something else moved in the middle of that day, of a part of it.
+
+    `at` is when it moved; usage, when the last of it did. Failed and free calls are in no line: nothing moved.
+    """
 
     code: Code
     at: datetime.datetime
@@ -156,16 +159,15 @@ def is_closed(month: Month, at: datetime.datetime) -> bool:
 
 
 def _lines(rows: list[tuple[Any, ...]], told: dict[int, stories.Story], balance: Amounts) -> Iterator[Line]:
-    for key, code, day, at, reference, calls, given, bought in rows:
+    for key, code, at, reference, calls, given, bought in rows:
         change = Amounts(given, bought)
         balance += change
-        is_usage = code == Code.USAGE
         story = told.get(key, stories.NOTHING)
         yield Line(
             code=Code(code),
-            at=datetime.datetime.combine(day, datetime.time.min, datetime.UTC) if is_usage else at,
+            at=at,
             what=history.label(Code(code), story),
-            note=f"{calls:,} call{'' if calls == 1 else 's'}" if calls else story.paid,
+            note=f"{calls:,} charged call{'' if calls == 1 else 's'}" if calls else story.paid,
             reference=_reference(code, reference),
             change=change,
             after=balance,
@@ -173,8 +175,11 @@ def _lines(rows: list[tuple[Any, ...]], told: dict[int, stories.Story], balance:
 
 
 def _reference(code: str, reference: str) -> str:
-    """What the movement is called in our books; usage is many, and starter credit is called after a hash of an address."""
-    return "" if code in (Code.USAGE, Code.STARTER_GRANT) else reference
+    """What the movement is called in our books, or at Stripe, without what it is: `pi_1` of a top-up.
+
+    Usage is many, and starter credit is called after a hash of an address.
+    """
+    return "" if code in (Code.USAGE, Code.STARTER_GRANT) else reference.removeprefix(f"{code}:")
 
 
 def _prove(wallet: Wallet, ends: Ends, lines: list[Line]) -> None:

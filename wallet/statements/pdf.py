@@ -191,7 +191,7 @@ def _height(cells: list[str]) -> float:
 def _cells(line: Line) -> list[str]:
     what = f"{line.what}, {line.note}" if line.note else line.what
     return [
-        line.at.date().isoformat() if line.is_usage else _time(line.at),
+        f"{line.at.astimezone(UTC):%Y-%m-%d}" if line.is_usage else _time(line.at),
         wrapped(what, LINE_WIDTHS[1] - 2 * PADDING),
         wrapped(line.reference, LINE_WIDTHS[2] - 2 * PADDING),
         usd(line.change.both_nanousd),

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from logs.archive import moving
+from logs.partitions import Partition
 
 
 class Command(BaseCommand):
@@ -18,17 +19,31 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--dry-run", action="store_true", help="Write nothing; print the months that are due."
+            "--dry-run",
+            action="store_true",
+            help="Write nothing; print the months that are due, and why they would have to stay.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["dry_run"]:
-            for partition in moving.due():
-                self.stdout.write(f"{partition.month:%Y-%m} is due.")
-            return
-        if not settings.CALLS_KEPT_MONTHS:
-            self.stdout.write("CALLS_KEPT_MONTHS is 0: all months are kept.")
+        due = moving.due()
+        if not due:
+            self.stdout.write(f"No month is due: {_kept()}.")
         try:
-            moving.run(self.stdout.write)
+            if options["dry_run"]:
+                self._tell(due)
+            else:
+                moving.run(self.stdout.write)
         except moving.NotArchived as error:
             raise CommandError(str(error)) from error
+
+    def _tell(self, due: list[Partition]) -> None:
+        for partition in due:
+            self.stdout.write(f"{partition.month:%Y-%m} is due.")
+        for partition in due:
+            moving.check(partition)
+
+
+def _kept() -> str:
+    if not settings.CALLS_KEPT_MONTHS:
+        return "CALLS_KEPT_MONTHS is 0, so all are kept"
+    return f"those from {moving.kept_from():%Y-%m} on are kept"

@@ -37,6 +37,7 @@ from tests.logs.archive.conftest import (
 from tests.metering.gateway import call
 from tests.parallel import at_once
 from wallet import alone, invariants, seals
+from wallet.models import DaySeal
 from wallet.transactions import snapshot
 
 
@@ -286,8 +287,11 @@ def test_calls_that_came_today_stay_until_their_day_is_sealed(past: Past, filled
 def test_nothing_goes_while_the_books_are_wrong(past: Past, filled: list[str]) -> None:
     write("UPDATE tokens_dailyusage SET calls = calls + 1")
     invariants.run(full=True)
-    with pytest.raises(moving.NotArchived, match="The last check of the books found"):
+    found = "The last check of the books found daily_usage: .* manage.py check_invariants"
+    with pytest.raises(moving.NotArchived, match=found):
         moving.run()
+    with pytest.raises(CommandError, match=found):
+        call_command("archive_calls", "--dry-run", stdout=StringIO())
     assert not ArchivedMonth.objects.exists()
 
 
@@ -299,7 +303,9 @@ def test_nothing_goes_while_a_file_is_not_what_was_sealed(
     damage(past.folder / f"calls-{FIRST:%Y-%m}.parquet")
     tasks.check_archive()
     settings.CALLS_KEPT_MONTHS = KEPT
-    with pytest.raises(moving.NotArchived, match="The last check of the archived months found"):
+    with pytest.raises(
+        moving.NotArchived, match="The last check of the archived months found archived_months"
+    ):
         moving.run()
     assert ArchivedMonth.objects.count() == 1
 
@@ -386,6 +392,34 @@ def test_a_folder_that_is_not_there_is_not_made(past: Past, filled: list[str], s
     assert not (past.folder / "unmounted").exists()
 
 
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_nothing_goes_to_a_folder_without_the_files_of_before(
+    past: Past,
+    filled: list[str],
+    settings: Settings,
+    tmp_path_factory: pytest.TempPathFactory,
+    is_empty: bool,
+) -> None:
+    """A mount point whose disk is away, or a folder in which a file was cut short."""
+    settings.CALLS_KEPT_MONTHS = KEPT + 1
+    moving.run()
+    settings.CALLS_KEPT_MONTHS = KEPT
+    path = past.folder / f"calls-{FIRST:%Y-%m}.parquet"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    if is_empty:
+        path.write_bytes(whole)
+        settings.CALLS_ARCHIVE_DIR = str(tmp_path_factory.mktemp("unmounted"))
+    for _ in range(2):
+        with pytest.raises(moving.NotArchived, match=f"lacks {path.name}, or has it in another length"):
+            moving.run()
+        assert (has_table(SECOND), ArchivedMonth.objects.count()) == (True, 1)
+    settings.CALLS_ARCHIVE_DIR = str(past.folder)
+    path.write_bytes(whole)
+    moving.run()
+    assert ArchivedMonth.objects.count() == 2
+
+
 def test_an_archived_month_gets_no_table_again(past: Past, filled: list[str]) -> None:
     moving.run()
     for first_day in (FIRST, month(30)):
@@ -423,10 +457,22 @@ def test_the_command_says_what_it_does(past: Past, filled: list[str], settings: 
     lines = told().splitlines()
     assert lines[0].startswith(f"{FIRST:%Y-%m}: 7 calls are in calls-{FIRST:%Y-%m}.parquet, ")
     assert lines[1] == f"{FIRST:%Y-%m}: the database has them no more."
-    assert (told(), told("--dry-run")) == ("", "")
+    nothing = f"No month is due: those from {KEPT_ONE:%Y-%m} on are kept.\n"
+    assert (told(), told("--dry-run")) == (nothing, nothing)
     settings.CALLS_KEPT_MONTHS, settings.CALLS_ARCHIVE_DIR = 3, ""
-    with pytest.raises(CommandError, match="CALLS_ARCHIVE_DIR"):
-        told()
+    for arguments in ((), ("--dry-run",)):
+        with pytest.raises(CommandError, match="CALLS_ARCHIVE_DIR"):
+            told(*arguments)
+    settings.CALLS_KEPT_MONTHS = 0
+    everything = "No month is due: CALLS_KEPT_MONTHS is 0, so all are kept.\n"
+    assert (told(), told("--dry-run")) == (everything, everything)
+
+
+def test_a_dry_run_seals_nothing(past: Past, filled: list[str]) -> None:
+    write("DELETE FROM wallet_dayseal WHERE day >= %s", noon(SECOND).date())
+    sealed = DaySeal.objects.count()
+    call_command("archive_calls", "--dry-run", stdout=StringIO())
+    assert DaySeal.objects.count() == sealed
 
 
 def test_every_night_where_it_is_wanted(past: Past, filled: list[str], settings: Settings) -> None:

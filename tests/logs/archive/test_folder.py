@@ -11,6 +11,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from cometsite import celery
+from logs import archive
 from logs.archive import folder, moving
 from tests import plugin
 from tests.logs.archive.conftest import Past
@@ -53,6 +54,10 @@ def test_without_the_folder_nothing_starts(past: Past, filled: list[str], settin
             folder.require()
         with pytest.raises(SystemExit, match=SENTENCE):
             celery._refuse_to_lose_or_miss_calls()
+    (past.folder / "mount").mkdir()
+    settings.CALLS_ARCHIVE_DIR = str(past.folder / "mount")
+    with pytest.raises(ImproperlyConfigured, match="CALLS_ARCHIVE_DIR has none of their files"):
+        folder.require()
     assert web_server(str(past.folder)).returncode == 0
     for missing in ("", str(past.folder / "unmounted")):
         refused = web_server(missing)
@@ -72,8 +77,8 @@ def test_readyz_tells_of_it(past: Past, filled: list[str], settings: Settings, c
 
 
 def test_a_database_that_is_away_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def gone() -> bool:
+    def gone() -> list[archive.Month]:
         raise OperationalError("gone")
 
-    monkeypatch.setattr(folder, "has_months", gone)
+    monkeypatch.setattr(folder, "months", gone)
     folder.require()

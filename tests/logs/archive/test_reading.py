@@ -14,7 +14,7 @@ from logs import archive, call_ids
 from logs.archive import files, moving
 from logs.models import Call
 from tests.account_api.conftest import Asker, access_token
-from tests.logs.archive.conftest import FIRST, KEPT_ONE, SECOND, Past, damage, noon
+from tests.logs.archive.conftest import FIRST, KEPT_ONE, SECOND, Past, damage, noon, write
 
 AS_JSON = {"Accept": "application/json"}
 
@@ -104,6 +104,24 @@ def test_the_list_says_from_when_on_it_is_whole(past: Past, filled: list[str], c
     assert f'<a href="/logs/{filled[0]}/">' in client.get(f"/logs/?call={filled[0]}").text
 
 
+def test_what_is_archived_is_not_called_missing(past: Past, filled: list[str], client: Client) -> None:
+    client.force_login(past.keys[0].wallet.owner)
+    days = f"from={FIRST}&to={noon(FIRST, 20):%Y-%m-%d}"
+    assert "Not known of archived calls" not in client.get(f"/logs/statistics/?{days}").text
+    moving.run()
+    since = f"since {KEPT_ONE.day} {KEPT_ONE:%B %Y}"
+    assert f"No call matches {since}" in client.get(f"/logs/?{days}").text
+    # All that cost as much is archived, and nothing older is left to look through.
+    dear = client.get(f"/logs/?above=0.001&to={SECOND}")
+    assert f"No call matches {since}" in dear.text
+    assert "Look further back" not in dear.text
+    assert "Not known of archived calls" in client.get(f"/logs/statistics/?{days}").text
+    assert "Not known of archived calls" not in client.get("/logs/statistics/").text
+    write("DELETE FROM logs_call")
+    page = client.get("/logs/").text
+    assert (f"No calls {since}" in page, "No calls yet" in page) == (True, False)
+
+
 def test_a_file_that_is_away_is_an_outage_and_no_lost_call(
     past: Past, filled: list[str], client: Client
 ) -> None:
@@ -115,7 +133,10 @@ def test_a_file_that_is_away_is_an_outage_and_no_lost_call(
     for spoil in (damage, type(path).unlink):
         path.write_bytes(kept)
         spoil(path)
-        assert client.get(f"/logs/{filled[0]}/").status_code == 503
+        page = client.get(f"/logs/{filled[0]}/")
+        assert page.status_code == 503
+        assert "archived month can&#x27;t be read" in page.text or "archived month can't be read" in page.text
+        assert "paying" not in page.text
         with pytest.raises(archive.Unreadable):
             archive.find(past.keys[0].wallet_id, UUID(filled[0]))
     path.write_bytes(kept)
