@@ -30,7 +30,6 @@ DEEDS = {
     "hang": "answers nothing for an hour",
     "cache": "counts a part of the prompt as read from a cache, and one as written to it",
     "reason": "counts some of the completion as reasoning",
-    "call a tool": "calls the first tool of the request, in OpenAI's format",
     "use a tool": "calls the first of the tools that were offered, with what was said as the place",
 }
 SAYING = "This is an echo: no provider's key is set, so no model was asked. You said: "
@@ -197,11 +196,9 @@ async def _deltas(asked: Mapping[str, Any], said: str) -> AsyncIterator[dict[str
 
 
 def _tool_calls(asked: Mapping[str, Any], said: str) -> list[dict[str, Any]]:
-    tools = asked.get("tools")
-    first = tools[0].get("function") if isinstance(tools, list) and tools else None
-    if "call a tool" not in said or not isinstance(first, dict):
+    if not (tool := _tool(asked, said)):
         return []
-    function = {"name": first.get("name"), "arguments": json.dumps({"said": said[:200]})}
+    function = {"name": tool, "arguments": json.dumps({"place": said})}
     return [{"id": f"call_{uuid4().hex}", "type": "function", "function": function}]
 
 

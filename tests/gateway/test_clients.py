@@ -16,7 +16,7 @@ from tests.gateway.customers import Customer, Receipt, rated_nanousd
 from tests.gateway.libraries import Library, Outcome, node_library, python_library
 from tests.gateway.running import RunningGateway
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1500)]
 
 GPT, CLAUDE = "gpt-4o-mini", "claude-haiku-4-5"
 BASES = ["/v1/", "/v1/chat/completions/", "/"]

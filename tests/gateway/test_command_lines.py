@@ -13,7 +13,7 @@ from tests.account_api.cometapi_cli.tool import Tool
 from tests.gateway.customers import Customer
 from tests.gateway.running import RunningGateway
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1500)]
 needs_curl = pytest.mark.skipif(
     shutil.which("curl") is None, reason="NO curl ON THIS MACHINE: it was not tried with the gateway"
 )

@@ -18,7 +18,7 @@ from tests.gateway.running import RunningGateway
 from tests.journey.browser import Complaints, chromium, needs_chromium
 from tests.journey.test_journey import balance, make_key, sign_up, start_paying
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1500)]
 EMAIL = "gateway-journey@example.com"
 USD = 10**9
 GPT, CLAUDE, DEAR = "gpt-4o-mini", "claude-haiku-4-5", "gpt-4"
