@@ -268,15 +268,6 @@ def _tool(asked: Mapping[str, Any], said: str) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _tool_call(name: str, said: str) -> dict[str, Any]:
-    arguments = json.dumps({"place": said})
-    return {
-        "id": f"call_{uuid4().hex}",
-        "type": "function",
-        "function": {"name": name, "arguments": arguments},
-    }
-
-
 def _other(path: str, asked: Mapping[str, Any], said: str) -> dict[str, Any]:
     prompt, completion = _counted(asked, said)
     if path.endswith("/embeddings"):
