@@ -20,6 +20,7 @@ from gateway.gateway import Gateway
 from gateway.journal import InUse, Journal
 from gateway.metering import UNKNOWN_GATEWAY_KEY, Away, Metering
 from gateway.settings import PROVIDERS, BadSetting, Settings
+from gateway.warming import DEPLOYMENT, warm
 
 log = logging.getLogger("gateway")
 
@@ -63,7 +64,9 @@ async def _serve(settings: Settings, journal: Journal) -> None:
         has_keys = any(os.environ.get(variable) for variable, _ in PROVIDERS.values())
         echo_socket = None if has_keys else listening("127.0.0.1", 0)
         echo_url = f"http://127.0.0.1:{echo_socket.getsockname()[1]}" if echo_socket else ""
-        told = configuration(model_list(listed, os.environ, echo_url), settings.upstream_timeout_s)
+        told = configuration(
+            [*model_list(listed, os.environ, echo_url), DEPLOYMENT], settings.upstream_timeout_s
+        )
         configure(settings.data_dir / "litellm.yaml", told)
         os.environ["LITELLM_MASTER_KEY"] = f"sk-{secrets.token_urlsafe(32)}"
         async with gateway:
@@ -127,7 +130,7 @@ async def _run(
 
     def serve_models(listed: list[dict[str, Any]]) -> None:
         if proxy_server.llm_router:
-            proxy_server.llm_router.set_model_list(model_list(listed, os.environ, echo_url))
+            proxy_server.llm_router.set_model_list([*model_list(listed, os.environ, echo_url), DEPLOYMENT])
             log.info("%s models are for sale now.", len(listed))
 
     # Each failure of a provider would be two pages here; it stands in the customer's log.
@@ -150,12 +153,21 @@ async def _run(
                 log.info("No provider's key is set: every model is answered by an echo.")
                 serving.create_task(upstream.serve(sockets=[echo_socket]))
             log.info("Listening on http://%s:%s", settings.host, settings.port)
+            serving.create_task(_warm(door, proxy_server.app))
             await door.serve(sockets=[place])
             # The echo serves longer than the door, whose last calls need it.
             await gateway.wait_for_calls()
             upstream.should_exit = upstream.force_exit = True
     if not door.started:
         raise OSError("LiteLLM did not start.")
+
+
+async def _warm(server: Any, inside: Any) -> None:
+    """As soon as it is started."""
+    while not (server.started or server.should_exit):
+        await asyncio.sleep(0.1)
+    if server.started:
+        await warm(inside)
 
 
 def server(uvicorn: Any, app: Any, **options: Any) -> Any:
