@@ -31,7 +31,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 # LiteLLM tells what was used a moment after the answer; where it tells nothing, the count is ours.
 TOLD_WITHIN_S = 5.0
 # The client is gone, and LiteLLM may read the upstream to its end to learn what it counted.
-TOLD_AFTER_LEAVING_S = 600.0
+TOLD_AFTER_LEAVING_S = 60.0
 # What ends a stream, at the beginning of a line, where no text of an answer can stand.
 LAST_LINES = (
     b"data: [DONE]",
@@ -43,6 +43,10 @@ LAST_LINES = (
 # The last part of a Google stream says why it ends; in a text this would stand with a backslash.
 LAST_OF_GOOGLE = re.compile(rb'"finishReason"\s*:\s*"')
 LONGEST_END = 64
+# What a model says, in the frames of whichever format: for estimates alone.
+SAID = re.compile(
+    rb'"(?:text|content|delta|thinking|reasoning_content|partial_json|arguments)"\s*:\s*"((?:[^"\\]|\\.)+)"'
+)
 # Times the longest body.
 READ_AND_DROPPED = 4
 MOST_ERROR_BYTES = 100_000
@@ -173,7 +177,7 @@ class _Passage:
         self._is_stream = False
         self._error = bytearray()
         self._kept: list[Message] = []
-        self._sent_bytes = 0
+        self._sent_bytes = self._said_bytes = 0
         self._tail = b"\n"
         self._has_left = False
 
@@ -246,7 +250,9 @@ class _Passage:
             start, self._start = self._start, {}
             await self._send(start)
         for message in messages:
-            self._sent_bytes += len(message.get("body", b""))
+            body = message.get("body", b"")
+            self._sent_bytes += len(body)
+            self._said_bytes += _said_bytes(body)
             await self._send(message)
 
     async def _be_told(self) -> None:
@@ -291,8 +297,8 @@ class _Passage:
             await self._call.failed(self._call.failure or "The client left before there was an answer.")
             return
         log.error("Call %s was answered and nobody said what it used; it is estimated.", self._call.call_id)
-        kept_bytes = sum(len(message.get("body", b"")) for message in self._kept)
-        await self._call.estimated(self._sent_bytes + kept_bytes)
+        kept_bytes = sum(_said_bytes(message.get("body", b"")) for message in self._kept)
+        await self._call.estimated(self._said_bytes + kept_bytes)
 
 
 _ENDING: set[asyncio.Task[None]] = set()
@@ -355,6 +361,10 @@ async def _read(headers: Mapping[str, str], receive: Receive, most: int) -> byte
         words = f"The body is longer than {most // 2**20} MiB."
         raise Bad(Problem(413, "request_too_large", words, is_final=True))
     return bytes(body)
+
+
+def _said_bytes(body: bytes) -> int:
+    return sum(len(said) for said in SAID.findall(body))
 
 
 def _named(call_id: str) -> list[tuple[bytes, bytes]]:

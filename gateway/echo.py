@@ -26,7 +26,7 @@ DEEDS = {
     "say no usage": "answers without a usage",
     "count below zero": "answers with a negative usage",
     "count too much": "answers with a usage that no model could have",
-    "take long": "says a word a tenth of a second, a hundred of them",
+    "take long": "says a word a tenth of a second, a hundred of them; all of them at once after five seconds",
     "hang": "answers nothing for an hour",
     "cache": "counts a part of the prompt as read from a cache, and one as written to it",
     "reason": "counts some of the completion as reasoning",
@@ -102,6 +102,8 @@ async def _tell(
     send: Send, asked: Mapping[str, Any], whole: Mapping[str, Any], parts: AsyncIterator[bytes]
 ) -> None:
     if not asked.get("stream"):
+        if "take long" in _said(asked):
+            await asyncio.sleep(5)
         await _answer(send, 200, whole)
         return
     await send(

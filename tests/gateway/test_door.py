@@ -172,6 +172,7 @@ def _never(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
     raise AssertionError("Nothing must come so far.")
 
 
+SAYS_400 = b'data: {"id":"1","choices":[{"delta":{"content":"' + b"word" * 100 + b'"}}]}\n\n'
 OPENAI_END = b"data: [DONE]\n\n"
 ANTHROPIC_END = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 RESPONSES_END = b"event: response.completed\ndata: {}\n\n"
@@ -478,14 +479,14 @@ def test_an_answer_that_nobody_counted_is_estimated(
 
     async def inside(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": SSE})
-        for body in (b"x" * 400, OPENAI_END):
+        for body in (SAYS_400, OPENAI_END):
             await send({"type": "http.response.body", "body": body, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     client, gateway = _ask(inside)
     (report,) = gateway.reports
     assert (report["status"], report["estimated"]) == ("succeeded", True)
-    assert report["usage"]["output_tokens"] == (400 + len(OPENAI_END)) // 4
+    assert report["usage"]["output_tokens"] == 100
     assert report["usage"]["input_tokens"] > 0
     assert client.body.endswith(OPENAI_END)
     assert "it is estimated" in caplog.text
@@ -496,10 +497,24 @@ def test_an_answer_in_one_piece_is_estimated_before_it_goes_out(monkeypatch: pyt
 
     async def inside(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": JSON})
-        await send({"type": "http.response.body", "body": b"x" * 400, "more_body": False})
+        await send({"type": "http.response.body", "body": SAYS_400, "more_body": False})
 
     _, gateway = _ask(inside)
     assert gateway.reports[0]["usage"]["output_tokens"] == 100
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"choices":[{"message":{"content":"twelve bytes","role":"assistant"}}]}',
+        b'{"delta": {"type": "text_delta", "text": "twelve bytes"}}',
+        b'{"candidates": [{"content": {"role": "model", "parts": [{"text": "twelve bytes"}]}}]}',
+        b'{"type":"response.output_text.delta","delta":"twelve bytes"}',
+        b'{"tool_calls":[{"function":{"name":"f","arguments":"twelve \\"\\"s"}}]}',
+    ],
+)
+def test_an_estimate_is_of_what_was_said(body: bytes) -> None:
+    assert door._said_bytes(body) == 12
 
 
 def test_who_hangs_up_in_a_stream_is_charged_what_was_counted_later() -> None:
@@ -518,14 +533,14 @@ def test_who_hangs_up_and_is_never_counted_is_estimated(monkeypatch: pytest.Monk
 
     async def inside(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": SSE})
-        await send({"type": "http.response.body", "body": b"x" * 40, "more_body": True})
+        await send({"type": "http.response.body", "body": SAYS_400, "more_body": True})
 
     _, gateway = _ask(inside)
     (report,) = gateway.reports
     assert (report["status"], report["estimated"], report["usage"]["output_tokens"]) == (
         "succeeded",
         True,
-        10,
+        100,
     )
 
 
