@@ -60,6 +60,17 @@ class Outcomes(CustomLogger):  # type: ignore[misc]  # LiteLLM is not installed 
             call.failure = str(kwargs.get("exception") or "The provider failed.")
             call.retry_after = _retry_after(kwargs.get("exception"))
 
+    async def async_post_call_success_hook(
+        self, data: dict[str, Any], user_api_key_dict: Any, response: Any
+    ) -> Any:
+        """Takes out of an answer the fields that LiteLLM adds and that say nothing."""
+        for choice in getattr(response, "choices", None) or ():
+            for place in (choice, getattr(choice, "message", None)):
+                fields = getattr(place, "provider_specific_fields", None)
+                if isinstance(fields, dict) and not any(fields.values()):
+                    place.provider_specific_fields = None
+        return response
+
     async def async_post_call_streaming_iterator_hook(
         self, user_api_key_dict: Any, response: Any, request_data: dict[str, Any]
     ) -> AsyncGenerator[Any, None]:

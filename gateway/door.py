@@ -29,7 +29,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # LiteLLM tells what was used a moment after the answer; where it tells nothing, the count is ours.
-TOLD_WITHIN_S = 5.0
+TOLD_WITHIN_S = 10.0
 # The client is gone, and LiteLLM may read the upstream to its end to learn what it counted.
 TOLD_AFTER_LEAVING_S = 60.0
 # What ends a stream, at the beginning of a line, where no text of an answer can stand.
@@ -39,6 +39,10 @@ LAST_LINES = (
     b"event: response.completed",
     b"event: response.incomplete",
     b"event: response.failed",
+    # LiteLLM leaves the names of events out of these.
+    b'data: {"type":"response.completed"',
+    b'data: {"type":"response.incomplete"',
+    b'data: {"type":"response.failed"',
 )
 # The last part of a Google stream says why it ends; in a text this would stand with a backslash.
 LAST_OF_GOOGLE = re.compile(rb'"finishReason"\s*:\s*"')

@@ -186,6 +186,7 @@ GOOGLE = "/v1beta/models/gpt-4o:streamGenerateContent"
         ("/v1/chat/completions", OPENAI_END),
         ("/v1/messages", ANTHROPIC_END),
         ("/v1/responses", RESPONSES_END),
+        ("/v1/responses", b'data: {"type":"response.completed","response":{}}\n\n'),
         (GOOGLE, GOOGLE_END),
     ],
 )
