@@ -67,7 +67,7 @@ class Outcomes(CustomLogger):  # type: ignore[misc]  # LiteLLM is not installed 
         for choice in getattr(response, "choices", None) or ():
             for place in (choice, getattr(choice, "message", None)):
                 fields = getattr(place, "provider_specific_fields", None)
-                if isinstance(fields, dict) and not any(fields.values()):
+                if place is not None and isinstance(fields, dict) and not any(fields.values()):
                     place.provider_specific_fields = None
         return response
 
