@@ -27,6 +27,7 @@ KNOWN_S = 300.0
 TRY_EVERY_S = 0.25
 # An answer may be that old when it arrives, and so know nothing of a report that was taken since.
 OLDEST_ANSWER_S = 15.0
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 # A key that these say is wrong is no longer known for any model.
 OF_THE_KEY = {"invalid_key", "account_suspended"}
 
@@ -48,7 +49,7 @@ class _Wallet:
     """What may be let in without asking."""
 
     left_nanousd: int = 0
-    made_at: datetime = datetime.min.replace(tzinfo=UTC)
+    made_at: datetime = LONG_AGO
     """When the metering API made the answer that this is by; answers may arrive in another order."""
     unseen: dict[str, tuple[int, float | None]] = field(default_factory=dict)
     """Calls that nobody asked for: what they are held to cost, and since when the metering API has their reports."""
