@@ -39,18 +39,30 @@ def answer(model: str, text: str, used: tuple[int, int] | None) -> dict[str, Any
 
 
 async def stream(whole: Mapping[str, Any], words: AsyncIterator[str]) -> AsyncIterator[bytes]:
-    """The same, word by word."""
-    item = whole["output"][0]
-    begun = {**whole, "status": "in_progress", "output": [], "usage": None}
-    yield _event(0, "response.created", {"response": begun})
-    yield _event(1, "response.output_item.added", {"output_index": 0, "item": {**item, "content": []}})
-    number = 2
-    async for word in words:
-        delta = {"item_id": item["id"], "output_index": 0, "content_index": 0, "delta": word, "logprobs": []}
-        yield _event(number, "response.output_text.delta", delta)
+    """The same, word by word, with every event that OpenAI's own library waits for."""
+    number = 0
+    async for kind, more in _events(whole, words):
+        yield _event(number, kind, more)
         number += 1
-    yield _event(number, "response.output_item.done", {"output_index": 0, "item": item})
-    yield _event(number + 1, "response.completed", {"response": whole})
+
+
+async def _events(
+    whole: Mapping[str, Any], words: AsyncIterator[str]
+) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    item = whole["output"][0]
+    (text,) = item["content"]
+    place = {"item_id": item["id"], "output_index": 0, "content_index": 0}
+    begun = {**whole, "status": "in_progress", "output": [], "usage": None}
+    opened = {**item, "status": "in_progress", "content": []}
+    yield "response.created", {"response": begun}
+    yield "response.output_item.added", {"output_index": 0, "item": opened}
+    yield "response.content_part.added", {**place, "part": {**text, "text": ""}}
+    async for word in words:
+        yield "response.output_text.delta", {**place, "delta": word, "logprobs": []}
+    yield "response.output_text.done", {**place, "text": text["text"], "logprobs": []}
+    yield "response.content_part.done", {**place, "part": text}
+    yield "response.output_item.done", {"output_index": 0, "item": item}
+    yield "response.completed", {"response": whole}
 
 
 def _event(number: int, kind: str, more: Mapping[str, Any]) -> bytes:
