@@ -14,4 +14,4 @@ from logs.archive import folder  # noqa: E402 (needs the apps loaded)
 from wallet import durability  # noqa: E402
 
 durability.require()
-folder.require()
+folder.tell()

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
@@ -88,7 +89,7 @@ def _file(wanted: Wanted, form: Format, export_id: UUID | None) -> StreamingHttp
         Export(progress, form, lambda: Copies(wanted, form)),
         content_type=form.content_type,
         headers={
-            "Content-Disposition": f'attachment; filename="calls.{form}"',
+            "Content-Disposition": f'attachment; filename="calls-{timezone.now():%Y%m%d-%H%M%S}.{form}"',
             "Cache-Control": "private, no-store",
             # A proxy in front must not gather the whole of it.
             "X-Accel-Buffering": "no",

@@ -103,7 +103,8 @@ def of(wallet_id: int, available_nanousd: int, *, first_used: date, now: datetim
         )
     )
     found = {one["day"]: one for one in days}
-    begins = dict.fromkeys(max(first_used, today - timedelta(days=days - 1)) for days in PACES)
+    # Ids lie up to an hour ahead: the first call may be of a day that has not begun.
+    begins = dict.fromkeys(max(min(first_used, today), today - timedelta(days=days - 1)) for days in PACES)
     return Forecasts(
         _months(found, last_first, today), [_pace(found, begin, available_nanousd, now) for begin in begins]
     )

@@ -52,10 +52,10 @@ PRESETS: dict[str, tuple[str, Callable[[datetime], Span]]] = {
     "24h": ("Last 24 hours", lambda now: Span(now - _DAY)),
     "today": ("Today (UTC)", _days(0)),
     "yesterday": ("Yesterday (UTC)", lambda now: Span(midnight(now.date() - _DAY), midnight(now.date()))),
-    "7d": ("Last 7 days (UTC)", _days(6)),
-    "30d": ("Last 30 days (UTC)", _days(29)),
-    "month": ("This month (UTC)", _this_month),
-    "last-month": ("Last month (UTC)", _last_month),
+    "7d": ("Last 7 UTC days", _days(6)),
+    "30d": ("Last 30 UTC days", _days(29)),
+    "month": ("This UTC month", _this_month),
+    "last-month": ("Last UTC month", _last_month),
 }
 
 

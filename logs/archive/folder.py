@@ -2,7 +2,6 @@
 
 import logging
 import os
-from pathlib import Path
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -18,8 +17,7 @@ def problem() -> str:
     archived = months()
     if not archived:
         return ""
-    folder = settings.CALLS_ARCHIVE_DIR
-    if not (folder and Path(folder).is_dir() and os.access(folder, os.R_OK | os.X_OK)):
+    if not is_there():
         return "months of calls are archived, but CALLS_ARCHIVE_DIR is not a folder that can be read"
     # One that is lost stops nothing else; where none is there, it is another folder, or its disk is not mounted.
     if not any(month.has_file for month in archived):
@@ -27,15 +25,30 @@ def problem() -> str:
     return ""
 
 
-def require() -> None:
-    """Stop the start of a process that could not read archived months. Raises ImproperlyConfigured with the sentence.
+def is_there() -> bool:
+    """Whether the setting names a folder that can be read."""
+    folder = settings.CALLS_ARCHIVE_DIR
+    # Path.is_dir raises where a mount died.
+    return bool(folder) and os.path.isdir(folder) and os.access(folder, os.R_OK | os.X_OK)  # noqa: PTH112
 
-    A database that does not answer, or lacks migrations, stops nothing.
-    """
+
+def require() -> None:
+    """Stop the start of a process that moves months. Raises ImproperlyConfigured with the sentence."""
+    if sentence := _sentence():
+        raise ImproperlyConfigured(sentence)
+
+
+def tell() -> None:
+    """Say it in the log where a web server starts, which goes on: calls are charged without the receipts of old ones."""
+    if sentence := _sentence():
+        logger.critical(sentence)
+
+
+def _sentence() -> str:
+    """A database that does not answer, or lacks migrations, stops nothing."""
     try:
-        sentence = problem()
+        found = problem()
     except (DatabaseError, InterfaceError):
         logger.warning("The database does not answer; the folder of archived months was not checked.")
-        return
-    if sentence:
-        raise ImproperlyConfigured(f"{sentence[0].upper()}{sentence[1:]}. See docs/retention.md.")
+        return ""
+    return f"{found[0].upper()}{found[1:]}. See docs/retention.md." if found else ""

@@ -20,7 +20,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from logs import archive, partitions
-from logs.archive import Unreadable, files, sealing
+from logs.archive import Unreadable, files, folder, sealing
 from logs.models import ArchivedMonth
 from logs.partitions import Partition
 from wallet import alone, invariants, seals
@@ -76,7 +76,7 @@ def kept_from() -> date:
 
 def _check_folder() -> None:
     # Never made here: where a disk is not mounted, the files would go to another one.
-    if not settings.CALLS_ARCHIVE_DIR or not Path(settings.CALLS_ARCHIVE_DIR).is_dir():
+    if not folder.is_there():
         raise NotArchived("CALLS_ARCHIVE_DIR is not a folder that is there.")
     # An empty mount point is one that is there, too.
     absent = [month.path.name for month in archive.months() if not month.has_file]

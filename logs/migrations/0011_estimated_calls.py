@@ -3,6 +3,24 @@
 from django.db import migrations, models
 
 
+# A month that is archived and not dropped yet may be no part of the table any more; its rows are compared with the file still.
+DETACHED = """
+DO $$
+DECLARE name text;
+BEGIN
+    FOR name IN
+        SELECT 'logs_call_' || to_char(month, 'YYYY_MM') FROM logs_archivedmonth WHERE dropped_at IS NULL
+    LOOP
+        IF to_regclass(name) IS NOT NULL AND NOT EXISTS (
+            SELECT FROM pg_inherits WHERE inhrelid = to_regclass(name) AND inhparent = 'logs_call'::regclass
+        ) THEN
+            EXECUTE format('ALTER TABLE %I ADD COLUMN IF NOT EXISTS is_estimated boolean NOT NULL DEFAULT false', name);
+        END IF;
+    END LOOP;
+END $$
+"""
+
+
 class Migration(migrations.Migration):
     dependencies = [
         ("logs", "0010_more_indexes"),
@@ -19,4 +37,5 @@ class Migration(migrations.Migration):
                 help_text="Whether the gateway counted the usage, since the provider told none.",
             ),
         ),
+        migrations.RunSQL(DETACHED, migrations.RunSQL.noop),
     ]

@@ -1,5 +1,6 @@
 """An export in a browser: how far it is while it is downloaded, its stop, and a download without scripts."""
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,5 +65,5 @@ def test_without_scripts(live_server: object, session: str) -> None:
         page.goto("/logs/")
         with page.expect_download() as whole:
             page.get_by_role("link", name="JSON Lines").click()
-        assert whole.value.suggested_filename == "calls.jsonl"
+        assert re.fullmatch(r"calls-\d{8}-\d{6}\.jsonl", whole.value.suggested_filename)
         assert len(Path(whole.value.path()).read_text().splitlines()) == CALLS

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -107,7 +108,8 @@ def test_answers_are_files(signed_in: Client, key: ApiKey) -> None:
     for form, kind in (("csv", "text/csv"), ("jsonl", "application/jsonl")):
         response = signed_in.get(f"/logs/export/?format={form}")
         assert response["Content-Type"] == f"{kind}; charset=utf-8"
-        assert response["Content-Disposition"] == f'attachment; filename="calls.{form}"'
+        name = rf'attachment; filename="calls-20\d{{6}}-\d{{6}}\.{form}"'
+        assert re.fullmatch(name, response["Content-Disposition"])
         assert not response.getvalue().startswith(b"\xef\xbb\xbf"), "no byte order mark"
     assert running() == 0
 

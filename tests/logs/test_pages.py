@@ -106,8 +106,8 @@ def test_newest_first_by_pages_of_fifty_there_and_back(signed_in: Client, key: A
     assert [pk for page in pages for pk in page] == ids
     assert query == "", "the last page has no older one"
     deep = signed_in.get(f"/logs/?status=succeeded&before={pages[1][-1]}").text
-    assert re.search(r'<a class="btn" href="/logs/\?status=succeeded">.* Newest</a>', deep, re.DOTALL)
-    assert " Newest</a>" not in signed_in.get("/logs/").text
+    assert '<a class="btn" href="/logs/?status=succeeded">Newest</a>' in deep
+    assert "Newest</a>" not in signed_in.get("/logs/").text
     assert shown(signed_in, f"after={pages[2][0]}") == pages[1]
     assert shown(signed_in, f"after={pages[1][0]}") == pages[0]
     assert shown(signed_in, f"after={pages[0][10]}") == pages[0], (

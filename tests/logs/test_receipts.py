@@ -5,6 +5,7 @@ import json
 import re
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -95,7 +96,7 @@ def test_as_data(signed_in: Client, owner: User) -> None:
 
 
 def test_as_data_it_has_all_that_the_page_says(signed_in: Client, owner: User) -> None:
-    told = {
+    told: dict[str, Any] = {
         "endpoint": "/v1/chat",
         "stream": True,
         "latency_ms": 9,

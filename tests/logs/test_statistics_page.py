@@ -276,6 +276,21 @@ def test_the_smallest_of_many_are_one_row(
     assert text.index("key-4 sk-") < text.index("key-3 sk-") < text.index("2 others")
 
 
+def test_more_than_ten_are_folded(signed_in: Client, key: ApiKey) -> None:
+    for number in range(1, 13):
+        version = recorded.model(f"model-{number:02}")
+        for _ in range(number):
+            recorded.call(key, version)
+    shown, folded = page(signed_in).split('<details class="plain used-rest">')
+    names = [
+        re.findall(r">(model-\d\d)</a>", part.partition('id="by-model"')[2] or part)
+        for part in (shown, folded)
+    ]
+    assert names == [[f"model-{number:02}" for number in range(12, 2, -1)], ["model-02", "model-01"]]
+    assert "<summary>2 more</summary>" in folded
+    assert shown.count("<tfoot>") == 2, "of the chart's table and of this one"
+
+
 def test_the_balance_lasts_as_its_pace_says(signed_in: Client, owner: User, key: ApiKey) -> None:
     wallet = wallet_of(owner)
     version = recorded.model("cheap", ((0, {"calls": 10**9}),))

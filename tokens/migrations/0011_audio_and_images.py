@@ -78,7 +78,8 @@ def count_again(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
         today = datetime.now(UTC).date()
         for number in range((last - first).days + 1 if first else 0):
             day = first + timedelta(days=number)
-            if day >= today - HOURS_KEPT:
+            # The oldest day's hours may be cleared away while this runs; nothing is recorded there any more.
+            if day > today - HOURS_KEPT:
                 _count_hours(cursor, models, day)
             else:
                 _count_day(cursor, models, day)

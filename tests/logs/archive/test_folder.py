@@ -1,8 +1,10 @@
-"""Where months are archived, nothing starts without the folder of their files, and /readyz tells when it goes away."""
+"""Where months are archived, no worker starts without the folder of their files; web servers say so and go on."""
 
+import errno
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -40,7 +42,7 @@ def web_server(archive: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_without_the_folder_nothing_starts(past: Past, filled: list[str], settings: Settings) -> None:
+def test_without_the_folder_no_worker_starts(past: Past, filled: list[str], settings: Settings) -> None:
     settings.DATABASE_MAY_LOSE_DATA = True  # The tests' own server does.
     folder.require()
     settings.CALLS_ARCHIVE_DIR = ""
@@ -58,11 +60,35 @@ def test_without_the_folder_nothing_starts(past: Past, filled: list[str], settin
     settings.CALLS_ARCHIVE_DIR = str(past.folder / "mount")
     with pytest.raises(ImproperlyConfigured, match="CALLS_ARCHIVE_DIR has none of their files"):
         folder.require()
-    assert web_server(str(past.folder)).returncode == 0
+
+
+def test_a_web_server_says_it_and_goes_on_charging(past: Past, filled: list[str]) -> None:
+    moving.run()
+    started = web_server(str(past.folder))
+    assert (started.returncode, SENTENCE in started.stderr) == (0, False)
     for missing in ("", str(past.folder / "unmounted")):
-        refused = web_server(missing)
-        assert refused.returncode != 0
-        assert SENTENCE in refused.stderr
+        started = web_server(missing)
+        assert (started.returncode, SENTENCE in started.stderr) == (0, True)
+
+
+def test_a_disk_that_died_is_no_database_that_did(
+    past: Past, filled: list[str], settings: Settings, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder answers with an error of the disk, which Path.is_dir would raise."""
+    moving.run()
+    real = os.stat
+
+    def died(path: Any, *arguments: Any, **options: Any) -> os.stat_result:
+        if str(path).startswith(str(past.folder)):
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", died)
+    answer = client.get("/readyz")
+    assert answer.status_code == 200
+    assert any(SENTENCE in problem for problem in answer.json()["problems"])
+    with pytest.raises(moving.NotArchived, match="not a folder that is there"):
+        moving._check_folder()
 
 
 def test_readyz_tells_of_it(past: Past, filled: list[str], settings: Settings, client: Client) -> None:
