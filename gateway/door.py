@@ -292,8 +292,12 @@ class _Passage:
     async def _end_later(self) -> None:
         if self._call.failure and not self._sent_bytes:
             await self._call.failed(self._call.failure)
-        elif not await self._call.wait(TOLD_AFTER_LEAVING_S if self._sent_bytes else TOLD_WITHIN_S):
+        elif not await self._call.wait(self._told_within_s):
             await self._end_by_ourselves()
+
+    @property
+    def _told_within_s(self) -> float:
+        return TOLD_AFTER_LEAVING_S if self._sent_bytes and not self._call.failure else TOLD_WITHIN_S
 
     async def _end_by_ourselves(self) -> None:
         """LiteLLM said nothing of a call whose answer went out."""

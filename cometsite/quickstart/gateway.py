@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from cometsite import env
 from cometsite.quickstart.commands import PROJECT
@@ -32,8 +33,11 @@ def main() -> int:
         return 1
     os.chdir(PROJECT)
     command = [sys.argv[1], "-m", "gateway"]
-    os.execve(command[0], command, {**environment, "GATEWAY_KEY": key})  # noqa: S606 - no shell is wanted
-    return 1
+    return _become(command, {**environment, "GATEWAY_KEY": key})
+
+
+def _become(command: list[str], environment: dict[str, str]) -> NoReturn:
+    os.execve(command[0], command, environment)  # noqa: S606 - no shell is wanted
 
 
 def _key(file: Path) -> str | None:

@@ -81,6 +81,7 @@ class Teller(BaseHTTPRequestHandler):
         if self.path.endswith("?stream"):
             self._stream()
             return
+        assert isinstance(self.server, ThreadingHTTPServer)
         length = int(self.headers.get("Content-Length") or 0)
         read = len(self.rfile.read(length))
         told = {
