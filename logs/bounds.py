@@ -4,8 +4,10 @@ Who waits for one keeps a thread of the site, of which the gateway's requests ne
 """
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, cast
 
 import psycopg
 from django.db import OperationalError, connection, transaction
@@ -25,15 +27,37 @@ class Busy(Exception):
 
 @contextmanager
 def within(milliseconds: int) -> Iterator[None]:
-    """Each statement inside, all in one transaction, takes so long at most. Raises TooLong."""
+    """All statements inside, in one transaction, take so long together at most. Raises TooLong.
+
+    One that goes past Django, as of `transactions.report_rows`, has what was left when Django last sent one.
+    """
+    ends_at = time.monotonic() + milliseconds / 1000
+
+    def bounded(execute: Callable[..., Any], *asked: Any) -> Any:
+        _bound(ends_at)
+        return execute(*asked)
+
     try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(milliseconds)])
-            yield
+        with transaction.atomic():
+            _bound(ends_at)
+            with connection.execute_wrapper(bounded):
+                yield
     except OperationalError as error:
         if not isinstance(error.__cause__, psycopg.errors.QueryCanceled):
             raise
         raise TooLong from error
+
+
+def _bound(ends_at: float) -> None:
+    """Give the next statement what is left."""
+    left_ms = int((ends_at - time.monotonic()) * 1000)
+    if left_ms <= 0:
+        raise TooLong
+    connection.ensure_connection()
+    # Not by a cursor of Django's, whose statements are what is bounded.
+    raw = cast("psycopg.Connection", connection.connection)
+    with connection.wrap_database_errors:
+        raw.execute("SELECT set_config('statement_timeout', %s, true)", [str(left_ms)])
 
 
 @contextmanager

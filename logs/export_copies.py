@@ -6,6 +6,7 @@ It has a database connection of its own, beside the pool of the site.
 import itertools
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -21,7 +22,8 @@ from logs.wanted import Wanted
 
 # What pg_stat_activity calls its connection.
 APPLICATION = "comet export"
-ARCHIVED_ROWS = 10_000
+# So many are looked at between two signs of life.
+ARCHIVED_ROWS = 1_000
 CANCEL_TIMEOUT_S = 5.0
 _COLUMNS = [str(field.column) for field in Call._meta.concrete_fields]
 
@@ -34,39 +36,44 @@ class Copies:
         self._connection = psycopg.connect(
             **{**connection.get_connection_params(), "application_name": APPLICATION}
         )
+        # Of its own, whose number stays this connection's until `close`.
+        self._socket, self._closing = (
+            socket.socket(fileno=os.dup(self._connection.fileno())),
+            threading.Lock(),
+        )
         try:
             self._begin()
         except BaseException:
-            self._connection.close()
+            self.close()
             raise
 
     def __iter__(self) -> Iterator[bytes]:
         """Empty bytes are no line: they tell that time went by."""
         yield from self._copied(statement(self._wanted, self._form, kept_from=self._kept_from))
-        calls = itertools.chain.from_iterable(map(self._archived, self._months))
-        for number, rows in enumerate(itertools.batched(calls, ARCHIVED_ROWS, strict=False)):
+        if self._months:
             # Through a table of this session, so that the same statement writes them.
-            self._connection.execute(
-                "TRUNCATE exported" if number else "CREATE TEMPORARY TABLE exported (LIKE logs_call)"
-            )
-            self._fill(rows)
-            yield from self._copied(statement(self._wanted, self._form, "exported", with_head=False))
+            self._connection.execute("CREATE TEMPORARY TABLE exported (LIKE logs_call)")
+        for month in self._months:
+            for rows in itertools.batched(self._archived(month), ARCHIVED_ROWS, strict=False):
+                self._connection.execute("TRUNCATE exported")
+                self._fill(rows)
+                yield from self._copied(statement(self._wanted, self._form, "exported", with_head=False))
+                yield b""
             yield b""
 
     def cut(self) -> None:
         """Take the database's side away, from any thread: what reads these lines fails."""
-        with (
-            suppress(OSError, psycopg.Error),
-            socket.socket(fileno=os.dup(self._connection.fileno())) as its,
-        ):
+        with self._closing, suppress(OSError):
             # A statement that finds nothing would not see that nobody listens; one that waits to write sees nothing else.
             self._cancel()
-            its.shutdown(socket.SHUT_RDWR)
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """From any thread."""
-        self._cancel()
-        self._connection.close()
+        with self._closing:
+            self._cancel()
+            self._socket.close()
+            self._connection.close()
 
     def _begin(self) -> None:
         with self._connection.cursor() as cursor:

@@ -29,6 +29,8 @@ LOOK_S = 1.0
 STILL_S = 120.0
 # and so does one that takes a little from time to time.
 LONGEST_S = 3_600.0
+# Of its answer. A proxy in front must not gather the whole of it.
+HEADERS = {"Cache-Control": "private, no-store", "X-Accel-Buffering": "no"}
 
 _SENTENCES = {
     State.STOPPED: "this export was stopped.",
@@ -38,12 +40,12 @@ _SENTENCES = {
 
 
 class Source(Protocol):
-    """Where lines come from. Empty bytes are no line: they tell that time went by."""
+    """Where lines come from. Empty bytes are no line: they tell that time went by. Given often, they let an export end."""
 
     def __iter__(self) -> Iterator[bytes]: ...
 
     def cut(self) -> None:
-        """Make what reads these lines fail, where it could take long. From any thread."""
+        """Make what reads these lines fail, where it could take long to give the next. From any thread."""
 
     def close(self) -> None:
         """From any thread."""
@@ -60,6 +62,7 @@ class Export:
         self._closed, self._closing = threading.Event(), threading.Lock()
         self._held = ExitStack()
         self._ending: State | None = None
+        self._is_unwatched = False
         self._began_at = time.monotonic()
         self._given_at: float | None = None
         places.take(progress.wallet_id)
@@ -68,6 +71,7 @@ class Export:
         try:
             self._begin(opened)
         except psycopg.OperationalError as error:
+            log.warning("An export of wallet %s can't begin.", progress.wallet_id, exc_info=True)
             self.close()
             raise Busy from error
         except BaseException:
@@ -148,7 +152,7 @@ class Export:
 
     def _watch(self) -> None:
         while not self._closed.is_set():
-            if not self._progress.is_wanted():
+            if not self._is_wanted():
                 self._ending = State.STOPPED
             elif self._is_slow():
                 log.warning("An export of wallet %s was too slow.", self._progress.wallet_id)
@@ -158,6 +162,16 @@ class Export:
                 continue
             self._source.cut()
             return
+
+    def _is_wanted(self) -> bool:
+        try:
+            return self._progress.is_wanted()
+        except Exception:
+            # Once: without its watch an export could stand still for ever.
+            if not self._is_unwatched:
+                log.exception("How far an export of wallet %s is can't be told.", self._progress.wallet_id)
+            self._is_unwatched = True
+            return True
 
     def _is_slow(self) -> bool:
         now, given_at = time.monotonic(), self._given_at

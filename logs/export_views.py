@@ -18,7 +18,7 @@ from logs.archive import Unreadable
 from logs.export_copies import Copies
 from logs.export_places import RETRY_AFTER_S, Busy, TooMany
 from logs.export_progress import Progress
-from logs.export_streams import Export
+from logs.export_streams import HEADERS, Export
 from logs.exporting import Format
 from logs.listing import FilterForm
 from logs.wanted import Wanted
@@ -55,7 +55,10 @@ def export(request: HttpRequest) -> HttpResponseBase:
             503, "Calls of an archived month can't be read at the moment. Choose a later time, or try again."
         )
     except Busy:
-        return refusal(503, "Too many exports are under way. Try again in a moment.")
+        return refusal(
+            503,
+            "The export can't begin now: too many are under way, or the database is busy. Try again in a moment.",
+        )
 
 
 @require_safe
@@ -90,9 +93,7 @@ def _file(wanted: Wanted, form: Format, export_id: UUID | None) -> StreamingHttp
         content_type=form.content_type,
         headers={
             "Content-Disposition": f'attachment; filename="calls-{timezone.now():%Y%m%d-%H%M%S}.{form}"',
-            "Cache-Control": "private, no-store",
-            # A proxy in front must not gather the whole of it.
-            "X-Accel-Buffering": "no",
+            **HEADERS,
         },
     )
 

@@ -5,6 +5,7 @@ import heapq
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from logs import archive, call_ids
@@ -12,8 +13,10 @@ from logs.account_api import rows
 from logs.account_api.looking import STATUSES, Place, Sought, Type
 from logs.models import Call
 from pricing import quota, spreadsheets
+from wallet.transactions import snapshot
 
-BATCH = 500
+# Calls that are looked at, and rows that are read, at a time.
+BATCH = 1_000
 COLUMNS = [
     "time",
     "type",
@@ -45,20 +48,26 @@ class OwnLog:
     def __iter__(self) -> Iterator[bytes]:
         write = csv.writer(_Line()).writerow
         yield write(COLUMNS)
-        for row in rows.in_batches(_places(self._sought), BATCH):
-            told = {
-                **row,
-                "time": datetime.fromtimestamp(row["created_at"], UTC).isoformat().replace("+00:00", "Z"),
-                "type": Type(row["type"]).name.lower().replace("_", ""),
-                "cost_usd": Decimal(row["quota"]) / quota.UNITS_PER_USD,
-            }
-            yield write([spreadsheets.cell(told[name]) for name in COLUMNS])
+        for batch in _batches(_places(self._sought)):
+            for row in rows.of(batch, has_other=False):
+                yield write(_cells(row))
+            yield b""
 
     def cut(self) -> None:
-        """Nothing is held between two batches."""
+        """Nothing takes long: whoever reads is asked after each BATCH that is looked at."""
 
     def close(self) -> None:
         """Nothing is held between two batches."""
+
+
+def _cells(row: dict[str, Any]) -> list[Any]:
+    told = {
+        **row,
+        "time": datetime.fromtimestamp(row["created_at"], UTC).isoformat().replace("+00:00", "Z"),
+        "type": Type(row["type"]).name.lower().replace("_", ""),
+        "cost_usd": Decimal(row["quota"]) / quota.UNITS_PER_USD,
+    }
+    return [spreadsheets.cell(told[name]) for name in COLUMNS]
 
 
 class _Line:
@@ -72,28 +81,64 @@ def _places(sought: Sought) -> Iterator[Place]:
     return heapq.merge(_calls(sought), sought.places_of_movements(BATCH), reverse=True)
 
 
+def _batches(places: Iterator[Place]) -> Iterator[list[Place]]:
+    """Those with a row. Of what was looked at for long, there may be none."""
+    batch: list[Place] = []
+    for place in places:
+        if place.is_row:
+            batch.append(place)
+        if not place.is_row or len(batch) == BATCH:
+            yield batch
+            batch = []
+    yield batch
+
+
 def _calls(sought: Sought) -> Iterator[Place]:
-    """Each with its call, which may be in the archive before its turn comes."""
-    calls = sought.calls.filter(sought.span.of_ids).order_by("-id")
-    found, last = list(calls[:BATCH]), None
-    while found:
+    """Each with its call, which may be in the archive before its turn comes; between them, how far was looked."""
+    if sought.type not in {Type.ANY, *STATUSES}:
+        return
+    lower, upper = sought.id_bounds
+    is_more = True
+    while is_more:
+        found, reached = _step(sought, lower, upper)
         yield from map(_place, found)
-        last = found[-1].pk
-        found = list(calls.filter(id__lt=last)[:BATCH]) if len(found) == BATCH else []
-    if sought.type in {Type.ANY, *STATUSES}:
-        yield from _archived(sought, last)
+        is_more = reached is not None
+        upper = reached or (found[-1].pk if found else upper)
+        yield _sign(upper)
+    yield from _archived(sought, lower, upper)
 
 
-def _archived(sought: Sought, before: UUID | None) -> Iterator[Place]:
-    """All that the table has not, or no more; before the last call that it had."""
-    start, end = sought.span.start, sought.span.end
-    lower = call_ids.floor(start) if start else archive.FIRST
-    upper = before or (call_ids.floor(end) if end else archive.LAST)
+def _step(sought: Sought, lower: UUID, upper: UUID) -> tuple[list[Call], UUID | None]:
+    """Of the next BATCH calls in the table those that are wanted; and the last of all, None where there are fewer."""
+    # No month leaves the table between the two.
+    with snapshot("logs_call"):
+        calls = Call.objects.filter(wallet__in=sought.wallets or (), id__gte=lower, id__lt=upper)
+        reached = calls.order_by("-id").values_list("id", flat=True)[BATCH - 1 : BATCH].first()
+        wanted = sought.calls.filter(id__lt=upper, id__gte=reached or lower).order_by("-id")
+        return list(wanted), reached
+
+
+def _archived(sought: Sought, lower: UUID, upper: UUID) -> Iterator[Place]:
+    """All that the table has not, or no more."""
     for wallet in sought.wallets or ():
-        for row in archive.calls_of(wallet, lower, upper):
-            if sought.has(row):
-                yield _place(Call(**row))
+        for month in archive.months():
+            first, after = max(lower, month.lower_id), min(upper, month.upper_id)
+            if first < after:
+                yield from _of_month(sought, archive.calls_of(wallet, first, after))
+                yield _sign(first)
+
+
+def _of_month(sought: Sought, calls: Iterator[archive.Row]) -> Iterator[Place]:
+    for number, row in enumerate(calls, 1):
+        if sought.has(row):
+            yield _place(Call(**row))
+        if number % BATCH == 0:
+            yield _sign(row["id"])
 
 
 def _place(call: Call) -> Place:
     return Place(call_ids.milliseconds(call.pk) * 1000, True, call.pk.int, call)
+
+
+def _sign(call_id: UUID) -> Place:
+    return Place(call_ids.milliseconds(call_id) * 1000, True, call_id.int, is_row=False)

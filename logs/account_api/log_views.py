@@ -17,7 +17,7 @@ from logs.account_api.looking import Sought, Type
 from logs.archive import Unreadable
 from logs.export_places import Busy, TooMany
 from logs.export_progress import Progress
-from logs.export_streams import Export
+from logs.export_streams import HEADERS, Export
 from logs.exporting import Format
 from logs.sums import Span
 from pricing import quota
@@ -58,7 +58,11 @@ def my_export(request: HttpRequest, token: ApiKey) -> HttpResponseBase:
             429, "rate_limited", "Your exports that are under way must end before another one can begin."
         )
     except Busy:
-        return asking.later(503, "unavailable", "Too many exports are under way. Ask again in a moment.")
+        return asking.later(
+            503,
+            "unavailable",
+            "The export can't begin now: too many are under way, or the database is busy. Ask again in a moment.",
+        )
     except Unreadable:
         log.exception("An export could not begin.")
         return asking.later(
@@ -68,7 +72,7 @@ def my_export(request: HttpRequest, token: ApiKey) -> HttpResponseBase:
     return StreamingHttpResponse(
         file,
         content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": 'attachment; filename="log.csv"'},
+        headers={"Content-Disposition": 'attachment; filename="log.csv"', **HEADERS},
     )
 
 

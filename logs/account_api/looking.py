@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import IntEnum
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -62,6 +62,8 @@ class Place(NamedTuple):
     """The id of a call as a number, or that of a transfer."""
     call: Call | None = None
     """The call itself, where it is read already."""
+    is_row: bool = True
+    """Else nothing stands here: so far has been looked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,17 @@ class Sought:
         if self.span.start:
             found = found.filter(created_at__gte=self.span.start)
         return found.filter(created_at__lt=self.span.end) if self.span.end else found
+
+    @property
+    def id_bounds(self) -> tuple[UUID, UUID]:
+        """Ids of its calls begin at the first and end before the second."""
+        first = call_ids.floor(self.span.start) if self.span.start else archive.FIRST
+        after = call_ids.floor(self.span.end) if self.span.end else archive.LAST
+        for told, call_id in _parts(self.call or Q()):
+            if told == "id":
+                first = max(first, call_id)
+                after = min(after, UUID(int=min(call_id.int + 1, archive.LAST.int)))
+        return first, after
 
     @property
     def _wallets(self) -> Q:
@@ -201,8 +214,17 @@ def as_uuid(told: str) -> UUID | None:
         return None
 
 
+def _parts(condition: Q) -> Iterator[tuple[str, Any]]:
+    """All that must hold, each for itself."""
+    if condition.connector == Q.AND and not condition.negated:
+        for part in condition.children:
+            yield from _parts(part) if isinstance(part, Q) else [cast("tuple[str, Any]", part)]
+
+
 def _holds(condition: Q, row: archive.Row) -> bool:
-    """Of conditions as they are made here: that a column is this, or one of these."""
+    """Of conditions as they are made here: that a column is this, or one of these. Raises NotImplementedError for others."""
+    if condition.negated or condition.connector not in {Q.AND, Q.OR}:
+        raise NotImplementedError(condition)
     found = [_holds(part, row) if isinstance(part, Q) else _is(row, part) for part in condition.children]
     return any(found) if condition.connector == Q.OR and found else all(found)
 
@@ -210,6 +232,8 @@ def _holds(condition: Q, row: archive.Row) -> bool:
 def _is(row: archive.Row, condition: Any) -> bool:
     told, value = condition
     name, _, lookup = told.partition("__")
+    if lookup not in {"", "exact", "in"}:
+        raise NotImplementedError(told)
     held = row[name if name in row else f"{name}_id"]
     return held in value if lookup == "in" else held == value
 

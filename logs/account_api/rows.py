@@ -1,7 +1,7 @@
 """Rows of the log as clients read them."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -20,7 +20,10 @@ _RELATED = ("model", "key", "wallet__owner", "group_rate__group")
 
 
 def of(places: Sequence[Place], *, has_other: bool = True) -> Iterator[dict[str, Any]]:
-    """The rows at these places, in their order. `other` takes longer than all else of a call together."""
+    """The rows at these places, in their order. `other` takes longer than all else of a call together.
+
+    A call whose month left the table since its place was found has none.
+    """
     ids = [UUID(int=place.key) for place in places if place.is_call]
     calls = _calls(places)
     details = CallDetails.objects.in_bulk(ids)
@@ -29,7 +32,9 @@ def of(places: Sequence[Place], *, has_other: bool = True) -> Iterator[dict[str,
     )
     for place in places:
         if place.is_call:
-            call = calls[UUID(int=place.key)]
+            call = calls.get(UUID(int=place.key))
+            if call is None:
+                continue
             other = {"other": _other(call)} if has_other else {}
             yield _of_call(call, details.get(call.pk)) | other
         else:
@@ -118,14 +123,3 @@ def _of_movement(transfer: Transfer) -> dict[str, Any]:
 
 def _whose(wallet: Wallet) -> dict[str, Any]:
     return {"username": username(wallet.owner_id), "user_id": wallet.owner_id}
-
-
-def in_batches(places: Iterable[Place], size: int) -> Iterator[dict[str, Any]]:
-    """The rows at all of these places without `other`, `size` of them read at a time."""
-    batch: list[Place] = []
-    for place in places:
-        batch.append(place)
-        if len(batch) == size:
-            yield from of(batch, has_other=False)
-            batch = []
-    yield from of(batch, has_other=False)

@@ -35,7 +35,8 @@ def mine(request: HttpRequest, token: ApiKey) -> HttpResponse:
         .values_list("pk", flat=True)[page.offset : page.offset + page.size]
     )
     calls = Call.objects.select_related("model").in_bulk(ids)
-    return page.answer([_row(calls[each]) for each in ids], sought.total())
+    # A month may have left the table in between.
+    return page.answer([_row(calls[each]) for each in ids if each in calls], sought.total())
 
 
 def _sought(request: HttpRequest, token: ApiKey) -> Sought | None:

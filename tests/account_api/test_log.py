@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import User
-from logs import call_ids, export_streams
-from logs.account_api import rows
+from logs import archive, call_ids, export_streams
+from logs.account_api import looking, rows
 from logs.account_api.exporting import OwnLog
 from logs.account_api.looking import Sought
 from logs.export_places import PER_PROCESS, PER_WALLET
@@ -251,6 +252,7 @@ def test_the_export_has_every_row_and_runs_nothing(asker: Asker, sold: Sold, str
     move(wallet, Code.REFUND_REVERSAL, USD)
     response = asker.get("/api/log/self/export")
     assert response["Content-Type"] == "text/csv; charset=utf-8"
+    assert (response["Cache-Control"], response["X-Accel-Buffering"]) == ("private, no-store", "no")
     rows = list(csv.DictReader(io.StringIO(response.getvalue().decode())))
     assert len(rows) == asker.data("/api/log/self")["total"] == 9
     assert {row["token_name"] for row in rows} == {"", "laptop", "'=HYPERLINK(1)"}
@@ -296,7 +298,7 @@ def test_the_export_goes_no_further_when_its_reader_leaves(asker: Asker, sold: S
     others.append(Export(Progress(-2), Format.CSV, opened))
     refused = asker.get("/api/log/self/export")
     assert (refused.status_code, refused["Retry-After"]) == (503, "30")
-    assert "Too many exports" in refused.json()["message"]
+    assert "can't begin now" in refused.json()["message"]
     for each in left + others:
         each.close()
     assert list(left[0]) == []
@@ -304,14 +306,53 @@ def test_the_export_goes_no_further_when_its_reader_leaves(asker: Asker, sold: S
     assert len(asker.get("/api/log/self/export").getvalue().splitlines()) == 5
 
 
+def test_the_export_tells_how_time_goes_by_where_it_finds_nothing(
+    asker: Asker, sold: Sold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("logs.account_api.exporting.BATCH", 2)
+    Gateway().record(*(call(sold.issued.key) for _ in range(7)))
+    head, *others = OwnLog(Sought([sold.wallet.pk], call=looking.of_response("nothing"), codes=frozenset()))
+    assert head.startswith(b"time,")
+    assert len(others) >= 10 // 2
+    assert set(others) == {b""}
+
+
+def test_a_call_that_left_the_table_meanwhile_has_no_row(asker: Asker, sold: Sold) -> None:
+    places = Sought([sold.wallet.pk]).page(0, 3)
+    gone = places[0]._replace(key=call_ids.new().int, is_call=True)
+    assert list(rows.of([gone, *places])) == list(rows.of(places))
+
+
+def test_what_can_not_be_told_of_an_archived_call_is_refused(sold: Sold) -> None:
+    """Rather than taken for something else."""
+    row = {"wallet_id": sold.wallet.pk, "endpoint": "/v1/x", "status": "succeeded", "group_rate_id": None}
+    own = [sold.wallet.pk]
+    assert Sought(own, call=Q(endpoint__in=["/v1/x"]) & Q(group_rate=None)).has(row)
+    assert not Sought(own, call=Q(endpoint__exact="/v1/y")).has(row)
+    for unclear in (~Q(endpoint="/v1/y"), Q(endpoint__iendswith="/x"), Q(endpoint="/v1/x") ^ Q(status="x")):
+        with pytest.raises(NotImplementedError):
+            Sought(own, call=unclear).has(row)
+
+
+def test_an_id_bounds_where_it_is_looked_for(sold: Sold) -> None:
+    wanted = call_ids.new()
+    first, after = Sought(
+        [sold.wallet.pk], call=Q(group_rate=None) & looking.of_request(str(wanted))
+    ).id_bounds
+    assert (first, after.int) == (wanted, wanted.int + 1)
+    assert Sought([1], call=Q(id=wanted) | Q(status="failed")).id_bounds == (archive.FIRST, archive.LAST)
+
+
 def test_an_export_that_breaks_off_says_so(
     asker: Asker, sold: Sold, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(*_: object) -> Iterator[dict[str, Any]]:
-        yield from rows.of(Sought([sold.wallet.pk]).page(0, 2))
+    read = list(rows.of(Sought([sold.wallet.pk]).page(0, 2)))
+
+    def broken(*_: object, **__: object) -> Iterator[dict[str, Any]]:
+        yield from read
         raise RuntimeError
 
-    monkeypatch.setattr("logs.account_api.rows.in_batches", broken)
+    monkeypatch.setattr("logs.account_api.rows.of", broken)
     monkeypatch.setattr(export_streams, "BLOCK_BYTES", 1)
     lines = asker.get("/api/log/self/export").getvalue().splitlines()
     assert len(lines) == 4

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -206,6 +207,50 @@ def test_a_download_moves_while_little_is_found(begun: Begin, monkeypatch: pytes
         yield b"last\n"
 
     assert list(begun(slow())) == [b"first\n", b"second\n", b"", b"last\n"]
+
+
+def test_a_watch_outlives_an_error(
+    begun: Begin, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(export_streams, "STILL_S", 0.5)
+
+    def broken(_: Progress) -> bool:
+        raise RuntimeError
+
+    monkeypatch.setattr(Progress, "is_wanted", broken)
+    export = begun([b"x" * 2_000] * 9)
+    next(export)
+    time.sleep(1)
+    assert b"".join(export).startswith(b'"INCOMPLETE: it was not read')
+    assert caplog.text.count("can't be told") == 1
+
+
+def test_why_none_can_begin_is_logged(
+    signed_in: Client, sixty: ApiKey, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise psycopg.OperationalError("too many clients already")
+
+    monkeypatch.setattr(psycopg, "connect", refused)
+    response = signed_in.get("/logs/export/")
+    assert response.status_code == 503
+    assert "can't begin now" in response.text
+    assert "too many clients already" in caplog.text
+
+
+def test_a_cut_after_the_end_touches_nobodys_connection(sixty: ApiKey) -> None:
+    """Its number may be a stranger's by then."""
+    copies = Copies(Wanted(sixty.wallet_id), Format.CSV)
+    numbers = {copies._connection.fileno(), copies._socket.fileno()}
+    copies.close()
+    pairs = [socket.socketpair() for _ in range(4)]
+    assert numbers & {end.fileno() for pair in pairs for end in pair}
+    copies.cut()
+    for here, there in pairs:
+        here.sendall(b"x")
+        assert there.recv(1) == b"x"
+        here.close()
+        there.close()
 
 
 def test_who_leaves_ends_it(sixty: ApiKey, begun: Begin) -> None:

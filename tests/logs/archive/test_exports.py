@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pytest
 
+from logs import archive
 from logs.account_api import exporting, looking
 from logs.archive import Unreadable, files, moving
 from logs.export_copies import Copies
@@ -78,7 +79,7 @@ def test_programs_export_the_same_when_months_move_into_files(
     before = [asker.get("/api/log/self/export", **view).getvalue() for view in views]
     theirs = stranger.get("/api/log/self/export").getvalue()
     sought = looking.Sought([key.wallet_id])
-    under_way = iter(exporting.OwnLog(sought))
+    under_way = filter(None, exporting.OwnLog(sought))
     half = [next(under_way) for _ in range(6)]
     moving.run()
     assert not Call.objects.filter(pk=half[-1].split(b",")[2].decode()).exists(), (
@@ -89,6 +90,26 @@ def test_programs_export_the_same_when_months_move_into_files(
     assert stranger.get("/api/log/self/export").getvalue() == theirs
     assert len(set(before)) == 9, "filters differ"
     assert filled[0].encode() in before[0]
+
+
+def test_what_finds_nothing_in_the_archive_is_ended_all_the_same(
+    past: Past, filled: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where no line is found: each tells that it lives, month by month at least."""
+    monkeypatch.setattr(exporting, "BATCH", 1)
+    wallet = past.keys[0].wallet_id
+    moving.run()
+    held = sum(1 for _ in archive.calls_of(wallet))
+    assert held > 3
+    nothing = looking.Sought([wallet], call=looking.of_response("nothing"), codes=frozenset())
+    _, *programs = exporting.OwnLog(nothing)
+    assert set(programs) == {b""}
+    assert len(programs) >= held
+    copies = Copies(Wanted(wallet, call_id=UUID(int=1)), Format.JSONL)
+    try:
+        assert list(copies) == [b""] * len(archive.months())
+    finally:
+        copies.close()
 
 
 def test_programs_are_told_of_an_archive_that_can_not_be_read(
