@@ -129,7 +129,7 @@ def test_only_the_newest_page_is_live(signed_in: Client, key: ApiKey) -> None:
     assert 'hx-trigger="poll"' not in page
     live = signed_in.get("/logs/?model=gpt-test&live=1").text
     assert re.search(r'hx-get="/logs/\?model=gpt-test"\s+hx-trigger="poll"', live)
-    assert '<a class="btn" href="/logs/?model=gpt-test">' in live
+    assert re.search(r'href="/logs/\?model=gpt-test"[^>]*>\s*(<svg.*?</svg>)?\s*Stop live', live, re.DOTALL)
     assert 'hx-trigger="poll"' not in signed_in.get(f"/logs/?live=1&before={call.pk}").text
 
 
