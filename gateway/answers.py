@@ -9,6 +9,8 @@ from gateway.metering import Refused
 from gateway.routes import Style
 
 AWAY_RETRY_S = 5
+# By these a provider refuses our own key, account or name of the model.
+OURS = (401, 402, 403, 404)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def written(problem: Problem, style: Style) -> tuple[int, dict[str, str], bytes]
         headers["retry-after"] = str(problem.retry_after_s)
     if problem.is_final:
         headers["x-should-retry"] = "false"
-    return problem.status, headers, json.dumps(body, ensure_ascii=False).encode()
+    return problem.status, headers, json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def of_upstream(status: int, message: str) -> Problem:
@@ -98,8 +100,9 @@ def of_upstream(status: int, message: str) -> Problem:
     if _UNREADABLE in text:
         # LiteLLM would quote the whole answer.
         return Problem(502, "upstream_error", "The provider's answer can't be read.")
-    if status in (401, 402, 403, 404):
-        return Problem(502, "upstream_error", f"The provider of this model refused the call: {text}")
+    if status in OURS:
+        # What it says of our account is the operator's to know.
+        return Problem(502, "upstream_error", "The provider of this model refused the call.")
     if status == 429:
         return Problem(429, "rate_limit_exceeded", f"The provider of this model is busy: {text}")
     if status in (408, 504):

@@ -9,6 +9,7 @@ import json
 import logging
 import re
 from collections.abc import Awaitable, Callable, Container, Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -142,6 +143,7 @@ class Door:
         address = requests.client_ip(
             peer, headers.get("x-forwarded-for", ""), self._gateway.settings.trusted_proxies
         )
+        requests.check_priced(route, said.body, self._gateway.catalogue.units_of(said.model))
         admission = await self._gateway.admissions.ask(
             Question(key, said.model, address, said.input_tokens, said.max_output_tokens)
         )
@@ -149,9 +151,7 @@ class Door:
         call.asked_bytes = len(body)
         token = CURRENT.set(call)
         try:
-            await _Passage(call, route, receive, send).through(
-                self._inside, _inner(scope, route, call, body), body
-            )
+            await _Passage(call, route, send).through(self._inside, _inner(scope, route, call, body), body)
         finally:
             CURRENT.reset(token)
 
@@ -174,8 +174,14 @@ class Door:
 class _Passage:
     """One call on its way through LiteLLM, and its answer on the way back."""
 
-    def __init__(self, call: Call, route: Route, receive: Receive, send: Send) -> None:
-        self._call, self._route, self._receive, self._send = call, route, receive, send
+    def __init__(self, call: Call, route: Route, send: Send) -> None:
+        self._call, self._route = call, route
+
+        async def to_client(message: Message) -> None:
+            with suppress(OSError):  # The client left; what comes is counted all the same.
+                await send(message)
+
+        self._send = to_client
         self._status = 0
         self._start: Message = {}
         self._is_stream = False
@@ -183,17 +189,15 @@ class _Passage:
         self._kept: list[Message] = []
         self._sent_bytes = self._said_bytes = 0
         self._tail = b"\n"
-        self._has_left = False
 
     async def through(self, inside: App, scope: Scope, body: bytes) -> None:
         waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def receive() -> Message:
-            if waiting:
-                return waiting.pop()
-            message = await self._receive()
-            self._has_left = self._has_left or message["type"] == "http.disconnect"
-            return message
+            """That the client left is told to nobody: the provider is heard out, since its count stands at the end."""
+            if not waiting:
+                await asyncio.Event().wait()
+            return waiting.pop()
 
         try:
             await inside(scope, receive, self._back)
@@ -268,7 +272,10 @@ class _Passage:
         self._error += message.get("body", b"")[: MOST_ERROR_BYTES - len(self._error)]
         if message.get("more_body", False):
             return
-        problem = answers.of_upstream(self._status, answers.sentence(bytes(self._error)))
+        said = answers.sentence(bytes(self._error))
+        problem = answers.of_upstream(self._status, said)
+        if self._status in answers.OURS:
+            log.error("The provider refused call %s: %s", self._call.call_id, said[:1000])
         await self._call.failed(problem.message)
         status, headers, body = answers.written(problem, self._route.style)
         if self._call.retry_after:

@@ -2,7 +2,7 @@
 
 import ipaddress
 import json
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,17 @@ DEARER = {
     "background": (False, "auto", "opaque", "transparent"),
 }
 LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+STREAMED = {"/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"}
+# Tools that the client runs itself. What a provider runs costs beside the tokens, or calls other models, uncounted.
+CLIENT_TOOLS = {"function", "custom", "local_shell", "shell", "apply_patch", "computer_use_preview"}
+CLIENT_TOOL_PREFIXES = ("bash_", "text_editor_", "computer_", "memory_")
+GOOGLE_FUNCTIONS = {"functionDeclarations", "function_declarations"}
+# These are counted by those who run them, so that they may be used where they have a price.
+SEARCH_TOOL_PREFIXES = ("web_search_20",)
+GOOGLE_SEARCHES = {"googleSearch", "google_search"}
+SEARCH_FIELDS = ("web_search_options", "search_parameters")
+OF_PROVIDERS = ("mcp_servers", "plugins", "container")
+ATTACHMENTS = {"data", "file_data", "image_url", "url"}
 
 
 class Bad(Exception):
@@ -108,6 +119,7 @@ def of_json(route: Route, body: bytes, own_names: Container[str] = ()) -> Said:
     if not isinstance(found, dict):
         raise Bad(Problem(400, "invalid_json", "The body must be a JSON object.", is_final=True))
     _check_steering(found, own_names)
+    _check_usage_told(route, found)
     # LiteLLM asks a provider for the usage of a stream only where it is told `true`, in so many letters.
     if not isinstance(found.get("stream"), bool | None):
         raise Bad(Problem(400, "invalid_stream", "stream must be true or false.", is_final=True))
@@ -125,14 +137,16 @@ def of_form(route: Route, fields: Mapping[str, Any], own_names: Container[str] =
 
 
 def _check_steering(found: Mapping[str, Any], own_names: Container[str]) -> None:
-    for name in found:
+    # Of a form LiteLLM takes the brackets away.
+    for name in (written.removesuffix("[]") for written in found):
         is_own = name in STEERING or name in own_names or name.startswith(STEERING_PREFIXES)
         if is_own and name != "metadata":
             raise Bad(
                 Problem(400, "unsupported_parameter", f"{name[:100]!r} can't be set here.", is_final=True)
             )
-        if name in DEARER and found[name] is not None and found[name] not in DEARER[name]:
-            message = f"{name} can't be {json.dumps(found[name])[:100]} here."
+        dearer, value = DEARER.get(_plain(name)), found.get(name)
+        if dearer is not None and value is not None and value not in dearer:
+            message = f"{name} can't be {json.dumps(value)[:100]} here."
             raise Bad(Problem(400, "unsupported_parameter", message, is_final=True))
     metadata = found.get("metadata")
     words = metadata if isinstance(metadata, dict) else {}
@@ -140,6 +154,53 @@ def _check_steering(found: Mapping[str, Any], own_names: Container[str]) -> None
     if not is_plain or not all(value is None or isinstance(value, str) for value in words.values()):
         message = "metadata must be an object of strings."
         raise Bad(Problem(400, "invalid_metadata", message, is_final=True))
+
+
+def check_priced(route: Route, body: Mapping[str, Any], units: frozenset[str]) -> None:
+    """Raises Bad where the call would make costs that nothing of what the model is sold by counts."""
+    refused = ""
+    if route.path == "/v1/audio/speech" and units and not units & {"characters", "seconds", "calls"}:
+        refused = "the speech of this model"  # Its provider tells no tokens.
+    may_search = bool(units & {"web_searches", "calls"})
+    tools = body.get("tools")
+    for tool in tools if isinstance(tools, list) else []:
+        refused = refused or _refused_tool(tool, may_search=may_search)
+    for name in OF_PROVIDERS if may_search else (*OF_PROVIDERS, *SEARCH_FIELDS):
+        refused = refused or (name if body.get(name) else "")
+    if refused:
+        raise Bad(Problem(400, "unsupported_parameter", f"Not offered here: {refused[:100]}.", is_final=True))
+
+
+def _refused_tool(tool: object, *, may_search: bool) -> str:
+    """Its name, or nothing. A tool without a type is a function in Anthropic's format, or names itself in Google's."""
+    if not isinstance(tool, Mapping):
+        return "tools that are no objects"
+    kind = tool.get("type")
+    if isinstance(kind, str):
+        is_client = kind in CLIENT_TOOLS or kind.startswith(CLIENT_TOOL_PREFIXES)
+        is_search = may_search and kind.startswith(SEARCH_TOOL_PREFIXES)
+        return "" if is_client or is_search else f"the tool {kind}"
+    if kind is None and isinstance(tool.get("name"), str):
+        return ""
+    allowed = GOOGLE_FUNCTIONS | GOOGLE_SEARCHES if may_search else GOOGLE_FUNCTIONS
+    return next((f"the tool {name}" for name in tool if name not in allowed), "")
+
+
+def _check_usage_told(route: Route, found: Mapping[str, Any]) -> None:
+    """LiteLLM asks for the usage of a chat's stream by itself, and of no other."""
+    options = found.get("stream_options")
+    if (
+        route.path == "/v1/completions"
+        and isinstance(options, dict)
+        and not options.get("include_usage", True)
+    ):
+        message = "stream_options.include_usage can't be false here."
+        raise Bad(Problem(400, "unsupported_parameter", message, is_final=True))
+
+
+def _plain(name: str) -> str:
+    """serviceTier as service_tier."""
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
 
 
 def _said(route: Route, found: Mapping[str, Any]) -> Said:
@@ -151,9 +212,12 @@ def _said(route: Route, found: Mapping[str, Any]) -> Said:
     if found.get("model", model) != model:
         message = "model must be the one in the address, or be left out."
         raise Bad(Problem(400, "invalid_model", message, is_final=True))
+    is_stream = route.is_stream or found.get("stream") is True or found.get("stream") == "true"
+    if is_stream and not route.is_stream and route.path not in STREAMED:
+        raise Bad(Problem(400, "unsupported_parameter", "stream is not offered here.", is_final=True))
     return Said(
         model,
-        route.is_stream or found.get("stream") is True or found.get("stream") == "true",
+        is_stream,
         sum(_tokens(value, DEEPEST) for name, value in found.items() if name not in ("model", *LIMITS)),
         _most_output(found),
         found,
@@ -170,22 +234,19 @@ def _most_output(found: Mapping[str, Any]) -> int | None:
     return min(100_000_000, min(limits) * times) if limits else None
 
 
-def _tokens(value: object, depth: int) -> int:
+def _tokens(value: object, depth: int, name: str = "") -> int:
+    """Of text by its length; only what stands where files do is one, whatever it looks like."""
     if isinstance(value, str):
-        head = value[:4_000]
-        is_attachment = head.startswith("data:") or (
-            len(value) > len(head) and " " not in head and head.isascii()
-        )
-        return TOKENS_PER_ATTACHMENT if is_attachment else -(-len(value) // CHARACTERS_PER_TOKEN)
+        tokens = -(-len(value) // CHARACTERS_PER_TOKEN)
+        return min(tokens, TOKENS_PER_ATTACHMENT) if name in ATTACHMENTS else tokens
     if depth and isinstance(value, Mapping):
-        return _sum(value.values(), depth) + sum(-(-len(name) // CHARACTERS_PER_TOKEN) for name in value)
+        return sum(
+            _tokens(inner, depth - 1, called) + -(-len(called) // CHARACTERS_PER_TOKEN)
+            for called, inner in value.items()
+        )
     if depth and isinstance(value, list):
-        return _sum(value, depth)
+        return sum(_tokens(inner, depth - 1, name) for inner in value)
     return 0
-
-
-def _sum(values: Iterable[object], depth: int) -> int:
-    return sum(_tokens(value, depth - 1) for value in values)
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -31,6 +31,9 @@ class FakeGateway:
 
     def __init__(self) -> None:
         self.settings = Settings("http://127.0.0.1:1", "k", Path("/nowhere"), most_body_bytes=2**20)
+        self.catalogue = SimpleNamespace(
+            units_of=lambda model: {"input_tokens", "output_tokens", "characters"}
+        )
         self.admissions, self.metering = self, self
         self.refusal: Exception | None = None
         self.questions: list[Question] = []
@@ -345,7 +348,7 @@ def test_a_providers_failure_has_the_format_of_the_call() -> None:
     client, _ = _ask(_failing(401, b'{"error":"no key"}'), path=GOOGLE)
     assert client.status == 502
     assert client.error["status"] == "INTERNAL"
-    assert client.error["message"] == "The provider of this model refused the call: no key"
+    assert client.error["message"] == "The provider of this model refused the call."
 
 
 @pytest.mark.parametrize(
@@ -543,6 +546,37 @@ def test_who_hangs_up_and_is_never_counted_is_estimated(monkeypatch: pytest.Monk
         True,
         100,
     )
+
+
+def test_a_provider_is_heard_out_though_the_client_left() -> None:
+    """Its count stands at the end; a server may also complain of what can't be sent any more."""
+
+    async def inside(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await receive()  # It would hear that the client left.
+        call = CURRENT.get()
+        assert call
+        await send({"type": "http.response.start", "status": 200, "headers": SSE})
+        await send({"type": "http.response.body", "body": b"data: {}\n\n", "more_body": True})
+        await call.succeeded({"input_tokens": 3, "reasoning_tokens": 7})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def run() -> None:
+        async def receive() -> Message:
+            return parts.pop() if parts else {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            raise OSError("The client left.")
+
+        parts = [{"type": "http.request", "body": json.dumps(CHAT).encode()}]
+        await Door(inside, cast("Gateway", gateway))(_scope("/v1/chat/completions"), receive, send)
+
+    gateway = FakeGateway()
+    asyncio.run(run())
+    (report,) = gateway.reports
+    assert (report["status"], report["usage"]) == ("succeeded", {"input_tokens": 3, "reasoning_tokens": 7})
 
 
 def test_who_hangs_up_before_an_answer_pays_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -177,7 +177,10 @@ def test_a_stream_is_known_from_body_address_or_form() -> None:
     assert _of({"model": "m", "stream": True}).is_stream
     assert not _of({"model": "m", "stream": False}).is_stream
     assert not _of({"model": "m", "stream": None}).is_stream
-    assert requests.of_form(FORM, {"model": "m", "stream": "true"}).is_stream
+    with pytest.raises(Bad, match="stream is not offered here"):
+        requests.of_form(FORM, {"model": "m", "stream": "true"})
+    with pytest.raises(Bad, match="stream is not offered here"):
+        _of({"model": "m", "stream": True}, Route("/v1/images/generations", Style.OPENAI))
     stream = Route("/v1beta/models/m:streamGenerateContent", Style.GOOGLE, model="m", is_stream=True)
     assert _of({}, stream).is_stream
 
@@ -192,6 +195,87 @@ def test_a_picture_is_not_taken_for_text(content: str) -> None:
     said = _of({"model": "m", "messages": [{"image_url": {"url": content}}]})
     assert said.input_tokens is not None
     assert 1000 <= said.input_tokens < 1020
+
+
+def test_a_text_that_looks_like_a_file_is_text() -> None:
+    for text in ("data:" + "A" * 400_000, "A" * 400_000):
+        said = _of({"model": "m", "messages": [{"role": "user", "content": text}]})
+        assert (said.input_tokens or 0) > 100_000
+
+
+@pytest.mark.parametrize("name", ["fallbacks[]", "api_base[]", "num_retries[]"])
+def test_brackets_of_a_form_hide_nothing(name: str) -> None:
+    with pytest.raises(Bad, match="can't be set here"):
+        requests.of_form(FORM, {"model": "m", name: "other"})
+
+
+@pytest.mark.parametrize("name", ["service_tier", "serviceTier"])
+def test_what_is_dearer_is_refused_in_any_spelling(name: str) -> None:
+    with pytest.raises(Bad, match=f"{name} can't be"):
+        _of({"model": "m", name: "priority"})
+
+
+def test_the_usage_of_an_older_stream_is_always_asked_for() -> None:
+    route = Route("/v1/completions", Style.OPENAI)
+    with pytest.raises(Bad, match="include_usage can't be false"):
+        _of({"model": "m", "stream": True, "stream_options": {"include_usage": False}}, route)
+    assert _of({"model": "m", "stream": True, "stream_options": {"include_usage": True}}, route).is_stream
+
+
+TOKENS, SEARCHED = frozenset({"input_tokens", "output_tokens"}), frozenset({"input_tokens", "web_searches"})
+MESSAGES = Route("/v1/messages", Style.ANTHROPIC)
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"type": "function", "function": {"name": "f"}},
+        {"type": "function", "name": "f"},
+        {"type": "custom", "name": "f"},
+        {"name": "f", "input_schema": {}},
+        {"type": "text_editor_20250728", "name": "str_replace_based_edit_tool"},
+        {"functionDeclarations": [{"name": "f"}]},
+    ],
+)
+def test_tools_of_the_clients_own_are_passed_on(tool: dict[str, Any]) -> None:
+    requests.check_priced(MESSAGES, {"tools": [tool]}, TOKENS)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"tools": [{"type": "advisor_20260301", "name": "a", "model": "dear", "max_uses": 9}]},
+        {"tools": [{"name": "f"}, {"type": "code_execution_20250825", "name": "c"}]},
+        {"tools": [{"type": "web_search"}]},
+        {"tools": [{"type": "web_search_20250305", "name": "w"}]},
+        {"tools": [{"type": "file_search"}]},
+        {"tools": [{"type": "mcp", "server_url": "https://example.com"}]},
+        {"tools": [{"googleSearch": {}}]},
+        {"tools": [{"codeExecution": {}}]},
+        {"tools": ["advisor_20260301"]},
+        {"web_search_options": {"search_context_size": "high"}},
+        {"search_parameters": {"mode": "on"}},
+        {"mcp_servers": [{"url": "https://example.com"}]},
+    ],
+)
+def test_what_a_provider_runs_uncounted_is_refused(body: dict[str, Any]) -> None:
+    with pytest.raises(Bad, match="Not offered here"):
+        requests.check_priced(MESSAGES, body, TOKENS)
+
+
+def test_a_search_with_a_price_is_passed_on() -> None:
+    for tool in ({"type": "web_search_20250305", "name": "w"}, {"googleSearch": {}}):
+        requests.check_priced(MESSAGES, {"tools": [tool]}, SEARCHED)
+    requests.check_priced(MESSAGES, {"web_search_options": {"search_context_size": "low"}}, SEARCHED)
+    with pytest.raises(Bad, match="the tool advisor"):
+        requests.check_priced(MESSAGES, {"tools": [{"type": "advisor_20260301", "name": "a"}]}, SEARCHED)
+
+
+def test_speech_that_nobody_counts_is_refused() -> None:
+    speech = Route("/v1/audio/speech", Style.OPENAI)
+    requests.check_priced(speech, {}, frozenset({"characters"}))
+    with pytest.raises(Bad, match="the speech of this model"):
+        requests.check_priced(speech, {}, TOKENS)
 
 
 def test_a_text_without_spaces_is_one() -> None:
