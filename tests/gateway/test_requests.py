@@ -264,7 +264,8 @@ def test_what_a_provider_runs_uncounted_is_refused(body: dict[str, Any]) -> None
 
 
 def test_a_search_with_a_price_is_passed_on() -> None:
-    for tool in ({"type": "web_search_20250305", "name": "w"}, {"googleSearch": {}}):
+    tools: list[dict[str, Any]] = [{"type": "web_search_20250305", "name": "w"}, {"googleSearch": {}}]
+    for tool in tools:
         requests.check_priced(MESSAGES, {"tools": [tool]}, SEARCHED)
     requests.check_priced(MESSAGES, {"web_search_options": {"search_context_size": "low"}}, SEARCHED)
     with pytest.raises(Bad, match="the tool advisor"):
