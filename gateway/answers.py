@@ -48,7 +48,6 @@ _CLASSES = re.compile(
 )
 _UNREADABLE = "Error converting to valid response"
 _HINTS = re.compile(r"\.? *Handle with `litellm\.\w+`\.?")
-_ADVICE = re.compile(r"\.? Handle with `litellm\.\w+`\.?$")
 # Of the metering API's codes, what OpenAI calls the same.
 _CODES = {"invalid_key": "invalid_api_key", "rate_limited": "rate_limit_exceeded"}
 # Where more money is what is missing, OpenAI's clients look for 429 and this code; Anthropic's have a status of their own.

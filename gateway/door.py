@@ -54,6 +54,7 @@ SAID = re.compile(
 )
 # Times the longest body.
 READ_AND_DROPPED = 4
+BODY_WITHIN_S = 60.0
 MOST_ERROR_BYTES = 100_000
 # What a client may tell the provider, and what the provider may tell the client. The rest is between others: keys,
 # what steers LiteLLM, the limits of our account at the provider.
@@ -137,7 +138,11 @@ class Door:
         key = requests.key_of(headers, query)
         if self._gateway.is_broken:
             raise Away("The journal can't be written.")
-        body = await _read(headers, receive, self._gateway.settings.most_body_bytes)
+        try:
+            async with asyncio.timeout(BODY_WITHIN_S):
+                body = await _read(headers, receive, self._gateway.settings.most_body_bytes)
+        except TimeoutError:
+            raise Bad(Problem(408, "request_timeout", "The body took too long to arrive.")) from None
         said = await self._said(scope, route, headers, body)
         peer = (scope.get("client") or ("",))[0]
         address = requests.client_ip(

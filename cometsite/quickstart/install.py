@@ -78,7 +78,7 @@ def _install(name: str, lock: int) -> int:
     code = _pip(name, began_at, lock)
     if code == 0:
         # The file for development holds everything of the one to run with.
-        done = {"requirements.txt", name}
+        done = {"requirements.txt", name} if name == "requirements-dev.txt" else {name}
         STAMP.write_text(json.dumps({"place": str(VENV), **{each: _digest(each) for each in sorted(done)}}))
         UNFINISHED.unlink()
         _say(began_at, "Installed")

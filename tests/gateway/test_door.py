@@ -635,3 +635,10 @@ def test_web_sockets_are_closed_and_the_lifespan_is_litellms() -> None:
     (closed,) = asyncio.run(run("websocket"))
     assert (closed["type"], closed["code"]) == ("websocket.close", 1008)
     assert asyncio.run(run("lifespan")) == [{"type": "lifespan inside"}]
+
+
+def test_a_body_that_takes_for_ever_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "BODY_WITHIN_S", 0.01)
+    client, gateway = _ask(_never, parts=[{"type": "http.request", "body": b"{", "more_body": True}])
+    assert (client.status, client.error["code"]) == (408, "request_timeout")
+    assert not gateway.questions

@@ -138,16 +138,41 @@ def test_what_is_not_answered_stays_and_is_not_asked_for_without_a_pause(tmp_pat
     tell(tmp_path, story)
 
 
-@pytest.mark.parametrize(
-    "refused",
-    [refusal(400, "malformed_body"), httpx2.Response(413, text="<html>Request Entity Too Large</html>")],
-)
-def test_one_report_that_is_refused_keeps_no_other(tmp_path: Path, refused: httpx2.Response) -> None:
+def test_a_proxy_that_takes_no_bodies_costs_no_report(tmp_path: Path) -> None:
+    """A single report is never too large: it is kept, and told when that is mended."""
+
+    async def story(telling: Telling) -> None:
+        ids = await telling.ended(2)
+        telling.answers(lambda calls: httpx2.Response(413, text="<html>Request Entity Too Large</html>"))
+        with pytest.raises(Away, match="413 to a single report"):
+            await telling.reporter.tell()
+        assert await telling.left() == ids
+
+    tell(tmp_path, story)
+
+
+def test_a_call_from_the_future_is_told_again(tmp_path: Path) -> None:
+    async def story(telling: Telling) -> None:
+        first, second = await telling.ended(2)
+        early = {"error": {"code": "call_id_in_future", "message": "More than 10 minutes ahead."}}
+        telling.answers(
+            lambda calls: httpx2.Response(
+                200, json={"results": [*results(calls[:1]), *results(calls[1:], "rejected", **early)]}
+            )
+        )
+        with pytest.raises(Away, match="nothing about 1 of 2"):
+            await telling.reporter.tell()
+        assert (telling.seen, await telling.left()) == ([first], [second])
+
+    tell(tmp_path, story)
+
+
+def test_one_report_that_is_refused_keeps_no_other(tmp_path: Path) -> None:
     async def story(telling: Telling) -> None:
         ids = await telling.ended(9)
         telling.answers(
             lambda calls: (
-                refused
+                refusal(400, "malformed_body")
                 if any(call["call_id"] == ids[4] for call in calls)
                 else httpx2.Response(200, json={"results": results(calls)})
             )
