@@ -19,9 +19,10 @@ CLIENTS = Path(__file__).parent / "clients"
 CLIENTS_PINS = "tests/gateway/clients/requirements.txt"
 TOOL_PINS = "tests/account_api/cometapi_cli/requirements.txt"
 TIMEOUT_S = 800
-# What pip and npm say where a machine has no way out; everything else is a failure, and fails.
+# What pip and npm say where a machine has no way out, or none that they trust; everything else is a failure, and fails.
 OFFLINE = re.compile(
     r"after connection broken by|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|ETIMEDOUT|Could not resolve host"
+    r"|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_GET_ISSUER_CERT"
 )
 
 
