@@ -8,13 +8,13 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable, Container, Mapping, MutableMapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
 from urllib.parse import parse_qsl
 
 from gateway import answers, requests, routes
 from gateway.answers import Problem
+from gateway.asgi import App, Message, Receive, Scope, Send, answer, headers_of
 from gateway.calls import CURRENT, Call
 from gateway.gateway import Gateway
 from gateway.metering import Away, Question, Refused
@@ -22,12 +22,6 @@ from gateway.requests import Bad, Said
 from gateway.routes import Route, Style
 
 log = logging.getLogger("gateway.door")
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # LiteLLM tells what was used a moment after the answer; where it tells nothing, the count is ours.
 TOLD_WITHIN_S = 10.0
@@ -89,9 +83,9 @@ class Door:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, method = scope["path"], scope["method"]
-        headers = _headers(scope)
+        headers = headers_of(scope)
         if path == "/healthz":
-            await _answer(send, 200, {"content-type": "application/json"}, b'{"status":"ok"}')
+            await answer(send, 200, {"content-type": "application/json"}, b'{"status":"ok"}')
             return
         if path == "/readyz":
             await self._readyz(send)
@@ -108,17 +102,17 @@ class Door:
             else:
                 await self._call(scope, route, headers, receive, send)
         except Bad as bad:
-            await _answer(send, *answers.written(bad.problem, style))
+            await answer(send, *answers.written(bad.problem, style))
         except Refused as refused:
-            await _answer(send, *answers.written(answers.refusal(refused, style), style))
+            await answer(send, *answers.written(answers.refusal(refused, style), style))
         except Away as why:
             log.debug("Refused a call: %s", why)
-            await _answer(send, *answers.written(answers.away(), style))
+            await answer(send, *answers.written(answers.away(), style))
 
     async def _readyz(self, send: Send) -> None:
         problem = self._gateway.problem
         body = {"status": "ok"} if not problem else {"status": "degraded", "problem": problem}
-        await _answer(
+        await answer(
             send,
             503 if self._gateway.is_broken else 200,
             {"content-type": "application/json"},
@@ -129,7 +123,7 @@ class Door:
         status, body = await self._gateway.metering.models(requests.key_of(headers, {}))
         if status == 401:
             raise Refused(401, "invalid_key", "This API key is unknown, revoked or expired.")
-        await _answer(send, status, {"content-type": "application/json", "cache-control": "no-store"}, body)
+        await answer(send, status, {"content-type": "application/json", "cache-control": "no-store"}, body)
 
     async def _call(
         self, scope: Scope, route: Route, headers: dict[str, str], receive: Receive, send: Send
@@ -286,14 +280,14 @@ class _Passage:
         if self._call.retry_after:
             headers["retry-after"] = self._call.retry_after
         self._start = {}
-        await _answer(self._send, status, headers, body, _named(self._call.call_id))
+        await answer(self._send, status, headers, body, _named(self._call.call_id))
 
     async def _break(self) -> None:
         """LiteLLM broke before it began an answer."""
         problem = Problem(500, "internal_error", "The gateway failed. Nothing was charged.")
         await self._call.failed(self._call.failure)
         status, headers, body = answers.written(problem, self._route.style)
-        await _answer(self._send, status, headers, body, _named(self._call.call_id))
+        await answer(self._send, status, headers, body, _named(self._call.call_id))
 
     def _see_to_end(self) -> None:
         """The request is over and the call is not: the client left, or something broke."""
@@ -345,19 +339,6 @@ def _inner(scope: Scope, route: Route, call: Call, body: bytes) -> Scope:
     }
 
 
-def _headers(scope: Scope) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name, value in scope["headers"]:
-        text = value.decode("latin-1")
-        before = found.get(name.decode("latin-1"))
-        # Of proxies each may add a line of its own; of all else the first one counts.
-        if before is None:
-            found[name.decode("latin-1")] = text
-        elif name == b"x-forwarded-for":
-            found["x-forwarded-for"] = f"{before}, {text}"
-    return found
-
-
 async def _read(headers: Mapping[str, str], receive: Receive, most: int) -> bytes:
     """All of the body. Raises Bad.
 
@@ -390,16 +371,3 @@ def _said_bytes(body: bytes) -> int:
 def _named(call_id: str) -> list[tuple[bytes, bytes]]:
     """The call's id where OpenAI's clients look for it, and where Anthropic's do."""
     return [(b"x-request-id", call_id.encode()), (b"request-id", call_id.encode())]
-
-
-async def _answer(
-    send: Send,
-    status: int,
-    headers: Mapping[str, str],
-    body: bytes,
-    more: Sequence[tuple[bytes, bytes]] = (),
-) -> None:
-    told = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
-    told += [*more, (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": told})
-    await send({"type": "http.response.body", "body": body, "more_body": False})

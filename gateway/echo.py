@@ -8,17 +8,13 @@ import asyncio
 import json
 import time
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
 from gateway import echo_google, echo_media, echo_responses
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+from gateway.asgi import Receive, Scope, Send
 
 DEEDS = {
     "fail with 429": "answers 429 with Retry-After: 7",

@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 from gateway import call_ids
+from gateway.asgi import App, Message, Scope
 from gateway.calls import CURRENT, Call, Report
-from gateway.door import App, Message, Scope
 
 log = logging.getLogger("gateway.warming")
 

@@ -11,8 +11,9 @@ from typing import Any, cast
 import pytest
 
 from gateway import door
+from gateway.asgi import Message, Receive, Scope, Send
 from gateway.calls import CURRENT, Call, Report
-from gateway.door import Door, Message, Receive, Scope, Send
+from gateway.door import Door
 from gateway.gateway import Gateway
 from gateway.metering import Admission, Away, Question, Refused
 from gateway.requests import Said

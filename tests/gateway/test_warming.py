@@ -7,8 +7,8 @@ import logging
 import pytest
 
 from gateway import warming
+from gateway.asgi import Receive, Scope, Send
 from gateway.calls import CURRENT
-from gateway.door import Receive, Scope, Send
 
 
 def test_each_kind_of_call_is_made_as_a_call_that_was_let_in() -> None:
