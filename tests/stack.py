@@ -29,6 +29,18 @@ def clean_environment(**changes: str) -> dict[str, str]:
     return {**kept, **changes}
 
 
+def stopped(process: "subprocess.Popen[bytes]", how: signal.Signals) -> int:
+    """Sends it the signal and returns its exit code. What does not end in time is killed, and an error."""
+    if process.poll() is None:
+        process.send_signal(how)
+    try:
+        return process.wait(STOP_TIMEOUT_S)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
 @dataclass
 class Stack:
     """One quick start. `base_url` has no slash at its end."""
@@ -88,14 +100,9 @@ class Stack:
         """Stops it as Ctrl-C does and returns its exit code. Stopped before: does nothing."""
         if self.process is None:
             return 0
-        if self.process.poll() is None:
-            self.process.send_signal(how)
         try:
-            return self.process.wait(STOP_TIMEOUT_S)
+            return stopped(self.process, how)
         finally:
-            if self.process.poll() is None:
-                self.process.kill()
-                self.process.wait()
             self.process = None
 
     def manage(self, *arguments: str) -> str:

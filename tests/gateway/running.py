@@ -12,11 +12,10 @@ from typing import Self
 
 from cometsite.quickstart import ports
 from gateway.settings import PROVIDERS
-from tests.stack import PROJECT, Stack, clean_environment
+from tests.stack import PROJECT, Stack, clean_environment, stopped
 
 # LiteLLM takes some seconds to be imported, and a minute where a machine does other things besides.
 START_TIMEOUT_S = 240.0
-STOP_TIMEOUT_S = 60.0
 
 
 @dataclass
@@ -81,14 +80,9 @@ class RunningGateway:
         """Stops it, or kills it with SIGKILL, and returns its exit code. Stopped before: does nothing."""
         if self.process is None:
             return 0
-        if self.process.poll() is None:
-            self.process.send_signal(how)
         try:
-            return self.process.wait(STOP_TIMEOUT_S)
+            return stopped(self.process, how)
         finally:
-            if self.process.poll() is None:
-                self.process.kill()
-                self.process.wait()
             self.process = None
 
     def wait_for(self, condition: Callable[[], object], timeout_s: float) -> None:
