@@ -60,7 +60,7 @@ async def _serve(settings: Settings, journal: Journal) -> None:
     async with Metering(settings.metering_url, settings.gateway_key) as metering:
         gateway = Gateway(settings, metering, journal, _read_form)
         listed = await _until_answered(gateway.catalogue.read, settings)
-        await _until_answered(lambda: _check_key(metering), settings)
+        await _until_answered(lambda: _check_key(metering, settings), settings)
         has_keys = any(os.environ.get(variable) for variable, _ in PROVIDERS.values())
         echo_socket = None if has_keys else listening("127.0.0.1", 0)
         echo_url = f"http://127.0.0.1:{echo_socket.getsockname()[1]}" if echo_socket else ""
@@ -86,13 +86,16 @@ async def _until_answered[T](ask: Callable[[], Awaitable[T]], settings: Settings
             await asyncio.sleep(DASHBOARD_RETRY_S)
 
 
-async def _check_key(metering: Metering) -> None:
+async def _check_key(metering: Metering, settings: Settings) -> None:
     """Asks for something that changes nothing. Raises Away, and BadSetting where the dashboard does not know the key."""
     try:
         await metering.release(call_ids.new())
     except Away as away:
         if UNKNOWN_GATEWAY_KEY in str(away):
-            raise BadSetting(UNKNOWN_GATEWAY_KEY) from None
+            raise BadSetting(
+                f"{UNKNOWN_GATEWAY_KEY}. {settings.key_source} must have one that manage.py create_gateway_key NAME"
+                " printed; where make gateway made that file, remove it, and it makes another."
+            ) from None
         raise
 
 
@@ -153,7 +156,7 @@ async def _run(
                 log.info("No provider's key is set: every model is answered by an echo.")
                 serving.create_task(upstream.serve(sockets=[echo_socket]))
             log.info("Listening on http://%s:%s", settings.host, settings.port)
-            serving.create_task(_warm(door, proxy_server.app))
+            serving.create_task(_warm(door, proxy_server.app, gateway))
             await door.serve(sockets=[place])
             # The echo serves longer than the door, whose last calls need it.
             await gateway.wait_for_calls()
@@ -162,12 +165,13 @@ async def _run(
         raise OSError("LiteLLM did not start.")
 
 
-async def _warm(server: Any, inside: Any) -> None:
+async def _warm(server: Any, inside: Any, gateway: Gateway) -> None:
     """As soon as it is started."""
     while not (server.started or server.should_exit):
         await asyncio.sleep(0.1)
     if server.started:
         await warm(inside)
+        gateway.is_warm = True
 
 
 def server(uvicorn: Any, app: Any, **options: Any) -> Any:

@@ -51,6 +51,8 @@ class _Wallet:
     left_nanousd: int = 0
     made_at: datetime = LONG_AGO
     """When the metering API made the answer that this is by; answers may arrive in another order."""
+    closed_s: float = float("-inf")
+    """When the metering API said that nothing is left; what was asked before is not believed any more."""
     unseen: dict[str, tuple[int, float | None]] = field(default_factory=dict)
     """Calls that nobody asked for: what they are held to cost, and since when the metering API has their reports."""
 
@@ -91,7 +93,7 @@ class Admissions:
             raise
         self._is_back()
         if self._remember_s or self._grace_s:
-            self._remember(question, admission)
+            self._remember(question, admission, asked_s)
         return admission
 
     def seen(self, call_ids: Iterable[str]) -> None:
@@ -156,7 +158,7 @@ class Admissions:
         self._unseen[found.call_id] = wallet
         return found
 
-    def _remember(self, question: Question, admission: Admission) -> None:
+    def _remember(self, question: Question, admission: Admission, asked_s: float) -> None:
         answers = self._keys.setdefault(_digest(question.key), OrderedDict())
         about = question.model, question.client_ip
         answers[about] = _Answer(admission, replace(question, key=""), self._clock())
@@ -164,7 +166,8 @@ class Admissions:
         self._keys.move_to_end(_digest(question.key))
         wallet = self._wallets.setdefault(admission.wallet_id, _Wallet())
         self._wallets.move_to_end(admission.wallet_id)
-        self._count(wallet, admission)
+        if asked_s >= wallet.closed_s:
+            self._count(wallet, admission)
         for bounded, most in (
             (answers, MOST_ANSWERS_A_KEY),
             (self._keys, MOST_KEYS),
@@ -193,7 +196,7 @@ class Admissions:
         if refused.code == "insufficient_balance":
             for answer in answers.values():
                 if wallet := self._wallets.get(answer.admission.wallet_id):
-                    wallet.left_nanousd = 0
+                    wallet.left_nanousd, wallet.closed_s = 0, self._clock()
         answers.pop((question.model, question.client_ip), None)
         if refused.code in OF_THE_KEY:
             self._keys.pop(key, None)

@@ -23,6 +23,8 @@ class Problem:
     retry_after_s: int | None = None
     is_final: bool = False
     """Whether to send the same again is no use, which OpenAI's clients otherwise do by themselves."""
+    allow: str = ""
+    """The methods that the address takes, of one that it doesn't."""
 
 
 # OpenAI's `type`, Anthropic's `type` and Google's `status`, by the status of the answer.
@@ -40,6 +42,8 @@ _TYPES = {
     429: ("rate_limit_error", "rate_limit_error", "RESOURCE_EXHAUSTED"),
     503: ("server_error", "overloaded_error", "UNAVAILABLE"),
     504: ("timeout_error", "timeout_error", "DEADLINE_EXCEEDED"),
+    # Anthropic's own.
+    529: ("server_error", "overloaded_error", "UNAVAILABLE"),
 }
 _ELSE = ("server_error", "api_error", "INTERNAL")
 # Names of Python's, before what was said.
@@ -85,6 +89,8 @@ def written(problem: Problem, style: Style) -> tuple[int, dict[str, str], bytes]
     headers = {"content-type": "application/json", "cache-control": "no-store"}
     if problem.retry_after_s is not None:
         headers["retry-after"] = str(problem.retry_after_s)
+    if problem.allow:
+        headers["allow"] = problem.allow
     if problem.is_final:
         headers["x-should-retry"] = "false"
     return problem.status, headers, json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")

@@ -21,8 +21,9 @@ class Catalogue:
     def __init__(self, metering: Metering) -> None:
         self._metering = metering
         self._units: Mapping[str, frozenset[str]] = {}
+        self._told: set[tuple[str, str]] = set()
         self.on_change: Callable[[list[dict[str, Any]]], None] | None = None
-        """Told of the list where other models are for sale than before."""
+        """Told of the list where other models are for sale than before, or from another provider; again if it fails."""
 
     def units_of(self, model: str) -> frozenset[str]:
         """Units that it has a price for; none where it is not known."""
@@ -31,9 +32,11 @@ class Catalogue:
     async def read(self) -> list[dict[str, Any]]:
         """All models for sale. Raises Away."""
         listed = await self._metering.prices()
-        before, self._units = self._units, {model["id"]: units_of(model) for model in listed}
-        if self.on_change and before.keys() != self._units.keys():
+        self._units = {model["id"]: units_of(model) for model in listed}
+        offered = {(model["id"], model["provider_code"]) for model in listed}
+        if self.on_change and offered != self._told:
             self.on_change(listed)
+        self._told = offered
         return listed
 
     async def keep(self) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
 from urllib.parse import parse_qsl
 
-from gateway import answers, requests, routes
+from gateway import answers, browsers, requests, routes
 from gateway.answers import Problem
 from gateway.asgi import App, Message, Receive, Scope, Send, answer, headers_of
 from gateway.calls import CURRENT, Call
@@ -79,7 +79,7 @@ class Door:
                 {"type": "websocket.close", "code": 1008, "reason": "Calls by web socket are not offered."}
             )
         else:
-            await self._http(scope, receive, send)
+            await self._http(scope, receive, browsers.opened(send))
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, method = scope["path"], scope["method"]
@@ -93,12 +93,16 @@ class Door:
         route = routes.call_of(path)
         style = route.style if route else routes.style_of(path, headers)
         try:
-            if method in ("GET", "HEAD") and routes.is_models(path):
-                await self._models(headers, style, send)
-            elif route is None:
+            allow = "POST, OPTIONS" if route else "GET, HEAD, OPTIONS" if routes.is_models(path) else ""
+            if not allow:
                 raise Bad(Problem(404, "not_found", f"There is nothing at {path[:200]}.", is_final=True))
-            elif method != "POST":
-                raise Bad(Problem(405, "method_not_allowed", "Calls are made with POST.", is_final=True))
+            if method == "OPTIONS":
+                await answer(send, 200, browsers.preflight(headers, allow), b"")
+            elif method not in allow.split(", "):
+                message = f"This address takes {allow}."
+                raise Bad(Problem(405, "method_not_allowed", message, is_final=True, allow=allow))
+            elif route is None:
+                await self._models(headers, style, send)
             else:
                 await self._call(scope, route, headers, receive, send)
         except Bad as bad:
@@ -114,7 +118,7 @@ class Door:
         body = {"status": "ok"} if not problem else {"status": "degraded", "problem": problem}
         await answer(
             send,
-            503 if self._gateway.is_broken else 200,
+            200 if self._gateway.is_ready else 503,
             {"content-type": "application/json"},
             json.dumps(body).encode(),
         )

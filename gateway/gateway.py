@@ -39,6 +39,8 @@ class Gateway:
         self._tasks: list[asyncio.Task[None]] = []
         self._under_way: dict[str, Call] = {}
         self._unwritten: dict[str, Report] = {}
+        self.is_warm = False
+        """Whether what LiteLLM loads at a first call is loaded."""
 
     async def __aenter__(self) -> Self:
         if left := await self._journal.interrupted():
@@ -64,13 +66,20 @@ class Gateway:
     @property
     def is_broken(self) -> bool:
         """Whether calls can't be written down, so that none may be let in."""
-        return bool(self._unwritten)
+        return bool(self._unwritten) or self._journal.is_failing
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether calls had better be sent here."""
+        return self.is_warm and not self.is_broken
 
     @property
     def problem(self) -> str:
         """What the operator should look into, in words; empty where all is well."""
         if self.is_broken:
             return "The journal can't be written."
+        if not self.is_warm:
+            return "The gateway is not warm yet: first calls take seconds."
         trouble = self._reporter.trouble
         return f"Reports wait in the journal: {trouble}" if trouble else ""
 

@@ -71,6 +71,8 @@ class Journal:
         self._path = folder / "journal.sqlite3"
         self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self.is_failing = False
+        """Whether a call that was let in could not be written, and none has ended since."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -90,7 +92,7 @@ class Journal:
         """The call is let in. `report` is what will be told of it if nothing more is heard: one that failed."""
         row = (report["call_id"], json.dumps(report))
         done = self._do(lambda db: db.execute("INSERT OR IGNORE INTO calls VALUES (?, 0, ?)", row))
-        done.add_done_callback(_complain)
+        done.add_done_callback(self._begun)
 
     async def end(self, report: Report) -> None:
         """The call is over, and this will be told of it. Returns when that is on the disk; raises sqlite3.Error.
@@ -108,6 +110,7 @@ class Journal:
                 is_lasting=True,
             )
         )
+        self.is_failing = False
 
     async def interrupted(self) -> int:
         """Ends what an earlier run of the gateway left open: these calls failed. Returns how many."""
@@ -147,6 +150,11 @@ class Journal:
             db.execute("DELETE FROM calls WHERE call_id = ?", row[:1])
 
         await asyncio.wrap_future(self._do(move, is_lasting=True))
+
+    def _begun(self, done: Future[Any]) -> None:
+        if error := done.exception():
+            self.is_failing = True
+            log.error("A call that was let in could not be written to the journal: %s", error)
 
     def _do(self, do: Callable[[sqlite3.Connection], Any], *, is_lasting: bool = False) -> Future[Any]:
         work = _Work(do, is_lasting)
@@ -227,8 +235,3 @@ def _one_by_one(db: sqlite3.Connection, batch: Sequence[_Work], error: Exception
 
 def _open_calls(db: sqlite3.Connection) -> list[str]:
     return [text for (text,) in db.execute("SELECT report FROM calls WHERE is_over = 0")]
-
-
-def _complain(done: Future[Any]) -> None:
-    if error := done.exception():
-        log.error("A call that was let in could not be written to the journal: %s", error)

@@ -16,10 +16,7 @@ ASK_TIMEOUT = httpx2.Timeout(5.0, connect=1.0)
 REPORT_TIMEOUT = httpx2.Timeout(60.0, connect=2.0)
 CONNECTIONS = httpx2.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=30.0)
 
-UNKNOWN_GATEWAY_KEY = (
-    "The dashboard does not know this gateway's key;"
-    " GATEWAY_KEY must be one that manage.py create_gateway_key NAME printed."
-)
+UNKNOWN_GATEWAY_KEY = "The dashboard does not know this gateway's key"
 
 
 class Away(Exception):
@@ -159,7 +156,7 @@ class Metering:
         try:
             answer = await self._client.get("/api/pricing", timeout=REPORT_TIMEOUT)
             listed: list[dict[str, Any]] = answer.raise_for_status().json()["data"]
-        except (httpx2.HTTPError, ValueError, KeyError) as error:
+        except (httpx2.HTTPError, ValueError, KeyError, TypeError) as error:
             raise Away(f"pricing: {_why(error)}") from error
         return listed
 

@@ -36,7 +36,6 @@ JSON_CALLS = {
     "completions",
     "embeddings",
     "images/generations",
-    "rerank",
     "responses",
     "audio/speech",
 }

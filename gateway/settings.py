@@ -48,31 +48,46 @@ class Settings:
     """So long an answer of the metering API stands for further calls of that key; 0 asks every time."""
     most_body_bytes: int = 32 * 2**20
     upstream_timeout_s: float = 600.0
+    key_source: str = "GATEWAY_KEY"
+    """The variable or the file that `gateway_key` is from."""
     trusted_proxies: tuple[Network, ...] = ()
     """Peers whose X-Forwarded-For is believed."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
         """Raises BadSetting."""
-        key = environment.get("GATEWAY_KEY", "").strip()
-        if not key:
-            raise BadSetting(
-                "GATEWAY_KEY is not set: manage.py create_gateway_key NAME prints one for the dashboard."
-            )
-        if not key.isascii() or not key.isprintable():
-            raise BadSetting("GATEWAY_KEY has characters that no key has.")
+        key, source = _key(environment)
         return cls(
             metering_url=_url(environment, "METERING_URL", "http://127.0.0.1:8000"),
             gateway_key=key,
+            key_source=source,
             data_dir=Path(environment.get("GATEWAY_DATA_DIR") or ".data/gateway").resolve(),
             host=environment.get("GATEWAY_HOST") or "127.0.0.1",
             port=_port(environment, "GATEWAY_PORT", 4000),
             grace_s=_number(environment, "GATEWAY_GRACE_S", 10, most=3600),
             remember_s=_number(environment, "GATEWAY_REMEMBER_S", 0, most=LONGEST_REMEMBERED_S),
-            most_body_bytes=int(_number(environment, "GATEWAY_MOST_BODY_MIB", 32, most=1024) * 2**20),
-            upstream_timeout_s=_number(environment, "GATEWAY_UPSTREAM_TIMEOUT_S", 600, most=86_400),
+            most_body_bytes=int(_number(environment, "GATEWAY_MOST_BODY_MIB", 32, least=1, most=1024) * 2**20),
+            upstream_timeout_s=_number(environment, "GATEWAY_UPSTREAM_TIMEOUT_S", 600, least=1, most=86_400),
             trusted_proxies=_networks(environment, "GATEWAY_TRUSTED_PROXIES"),
         )
+
+
+def _key(environment: Mapping[str, str]) -> tuple[str, str]:
+    """The key, and the variable or the file that it is from."""
+    key, source = environment.get("GATEWAY_KEY", "").strip(), "GATEWAY_KEY"
+    if not key and (file := environment.get("GATEWAY_KEY_FILE")):
+        source = file
+        try:
+            key = Path(file).read_text().strip()
+        except (OSError, ValueError) as error:
+            raise BadSetting(f"GATEWAY_KEY_FILE can't be read: {error}.") from None
+    if not key:
+        raise BadSetting(
+            f"{source} has no key: manage.py create_gateway_key NAME prints one for the dashboard."
+        )
+    if not key.isascii() or not key.isprintable():
+        raise BadSetting(f"{source} has characters that no key has.")
+    return key, source
 
 
 def _url(environment: Mapping[str, str], name: str, default: str) -> str:
@@ -82,14 +97,16 @@ def _url(environment: Mapping[str, str], name: str, default: str) -> str:
     return value
 
 
-def _number(environment: Mapping[str, str], name: str, default: float, *, most: float) -> float:
+def _number(
+    environment: Mapping[str, str], name: str, default: float, *, least: float = 0, most: float
+) -> float:
     text = environment.get(name, "").strip()
     try:
         value = float(text) if text else float(default)
     except ValueError:
         value = -1.0
-    if not 0 <= value <= most:
-        raise BadSetting(f"{name} must be a number from 0 to {most:g}, not {text!r}.")
+    if not least <= value <= most:
+        raise BadSetting(f"{name} must be a number from {least:g} to {most:g}, not {text!r}.")
     return value
 
 

@@ -28,28 +28,29 @@ def main() -> int:
     environment.setdefault("METERING_URL", f"http://127.0.0.1:{os.environ.get('PORT') or 8000}")
     environment.setdefault("GATEWAY_DATA_DIR", str(folder))
     environment.setdefault("GATEWAY_PORT", os.environ.get("GATEWAY_PORT") or "4000")
-    key = environment.get("GATEWAY_KEY") or _key(folder / "key")
-    if not key:
-        return 1
+    if not environment.get("GATEWAY_KEY"):
+        environment.setdefault("GATEWAY_KEY_FILE", str(folder / "key"))
+        if not _has_key(Path(environment["GATEWAY_KEY_FILE"])):
+            return 1
     os.chdir(PROJECT)
     command = [sys.argv[1], "-m", "gateway"]
-    return _become(command, {**environment, "GATEWAY_KEY": key})
+    return _become(command, environment)
 
 
 def _become(command: list[str], environment: dict[str, str]) -> NoReturn:
     os.execve(command[0], command, environment)  # noqa: S606 - no shell is wanted
 
 
-def _key(file: Path) -> str | None:
-    """Made once for this data folder; None where it can't be, which was said."""
-    if file.exists() and (known := file.read_text().strip()):
-        return known
+def _has_key(file: Path) -> bool:
+    """Made once for this data folder; False where it can't be, which was said."""
+    if file.exists() and file.read_text().strip():
+        return True
     command = [sys.executable, "manage.py", "create_gateway_key", KEY_NAME]
     done = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
-        return None
+        return False
     write_private(file, done.stdout.strip() + "\n")
-    return done.stdout.strip()
+    return True
 
 
 if __name__ == "__main__":

@@ -275,3 +275,32 @@ def test_an_older_answer_that_arrives_late_gives_nothing_back() -> None:
         assert await asking.let_in(1) == []
 
     tell(story, grace_s=GRACE_S)
+
+
+def test_an_answer_that_was_asked_for_before_a_refusal_gives_nothing_back() -> None:
+    """It was late on its way, and says what is gone by now."""
+
+    async def story(asking: Asking) -> None:
+        async def refuse(_: httpx2.Request) -> httpx2.Response:
+            return refusal(402, "insufficient_balance")
+
+        async def late(request: httpx2.Request) -> httpx2.Response:
+            asking.dashboard.instead = refuse
+            asking.go(1)
+            with pytest.raises(Refused):
+                await asking.ask(model="claude")
+            asking.come_back()
+            return await asking.dashboard(request)
+
+        await asking.ask(model="claude")
+        asking.dashboard.instead = late
+        await asking.ask()
+        asking.leave()
+        assert await asking.let_in(1) == []
+        asking.come_back()
+        asking.go(1)
+        await asking.ask()
+        asking.leave()
+        assert len(await asking.let_in(1)) == 1
+
+    tell(story, grace_s=GRACE_S)

@@ -12,6 +12,7 @@ import pytest
 
 from gateway import door
 from gateway.asgi import Message, Receive, Scope, Send
+from gateway.browsers import ANY_ORIGIN
 from gateway.calls import CURRENT, Call, Report
 from gateway.door import Door
 from gateway.gateway import Gateway
@@ -40,7 +41,7 @@ class FakeGateway:
         self.questions: list[Question] = []
         self.reports: list[Report] = []
         self.log: list[str] = []
-        self.is_broken, self.problem = False, ""
+        self.is_broken, self.is_ready, self.problem = False, True, ""
 
     async def ask(self, question: Question) -> Admission:
         self.questions.append(question)
@@ -280,6 +281,7 @@ def test_an_answer_has_the_id_of_its_call_and_nothing_of_others() -> None:
         b"content-type": b"text/event-stream",
         b"x-request-id": CALL_ID.encode(),
         b"request-id": CALL_ID.encode(),
+        **dict(ANY_ORIGIN),
     }
 
 
@@ -405,6 +407,40 @@ def test_what_is_wrong_with_a_request_is_said_before_anybody_is_asked(
     client, gateway = _ask(_never, **more)
     assert (client.status, client.error["code"]) == (status, code)
     assert not gateway.questions
+
+
+@pytest.mark.parametrize(
+    ("path", "allow"), [("/v1/messages", "POST, OPTIONS"), ("/v1/models", "GET, HEAD, OPTIONS")]
+)
+def test_another_method_is_told_which_there_are(path: str, allow: str) -> None:
+    client, _ = _ask(_never, path=path, method="PUT")
+    assert (client.status, client.headers[b"allow"].decode()) == (405, allow)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (b"authorization,content-type,x-stainless-os", b"authorization,content-type,x-stainless-os"),
+        (b"x-a\r\nset-cookie: b", b"authorization, content-type"),
+        (b"", b"authorization, content-type"),
+    ],
+)
+def test_a_browser_may_ask_first(asked: bytes, told: bytes) -> None:
+    client, gateway = _ask(
+        _never, method="OPTIONS", headers=[(b"access-control-request-headers", asked)], body=b""
+    )
+    assert (client.status, client.body) == (200, b"")
+    assert client.headers[b"access-control-allow-methods"] == b"POST, OPTIONS"
+    assert client.headers[b"access-control-allow-headers"] == told
+    assert not gateway.questions
+
+
+@pytest.mark.parametrize("more", [{}, {"path": "/v1/models", "method": "GET"}, {"headers": []}])
+def test_a_page_of_any_origin_may_read_every_answer(more: dict[str, Any]) -> None:
+    client, _ = _ask(_telling(b"data: {}\n\n", OPENAI_END), **more)
+    assert client.headers[b"access-control-allow-origin"] == b"*"
+    assert b"x-request-id" in client.headers[b"access-control-expose-headers"]
+    assert b"access-control-allow-credentials" not in client.headers
 
 
 def test_a_body_that_is_too_long_is_read_before_it_is_refused() -> None:
@@ -601,16 +637,16 @@ def test_models_are_the_keys_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("is_broken", "problem", "status", "body"),
+    ("is_ready", "problem", "status", "body"),
     [
-        (False, "", 200, {"status": "ok"}),
-        (False, "Reports wait.", 200, {"status": "degraded", "problem": "Reports wait."}),
-        (True, "Broken.", 503, {"status": "degraded", "problem": "Broken."}),
+        (True, "", 200, {"status": "ok"}),
+        (True, "Reports wait.", 200, {"status": "degraded", "problem": "Reports wait."}),
+        (False, "Broken.", 503, {"status": "degraded", "problem": "Broken."}),
     ],
 )
-def test_health(is_broken: bool, problem: str, status: int, body: object) -> None:
+def test_health(is_ready: bool, problem: str, status: int, body: object) -> None:
     gateway = FakeGateway()
-    gateway.is_broken, gateway.problem = is_broken, problem
+    gateway.is_ready, gateway.problem = is_ready, problem
     client, _ = _ask(_never, path="/readyz", method="GET", headers=[], gateway=gateway)
     assert (client.status, json.loads(client.body)) == (status, body)
     client, _ = _ask(_never, path="/healthz", method="GET", headers=[], gateway=gateway)

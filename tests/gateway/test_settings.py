@@ -50,9 +50,27 @@ def test_what_is_set_is_taken() -> None:
         ("GATEWAY_GRACE_S", "3601"),
         ("GATEWAY_REMEMBER_S", "5.1"),
         ("GATEWAY_MOST_BODY_MIB", "much"),
+        ("GATEWAY_MOST_BODY_MIB", "0"),
+        ("GATEWAY_UPSTREAM_TIMEOUT_S", "0"),
         ("GATEWAY_TRUSTED_PROXIES", "proxy.example.com"),
     ],
 )
 def test_what_can_not_be_used_is_named(name: str, value: str) -> None:
     with pytest.raises(BadSetting, match=name):
         Settings.read({**GIVEN, name: value})
+
+
+def test_the_key_may_be_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("gw-key\n")
+    settings = Settings.read({"GATEWAY_KEY_FILE": str(file)})
+    assert (settings.gateway_key, settings.key_source) == ("gw-key", str(file))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"gw key\n\xff", b"gw\nkey"])
+def test_a_file_without_a_key_is_named(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "key"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(BadSetting, match=str(file) if content in (b"", b"gw\nkey") else "GATEWAY_KEY_FILE"):
+        Settings.read({"GATEWAY_KEY_FILE": str(file)})
