@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,6 +11,7 @@ import psycopg
 from django.conf import settings
 from django.db import connection
 from django.test import Client
+from psycopg import sql
 
 from accounts.models import User
 from bench import load, traffic
@@ -24,7 +25,9 @@ from bench.population import Population
 from bench.results import Round, Sample
 from bench.session import WARM_UP_S, Session
 from cometsite.quickstart import commands
+from logs import exporting
 from logs.pages import PAGE_SIZE
+from logs.wanted import Wanted
 
 WALLETS = 5_000
 DAYS = 180
@@ -217,26 +220,42 @@ class Exporting:
 
 @dataclass(frozen=True, slots=True)
 class Copying:
-    """The same rows by COPY TO, read and forgotten."""
+    """The same rows by a COPY TO, read and forgotten."""
 
+    name: str
     reader: Reader
+    statement: sql.Composed
+    session: Sequence[str] = ()
 
     def __call__(self, seconds: float) -> Round:
-        statement = (
-            "COPY (SELECT * FROM logs_call WHERE wallet_id = %s ORDER BY id DESC) TO STDOUT (FORMAT csv)"
-        )
-        began_at = time.perf_counter()
-        with psycopg.ClientCursor(self.reader.connection) as cursor:
-            with cursor.copy(statement, (self.reader.wallet_id,)) as copy:
-                for _ in copy:
-                    pass
-            rows = cursor.rowcount
-        return {"copy-out": Sample(rows / (time.perf_counter() - began_at))}
+        with psycopg.connect(self.reader.connection.info.dsn) as link:
+            for setting in self.session:
+                link.execute(setting)
+            began_at = time.perf_counter()
+            with link.cursor() as cursor:
+                with cursor.copy(self.statement) as copy:
+                    for _ in copy:
+                        pass
+                rows = cursor.rowcount
+            return {self.name: Sample(rows / (time.perf_counter() - began_at))}
 
 
 def _exports(lab: Lab, cookie: str, many: Reader) -> list[Measure]:
+    columns = sql.SQL(
+        "COPY (SELECT * FROM logs_call WHERE wallet_id = {} ORDER BY id DESC) TO STDOUT (FORMAT csv)"
+    ).format(many.wallet_id)
+    text = exporting.statement(Wanted(many.wallet_id), exporting.Format.CSV)
     return [
-        Measure("copy-out", {"copy-out": f"COPY TO of {many.calls:,} calls: rows"}, Copying(many)),
+        Measure(
+            "copy-out",
+            {"copy-out": f"COPY TO of {many.calls:,} calls: rows"},
+            Copying("copy-out", many, columns),
+        ),
+        Measure(
+            "copy-text",
+            {"copy-text": f"COPY TO of the text that the CSV of {many.calls:,} calls is: rows"},
+            Copying("copy-text", many, text, exporting.SESSION),
+        ),
         Measure(
             "export",
             {"export": f"CSV of {many.calls:,} calls, streamed: rows"},

@@ -89,6 +89,7 @@ LOGS = {
     *(f"log-{page}{suffix}" for page in LOG_PAGES for suffix in ("", "-few")),
     *(f"{how}-{page}" for page in LOG_PAGES_IN_SQL for how in ("count-offset", "keyset")),
     "copy-out",
+    "copy-text",
     "export",
     "undisturbed",
     "disturbed",

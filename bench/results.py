@@ -238,6 +238,11 @@ OF_LOGS = (
     *(_in_sql(LOG_PAGES[page], page) for page in LOG_PAGES_IN_SQL),
     Ratio("CSV of all calls, streamed : COPY TO", ("export", "copy-out"), _rate("export", "copy-out"), 0.5),
     Ratio(
+        "CSV of all calls, streamed : COPY TO of that text",
+        ("export", "copy-text"),
+        _rate("export", "copy-text"),
+    ),
+    Ratio(
         "Memory that the web server takes for it",
         ("export",),
         lambda one: one["export"].grown_mb or 0.0,

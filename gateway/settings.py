@@ -66,7 +66,9 @@ class Settings:
             port=_port(environment, "GATEWAY_PORT", 4000),
             grace_s=_number(environment, "GATEWAY_GRACE_S", 10, most=3600),
             remember_s=_number(environment, "GATEWAY_REMEMBER_S", 0, most=LONGEST_REMEMBERED_S),
-            most_body_bytes=int(_number(environment, "GATEWAY_MOST_BODY_MIB", 32, least=1, most=1024) * 2**20),
+            most_body_bytes=int(
+                _number(environment, "GATEWAY_MOST_BODY_MIB", 32, least=1, most=1024) * 2**20
+            ),
             upstream_timeout_s=_number(environment, "GATEWAY_UPSTREAM_TIMEOUT_S", 600, least=1, most=86_400),
             trusted_proxies=_networks(environment, "GATEWAY_TRUSTED_PROXIES"),
         )

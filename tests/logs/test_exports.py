@@ -11,12 +11,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 
 from accounts.models import User
-from logs import export_copies
+from logs import export_copies, exporting
 from logs.models import Call, CallDetails
+from logs.wanted import Wanted
 from pricing import spreadsheets
 from pricing.models import Kind
 from pricing.units import UNITS
@@ -178,3 +179,25 @@ def test_the_list_links_them(signed_in: Client, key: ApiKey) -> None:
     page = signed_in.get("/logs/?model=gpt-test&status=succeeded").text
     for form in ("csv", "jsonl"):
         assert f'href="/logs/export/?format={form}&amp;model=gpt-test&amp;status=succeeded"' in page
+
+
+def test_calls_are_read_along_the_index_of_their_wallet(key: ApiKey) -> None:
+    """PostgreSQL would rather pass everybody's calls by their ids where a wallet has made a good part of them."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        one = recorded.call(key, recorded.model())
+        names = ", ".join(str(field.column) for field in Call._meta.concrete_fields)
+        values = names.replace("id, wallet_id", "uuidv7(), wallet_id + number % 3 * 1000", 1)
+        cursor.execute(
+            f"INSERT INTO logs_call ({names}) SELECT {values} FROM logs_call, generate_series(1, 9000) AS number"
+        )
+        cursor.execute("ANALYZE logs_call, logs_calldetails")
+        for setting in exporting.SESSION:
+            cursor.execute(setting.replace("SET ", "SET LOCAL ", 1))
+        asked = exporting.statement(Wanted(one.wallet_id), exporting.Format.CSV).as_string(cursor.connection)
+        query = re.sub(r"^COPY \((.*)\) TO STDOUT.*$", r"\1", asked, flags=re.DOTALL)
+        cursor.execute(f"EXPLAIN {query}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "wallet_id_id_idx on logs_call_" in plan
+    assert "_pkey on logs_call_" not in plan
+    assert "Index Scan using logs_calldetails_pkey" in plan
+    assert not re.search("Seq Scan|Sort|Materialize", plan), plan
