@@ -47,7 +47,7 @@ INDEXES = """
 
 
 # As recording counts them, but for hours that would be gone by now.
-ALL_HOURS = "FROM used\n        ON CONFLICT (wallet_id, hour"
+ALL_HOURS = "FROM used\n        ON CONFLICT (hour, wallet_id"
 ROLL_UPS = spending.ADD.replace(
     ALL_HOURS,
     ALL_HOURS.replace(

@@ -184,10 +184,12 @@ def added(usages: Iterable[Usage]) -> Usage:
 
 
 _NAMES = tuple(Usage.__slots__)
+_OF_DAYS = "day >= %s AND day < %s"
 _PLACES = {
-    Step.HOUR: ("tokens_hourlyusage", "hour", "hour"),
-    Step.DAY: ("tokens_dailyusage", "day", "day"),
-    Step.MONTH: ("tokens_dailyusage", "day", "date_trunc('month', day::timestamp)::date"),
+    # Their key begins with the hour, so each is looked up for the wallet: between two hours lie those of all wallets.
+    Step.HOUR: ("tokens_hourlyusage", "hour = ANY(%s)", "hour"),
+    Step.DAY: ("tokens_dailyusage", _OF_DAYS, "day"),
+    Step.MONTH: ("tokens_dailyusage", _OF_DAYS, "date_trunc('month', day::timestamp)::date"),
 }
 _MEASURES = {
     Measure.SPEND: "charged_nanousd",
@@ -225,11 +227,10 @@ def _query(
     wallet_id: int, period: Period, measure: Measure, chosen: Mapping[str, int | None]
 ) -> tuple[str, list[Any]]:
     """A row of sums for each model and key, and one of the measure for each colour of each step."""
-    source, column, step = _PLACES[period.step]
+    source, times, step = _PLACES[period.step]
     asked = {name: value for name, value in chosen.items() if value is not None}
-    condition = f"wallet_id = %s AND {column} >= %s AND {column} < %s"
-    condition += "".join(f" AND {name} = %s" for name in asked)
-    edges = [edge if period.step is Step.HOUR else edge.date() for edge in (period.start, period.end)]
+    condition = f"wallet_id = %s AND {times}" + "".join(f" AND {name} = %s" for name in asked)
+    within = [period.starts()] if period.step is Step.HOUR else [period.start.date(), period.end.date()]
     value = f"sum({_MEASURES[measure]})::bigint"
     query = f"""
         WITH used AS MATERIALIZED (
@@ -245,7 +246,7 @@ def _query(
         UNION ALL
         SELECT NULL, model_id, key_id, NULL, {", ".join(_NAMES)} FROM pairs
     """  # noqa: S608  # names of ours only
-    return query, [wallet_id, *edges, *asked.values()]
+    return query, [wallet_id, *within, *asked.values()]
 
 
 @dataclass(frozen=True, slots=True)

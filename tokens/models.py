@@ -184,7 +184,8 @@ class DailyUsage(models.Model):
 class HourlyUsage(models.Model):
     """What a key used of a model in an hour (UTC, by the time in the call's id). Kept for spending.HOURS_KEPT."""
 
-    pk = models.CompositePrimaryKey("wallet_id", "hour", "key_id", "model_id")
+    # Its hour first: what is recorded at a time, of however many wallets, lies together.
+    pk = models.CompositePrimaryKey("hour", "wallet_id", "key_id", "model_id")
     wallet = models.ForeignKey(
         Wallet, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
     )

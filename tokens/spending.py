@@ -83,7 +83,7 @@ ADD = """
         SELECT wallet_id, timestamptz 'epoch' + hour * interval '1 hour', key_id, model_id, calls, failed, input_tokens,
             cached_input_tokens, output_tokens, charged_nanousd
         FROM used
-        ON CONFLICT (wallet_id, hour, key_id, model_id) DO UPDATE SET
+        ON CONFLICT (hour, wallet_id, key_id, model_id) DO UPDATE SET
             calls = h.calls + excluded.calls, failed = h.failed + excluded.failed,
             input_tokens = h.input_tokens + excluded.input_tokens,
             cached_input_tokens = h.cached_input_tokens + excluded.cached_input_tokens,
@@ -124,24 +124,20 @@ def oldest_hour(now: datetime | None = None) -> datetime:
     return at.replace(hour=0, minute=0, second=0, microsecond=0) - HOURS_KEPT
 
 
-# By their primary key, wallet by wallet: an index of hours alone would have to be written with each call.
+# The next hour, from the front of the primary key. What was deleted before it lies there until the next vacuum.
 FORGET = """
-    WITH next AS (SELECT id FROM wallet_wallet WHERE id > %(after)s ORDER BY id LIMIT %(wallets)s),
-    forgotten AS (
-        DELETE FROM tokens_hourlyusage WHERE wallet_id = ANY (ARRAY(SELECT id FROM next)) AND hour < %(oldest)s
-        RETURNING 1
-    )
-    SELECT (SELECT max(id) FROM next), (SELECT count(*) FROM forgotten)
+    WITH next AS (SELECT min(hour) AS hour FROM tokens_hourlyusage WHERE hour > %(after)s AND hour < %(oldest)s),
+    forgotten AS (DELETE FROM tokens_hourlyusage WHERE hour = (SELECT hour FROM next) RETURNING 1)
+    SELECT (SELECT hour FROM next), (SELECT count(*) FROM forgotten)
 """
 
 
-def forget_old_hours(wallets_at_once: int = 500) -> int:
-    """Delete hours that are older than they are kept; how many they were. Each statement commits for itself."""
+def forget_old_hours() -> int:
+    """Delete what is older than hours are kept; how many rows it was. Each hour is a statement that commits for itself."""
     number, oldest = 0, oldest_hour()
-    after: int | None = 0
+    after: datetime | None = datetime.min.replace(tzinfo=UTC)
     while after is not None:
-        given = {"after": after, "wallets": wallets_at_once, "oldest": oldest}
-        after, found = report_rows(FORGET, given)[0]
+        after, found = report_rows(FORGET, {"after": after, "oldest": oldest})[0]
         number += found
     return number
 

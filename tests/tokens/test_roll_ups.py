@@ -224,24 +224,27 @@ def test_hours_are_forgotten_after_62_days(alice: User, charlie: User) -> None:
         for hours in (-900, -1, 0, 1):
             hour_of(key, model.pk, oldest + hours * HOUR)
     tasks.forget_old_hours()
-    left = [(each.wallet_id, each.hour) for each in HourlyUsage.objects.order_by("pk")]
+    left = [(each.hour, each.wallet_id) for each in HourlyUsage.objects.order_by("pk")]
     wallets = sorted((of_alice.wallet_id, of_charlie.wallet_id))
-    assert left == [(wallet, oldest + hours * HOUR) for wallet in wallets for hours in (0, 1)]
-    hour_of(of_alice, model.pk, oldest - HOUR)
-    hour_of(of_charlie, model.pk, oldest - HOUR)
-    assert spending.forget_old_hours(wallets_at_once=1) == 2
+    assert left == [(oldest + hours * HOUR, wallet) for hours in (0, 1) for wallet in wallets]
+    for hours in (5000, 2, 1):
+        hour_of(of_alice, model.pk, oldest - hours * HOUR)
+        hour_of(of_charlie, model.pk, oldest - hours * HOUR)
+    assert spending.forget_old_hours() == 6
     assert spending.forget_old_hours() == 0
+    assert HourlyUsage.objects.count() == 4
 
 
 def test_old_hours_are_found_by_their_primary_key(db: None) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-        given: dict[str, Any] = {"after": 0, "wallets": 500, "oldest": spending.oldest_hour()}
-        cursor.execute("EXPLAIN " + spending.FORGET, given)
+        oldest = spending.oldest_hour()
+        cursor.execute("EXPLAIN " + spending.FORGET, {"after": oldest - HOUR, "oldest": oldest})
         plan = "\n".join(row[0] for row in cursor.fetchall())
-    assert "tokens_hourlyusage_pkey" in plan
-    assert "Seq Scan on tokens_hourlyusage" not in plan
-    assert re.search(r"Index Cond: .*hour < ", plan)
+    assert plan.count("tokens_hourlyusage_pkey") == 2
+    assert "Seq Scan" not in plan
+    assert re.search(r"Index Cond: .*hour > .*hour < ", plan)
+    assert re.search(r"Index Cond: .*hour = ", plan)
 
 
 def test_old_hours_are_forgotten_each_night() -> None:
