@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from gateway import door
+from gateway import door, passage
 from gateway.asgi import Message, Receive, Scope, Send
 from gateway.browsers import ANY_ORIGIN
 from gateway.calls import CURRENT, Call, Report
@@ -143,7 +143,7 @@ def _ask(
         try:
             await Door(inside, cast("Gateway", gateway))(_scope(path, **more), receive, client.send)
         finally:
-            await asyncio.gather(*door._ENDING)
+            await asyncio.gather(*passage.ENDING)
         return client
 
     return asyncio.run(run()), gateway
@@ -516,7 +516,7 @@ def test_what_breaks_before_any_of_an_answer_went_out_is_a_failure() -> None:
 def test_an_answer_that_nobody_counted_is_estimated(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(door, "TOLD_WITHIN_S", 0.01)
+    monkeypatch.setattr(passage, "TOLD_WITHIN_S", 0.01)
 
     async def inside(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": SSE})
@@ -534,7 +534,7 @@ def test_an_answer_that_nobody_counted_is_estimated(
 
 
 def test_an_answer_in_one_piece_is_estimated_before_it_goes_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "TOLD_WITHIN_S", 0.01)
+    monkeypatch.setattr(passage, "TOLD_WITHIN_S", 0.01)
 
     async def inside(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": JSON})
@@ -555,7 +555,7 @@ def test_an_answer_in_one_piece_is_estimated_before_it_goes_out(monkeypatch: pyt
     ],
 )
 def test_an_estimate_is_of_what_was_said(body: bytes) -> None:
-    assert door._said_bytes(body) == 12
+    assert passage._said_bytes(body) == 12
 
 
 def test_who_hangs_up_in_a_stream_is_charged_what_was_counted_later() -> None:
@@ -570,7 +570,7 @@ def test_who_hangs_up_in_a_stream_is_charged_what_was_counted_later() -> None:
 
 
 def test_who_hangs_up_and_is_never_counted_is_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "TOLD_AFTER_LEAVING_S", 0.01)
+    monkeypatch.setattr(passage, "TOLD_AFTER_LEAVING_S", 0.01)
 
     async def inside(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": SSE})
@@ -617,7 +617,7 @@ def test_a_provider_is_heard_out_though_the_client_left() -> None:
 
 
 def test_who_hangs_up_before_an_answer_pays_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "TOLD_WITHIN_S", 0.01)
+    monkeypatch.setattr(passage, "TOLD_WITHIN_S", 0.01)
 
     async def inside(scope: Scope, receive: Receive, send: Send) -> None:
         return
