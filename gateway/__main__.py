@@ -19,6 +19,7 @@ from gateway.catalogue import model_list
 from gateway.gateway import Gateway
 from gateway.journal import InUse, Journal
 from gateway.metering import UNKNOWN_GATEWAY_KEY, Away, Metering
+from gateway.passage import SEND_WITHIN_S
 from gateway.settings import PROVIDERS, BadSetting, Settings
 from gateway.warming import DEPLOYMENT, warm
 
@@ -216,6 +217,9 @@ def listening(host: str, port: int) -> socket.socket:
     # What it accepts inherits this, which asyncio sets only where it made the socket itself. Without it an answer's body
     # waits for the other side's acknowledgement of its head: 40 ms.
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # So is this. A connection that is closed stays until the other side has taken in what is left.
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(SEND_WITHIN_S * 1000))
     return made
 
 

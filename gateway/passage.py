@@ -8,8 +8,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 
 from gateway import answers
 from gateway.answers import Problem
@@ -42,6 +41,9 @@ LONGEST_END = 64
 SAID = re.compile(
     rb'"(?:text|content|delta|thinking|reasoning_content|partial_json|arguments)"\s*:\s*"((?:[^"\\]|\\.)+)"'
 )
+# A client that takes in not even so much in so long takes in nothing: 2 kB a second.
+SEND_WITHIN_S = 30.0
+SENT_AT_ONCE = 65_536
 MOST_ERROR_BYTES = 100_000
 # What the provider may tell the client. The rest is between others: keys, the limits of our account at the provider.
 HEADERS_OUT = {b"cache-control", b"content-disposition", b"content-length", b"content-type"}
@@ -52,14 +54,9 @@ ENDING: set[asyncio.Task[None]] = set()
 class Passage:
     """Of one call. What goes on after the request is over is in `ENDING`."""
 
-    def __init__(self, call: Call, route: Route, send: Send) -> None:
-        self._call, self._route = call, route
-
-        async def to_client(message: Message) -> None:
-            with suppress(OSError):  # The client left; what comes is counted all the same.
-                await send(message)
-
-        self._send = to_client
+    def __init__(self, call: Call, route: Route, to_client: Send) -> None:
+        self._call, self._route, self._to_client = call, route, to_client
+        self._is_client_gone = False
         self._status = 0
         self._start: Message = {}
         self._is_stream = False
@@ -141,6 +138,21 @@ class Passage:
             self._said_bytes += _said_bytes(body)
             await self._send(message)
 
+    async def _send(self, message: Message) -> None:
+        """To a client that left, or takes nothing more, nothing is sent; what comes is counted all the same.
+
+        A client that was waited for would keep the provider waiting, and of a call that the provider breaks off nobody
+        tells what it used. The connection is closed by the server, as of an answer without an end.
+        """
+        for part in _parts(message):
+            if self._is_client_gone:
+                return
+            try:
+                async with asyncio.timeout(SEND_WITHIN_S):
+                    await self._to_client(part)
+            except OSError:  # And so of what took too long.
+                self._is_client_gone = True
+
     async def _be_told(self) -> None:
         if not await self._call.wait(TOLD_WITHIN_S if not self._call.failure else 0.2):
             await self._end_by_ourselves()
@@ -192,6 +204,14 @@ class Passage:
         log.error("Call %s was answered and nobody said what it used; it is estimated.", self._call.call_id)
         kept_bytes = sum(_said_bytes(message.get("body", b"")) for message in self._kept)
         await self._call.estimated(self._said_bytes + kept_bytes)
+
+
+def _parts(message: Message) -> Iterator[Message]:
+    """The message, in pieces where it is long."""
+    body = message.get("body", b"")
+    for end in range(SENT_AT_ONCE, len(body), SENT_AT_ONCE):
+        yield {**message, "body": body[end - SENT_AT_ONCE : end], "more_body": True}
+    yield {**message, "body": body[(len(body) - 1) // SENT_AT_ONCE * SENT_AT_ONCE :]} if body else message
 
 
 def _said_bytes(body: bytes) -> int:

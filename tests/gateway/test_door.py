@@ -616,6 +616,59 @@ def test_a_provider_is_heard_out_though_the_client_left() -> None:
     assert (report["status"], report["usage"]) == ("succeeded", {"input_tokens": 3, "reasoning_tokens": 7})
 
 
+def _stalling(bodies: int) -> tuple[list[Message], Send]:
+    """A client that takes in an answer's head and so many bodies, and then nothing more."""
+    taken: list[Message] = []
+
+    async def send(message: Message) -> None:
+        if len(taken) > bodies:
+            await asyncio.Event().wait()
+        taken.append(message)
+
+    return taken, send
+
+
+async def _served(inside: Inside, gateway: FakeGateway, send: Send) -> None:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": json.dumps(CHAT).encode()}
+
+    await Door(inside, cast("Gateway", gateway))(_scope("/v1/chat/completions"), receive, send)
+
+
+def test_a_provider_is_heard_out_though_the_client_takes_in_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And that at its own pace: one wait, not one for each part."""
+    monkeypatch.setattr(passage, "SEND_WITHIN_S", 0.05)
+    taken, send = _stalling(bodies=1)
+    gateway, parts = FakeGateway(), [b"data: {}\n\n"] * 1000
+
+    async def run() -> None:
+        async with asyncio.timeout(5):
+            await _served(_telling(*parts, OPENAI_END), gateway, send)
+
+    asyncio.run(run())
+    assert [report["usage"] for report in gateway.reports] == [USED]
+    assert [message.get("body") for message in taken] == [None, parts[0]]
+
+
+def test_what_is_long_goes_out_in_pieces_so_that_a_slow_client_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(passage, "SENT_AT_ONCE", 10)
+    taken, send = _stalling(bodies=9)
+    bodies = [b"0123456789", b"0123456789abc", b"0123456789abcdefghij"]
+    headers = [(b"content-type", b"audio/mpeg")]
+    asyncio.run(_served(_telling(*bodies, headers=headers), FakeGateway(), send))
+    sent = [(message["body"], message.get("more_body")) for message in taken[1:]]
+    assert sent == [
+        (b"0123456789", True),
+        (b"0123456789", True),
+        (b"abc", True),
+        (b"0123456789", True),
+        (b"abcdefghij", True),
+        (b"", False),
+    ]
+
+
 def test_who_hangs_up_before_an_answer_pays_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passage, "TOLD_WITHIN_S", 0.01)
 
