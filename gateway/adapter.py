@@ -14,8 +14,9 @@ from litellm.integrations.custom_logger import CustomLogger
 from litellm.proxy._types import ProxyException, UserAPIKeyAuth
 from litellm.types.utils import all_litellm_params
 
-from gateway import usage
+from gateway import answers, usage
 from gateway.calls import CURRENT, Call
+from gateway.requests import always_searches
 
 log = logging.getLogger("gateway.adapter")
 
@@ -32,7 +33,8 @@ async def admitted(request: Any, api_key: str) -> UserAPIKeyAuth:
     call = CURRENT.get()
     if call is None or api_key.removeprefix("Bearer ") != f"sk-{call.call_id}":
         raise ProxyException(message="No call was let in here.", type="auth_error", param=None, code=401)
-    return UserAPIKeyAuth(api_key=api_key)
+    # By the user LiteLLM keeps to each what the Responses API stored for him.
+    return UserAPIKeyAuth(api_key=api_key, user_id=f"wallet-{call.wallet_id}")
 
 
 class Outcomes(CustomLogger):  # type: ignore[misc]  # LiteLLM is not installed where types are checked
@@ -57,7 +59,12 @@ class Outcomes(CustomLogger):  # type: ignore[misc]  # LiteLLM is not installed 
         self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any
     ) -> None:
         if call := CURRENT.get():
-            call.failure = str(kwargs.get("exception") or "The provider failed.")
+            error = kwargs.get("exception")
+            status = getattr(error, "status_code", 500)
+            said = answers.sentence(str(error or "").encode())
+            if isinstance(status, int) and answers.is_ours(status, said):
+                log.error("The provider refused call %s: %r", call.call_id, said[:1000])
+            call.failure = answers.of_upstream(status if isinstance(status, int) else 500, said).message
             call.retry_after = _retry_after(kwargs.get("exception"))
 
     async def async_post_call_success_hook(
@@ -74,8 +81,12 @@ class Outcomes(CustomLogger):  # type: ignore[misc]  # LiteLLM is not installed 
     async def async_post_call_streaming_iterator_hook(
         self, user_api_key_dict: Any, response: Any, request_data: dict[str, Any]
     ) -> AsyncGenerator[Any, None]:
-        """Changes nothing: remembers where a stream's parts are gathered, to see whether the provider counted."""
-        if call := CURRENT.get():
+        """Remembers where a stream's parts are gathered, to see whether the provider counted.
+
+        Leaves out the part that has the usage, where we asked for it and the client did not.
+        """
+        call = CURRENT.get()
+        if call:
             call.chunks = getattr(response, "chunks", None) or ()
         async for chunk in response:
             # By LiteLLM's prices, which are not what is charged; the Responses API has its usage one level down.
@@ -83,7 +94,8 @@ class Outcomes(CustomLogger):  # type: ignore[misc]  # LiteLLM is not installed 
                 used = getattr(told, "usage", None)
                 if used is not None and getattr(used, "cost", None) is not None:
                     used.cost = None
-            yield chunk
+            if call is None or not call.hides_usage or getattr(chunk, "choices", True):
+                yield chunk
 
 
 outcomes = Outcomes()
@@ -109,12 +121,17 @@ def _used(call: Call, told: Mapping[str, Any]) -> tuple[dict[str, int], bool]:
     counted = told.get("usage") or {}
     if not any(counted.get(name) for name in COUNTS):
         # LiteLLM fills in zeros where a provider said nothing.
-        return usage.of_tokens(_counted_by_us(call, told), call.priced_units), True
+        return _of_tokens(call, _counted_by_us(call, told)), True
     is_estimated = _is_of_litellm(call)
     if not (counted.get("prompt_tokens") or counted.get("input_tokens")):
         # LiteLLM counted what was said, and does not look for the prompt where Google's format has it.
         counted, is_estimated = {**counted, **_prompt_by_us(call)}, True
-    return usage.of_tokens(counted, call.priced_units), is_estimated
+    return _of_tokens(call, counted), is_estimated
+
+
+def _of_tokens(call: Call, counted: Mapping[str, Any]) -> dict[str, int]:
+    least_searches = 1 if always_searches(call.model) else 0
+    return usage.of_tokens(counted, call.priced_units, least_searches=least_searches)
 
 
 def _by_use(call: Call, told: Mapping[str, Any]) -> tuple[dict[str, int], bool]:

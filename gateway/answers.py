@@ -27,6 +27,12 @@ class Problem:
     """The methods that the address takes, of one that it doesn't."""
 
 
+# So they say that it has no money left.
+_OUR_ACCOUNT = re.compile(
+    r"insufficient_quota|exceeded your current quota|credit balance|billing|over its quota", re.IGNORECASE
+)
+
+
 # OpenAI's `type`, Anthropic's `type` and Google's `status`, by the status of the answer.
 _TYPES = {
     400: ("invalid_request_error", "invalid_request_error", "INVALID_ARGUMENT"),
@@ -105,7 +111,7 @@ def of_upstream(status: int, message: str) -> Problem:
     if _UNREADABLE in text:
         # LiteLLM would quote the whole answer.
         return Problem(502, "upstream_error", "The provider's answer can't be read.")
-    if status in OURS:
+    if is_ours(status, text):
         # What it says of our account is the operator's to know.
         return Problem(502, "upstream_error", "The provider of this model refused the call.")
     if status == 429:
@@ -115,6 +121,11 @@ def of_upstream(status: int, message: str) -> Problem:
     if status < 500:
         return Problem(status, "invalid_request", text, is_final=True)
     return Problem(502 if status == 500 else status, "upstream_error", f"The provider failed: {text}")
+
+
+def is_ours(status: int, message: str) -> bool:
+    """Whether the provider refused our account, and not the client's request; some do so with 400 or 429."""
+    return status in OURS or bool(_OUR_ACCOUNT.search(message))
 
 
 def plain(message: str) -> str:
@@ -136,5 +147,9 @@ def sentence(body: bytes) -> str:
         found = found.get(name, found) if isinstance(found, dict) else found
     if isinstance(found, list) and found and all(isinstance(each, dict) for each in found):
         # LiteLLM's own, of a field that is missing.
-        return "; ".join(f"{(each.get('loc') or ['?'])[-1]}: {each.get('msg', '')}" for each in found)
+        return "; ".join(f"{_last(each.get('loc'))}: {each.get('msg', '')}" for each in found)
     return found if isinstance(found, str) else json.dumps(found)
+
+
+def _last(place: object) -> object:
+    return place[-1] if isinstance(place, list) and place else "?"

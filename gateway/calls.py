@@ -40,6 +40,10 @@ class Call:
     """Of the prompt, roughly."""
     asked_bytes: int = 0
     """How long the request's body is."""
+    wallet_id: int = 0
+    """Whose key it is."""
+    hides_usage: bool = False
+    """Whether the client of this stream did not ask for the usage that we asked for."""
     _over: asyncio.Event = field(default_factory=asyncio.Event)
     _writing: asyncio.Task[None] | None = None
 

@@ -175,7 +175,11 @@ class Metering:
             # Of something that stands between.
             found = None
         retry_after = answer.headers.get("Retry-After", "")
-        return answer.status_code, found, int(retry_after) if retry_after.isdigit() else None
+        return (
+            answer.status_code,
+            found,
+            int(retry_after) if retry_after.isascii() and retry_after.isdigit() else None,
+        )
 
 
 def _why(error: Exception) -> str:

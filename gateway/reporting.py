@@ -104,6 +104,7 @@ class Reporter:
         if len(batch) == 1:
             log.error("Call %s can't be reported: %s", batch[0]["call_id"], refusal)
             await self._journal.rejected(batch[0], f"status_{refusal.status}", str(refusal))
+            self._seen([batch[0]["call_id"]])
             return
         middle = len(batch) // 2
         await self._send(batch[:middle])

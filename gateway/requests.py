@@ -2,9 +2,10 @@
 
 import ipaddress
 import json
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import re
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
 
 from gateway.answers import Problem
 from gateway.routes import Route
@@ -36,6 +37,8 @@ STEERING_PREFIXES = (
     "turn_off_",
     "metadata[",
 )
+# Of metadata, which is the client's own otherwise, what LiteLLM believes or breaks at.
+STEERING_METADATA = ("litellm", "turn_off_", "user_api_key")
 # What makes a call dearer at the provider than our price for the model, and what it may be set to.
 DEARER = {
     "service_tier": ("auto", "default", "flex", "standard_only"),
@@ -47,13 +50,24 @@ DEARER = {
 LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 STREAMED = {"/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"}
 # Tools that the client runs itself. What a provider runs costs beside the tokens, or calls other models, uncounted.
-CLIENT_TOOLS = {"function", "custom", "local_shell", "shell", "apply_patch", "computer_use_preview"}
+CLIENT_TOOLS = {"function", "custom", "local_shell", "apply_patch", "computer_use_preview"}
 CLIENT_TOOL_PREFIXES = ("bash_", "text_editor_", "computer_", "memory_")
+# What a tool of a client may have; LiteLLM believes what else stands there before it believes the type.
+TOOL_FIELDS = {
+    "allowed_callers", "cache_control", "custom", "defer_loading", "description", "display_height", "display_height_px",
+    "display_number", "display_width", "display_width_px", "eager_input_streaming", "enable_zoom", "environment",
+    "format", "function", "input_examples", "input_schema", "max_characters", "name", "parameters", "strict", "type",
+}  # fmt: skip
 GOOGLE_FUNCTIONS = {"functionDeclarations", "function_declarations"}
-# These are counted by those who run them, so that they may be used where they have a price.
-SEARCH_TOOL_PREFIXES = ("web_search_20",)
+# Anthropic's, by its date; OpenAI writes the date of its own with dashes, and tells no count.
+SEARCH_TOOL = re.compile(r"web_search_\d{8}")
+SEARCH_TOOL_FIELDS = {"allowed_domains", "blocked_domains", "max_uses", "user_location"}
 GOOGLE_SEARCHES = {"googleSearch", "google_search"}
 SEARCH_FIELDS = ("web_search_options", "search_parameters")
+# Who tells how often was searched, by the codes of providers: there it may be used where it has a price.
+COUNTING_SEARCHES = {"anthropic", "google"}
+# These search in each call, whatever they are asked.
+SEARCHING_MODEL = re.compile(r"-search-(?:preview|api)\b")
 OF_PROVIDERS = ("mcp_servers", "plugins", "container")
 ATTACHMENTS = {"data", "file_data", "image_url", "url"}
 
@@ -75,6 +89,8 @@ class Said:
     input_tokens: int | None
     max_output_tokens: int | None
     body: Mapping[str, Any]
+    instead: bytes | None = None
+    """What is passed on in place of the body, where it has to say more; the client is told nothing of that."""
 
 
 def key_of(headers: Mapping[str, str], query: Mapping[str, str]) -> str:
@@ -113,62 +129,82 @@ def of_json(route: Route, body: bytes, own_names: Container[str] = ()) -> Said:
     `own_names` are the names that LiteLLM takes for itself wherever they stand.
     """
     try:
-        found = json.loads(body)
+        found = json.loads(body.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise Bad(Problem(400, "invalid_json", "The body is not JSON.", is_final=True)) from None
     if not isinstance(found, dict):
         raise Bad(Problem(400, "invalid_json", "The body must be a JSON object.", is_final=True))
-    _check_steering(found, own_names)
-    _check_usage_told(route, found)
+    _check_steering(found.items(), own_names)
+    _check_metadata(found.get("metadata"))
     # LiteLLM asks a provider for the usage of a stream only where it is told `true`, in so many letters.
     if not isinstance(found.get("stream"), bool | None):
         raise Bad(Problem(400, "invalid_stream", "stream must be true or false.", is_final=True))
-    return _said(route, found)
+    if not isinstance(found.get("stream_options"), dict | None):
+        raise _unsupported("stream_options must be an object.")
+    said = _said(route, found)
+    return replace(said, instead=_asking_for_usage(found)) if _is_uncounted(route, said) else said
 
 
 def of_form(route: Route, fields: Mapping[str, Any], own_names: Container[str] = ()) -> Said:
     """The same of a form; its files are not looked into."""
-    _check_steering(fields, own_names)
-    if fields.get("response_format") in ("srt", "text", "vtt"):
+    # LiteLLM takes the brackets away, so what is looked at here has none either.
+    given = [(name.removesuffix("[]"), value) for name, value in fields.items()]
+    if len(dict(given)) < len(given):
+        raise Bad(Problem(400, "invalid_form", "The form has a field twice.", is_final=True))
+    words = {name: value for name, value in given if isinstance(value, str)}
+    _check_steering(given, own_names)
+    _check_metadata(dict(given).get("metadata"))
+    if words.get("response_format") in ("srt", "text", "vtt"):
         # They don't tell how long the sound is, which is what it costs.
-        message = "response_format must be json or verbose_json."
-        raise Bad(Problem(400, "unsupported_parameter", message, is_final=True))
-    return _said(route, {name: value for name, value in fields.items() if isinstance(value, str)})
+        raise _unsupported("response_format must be json or verbose_json.")
+    if words.get("stream", "false").lower() not in ("", "0", "false"):
+        raise _unsupported("stream is not offered here.")
+    return _said(route, words)
 
 
-def _check_steering(found: Mapping[str, Any], own_names: Container[str]) -> None:
-    # Of a form LiteLLM takes the brackets away.
-    for name in (written.removesuffix("[]") for written in found):
+def _check_steering(given: Iterable[tuple[str, Any]], own_names: Container[str]) -> None:
+    """Raises Bad where a name steers LiteLLM, or its value costs more than our price."""
+    for name, value in given:
         is_own = name in STEERING or name in own_names or name.startswith(STEERING_PREFIXES)
         if is_own and name != "metadata":
-            raise Bad(
-                Problem(400, "unsupported_parameter", f"{name[:100]!r} can't be set here.", is_final=True)
-            )
-        dearer, value = DEARER.get(_plain(name)), found.get(name)
+            raise _unsupported(f"{name[:100]!r} can't be set here.")
+        dearer = DEARER.get(_in_snake_case(name))
         if dearer is not None and value is not None and value not in dearer:
-            message = f"{name} can't be {json.dumps(value)[:100]} here."
-            raise Bad(Problem(400, "unsupported_parameter", message, is_final=True))
-    metadata = found.get("metadata")
+            raise _unsupported(f"{name} can't be {json.dumps(value, default=str)[:100]} here.")
+
+
+def _check_metadata(metadata: object) -> None:
+    """Raises Bad where it is more than the client's own words."""
     words = metadata if isinstance(metadata, dict) else {}
-    is_plain = metadata is None or isinstance(metadata, dict)
-    if not is_plain or not all(value is None or isinstance(value, str) for value in words.values()):
+    is_object = metadata is None or isinstance(metadata, dict)
+    if not is_object or not all(value is None or isinstance(value, str) for value in words.values()):
         message = "metadata must be an object of strings."
+        raise Bad(Problem(400, "invalid_metadata", message, is_final=True))
+    if name := next((name for name in words if name.startswith(STEERING_METADATA)), ""):
+        message = f"metadata can't have {name[:100]!r} here."
         raise Bad(Problem(400, "invalid_metadata", message, is_final=True))
 
 
-def check_priced(route: Route, body: Mapping[str, Any], units: frozenset[str]) -> None:
-    """Raises Bad where the call would make costs that nothing of what the model is sold by counts."""
-    refused = ""
+def check_priced(route: Route, said: Said, units: frozenset[str], provider: str) -> None:
+    """Raises Bad where the call would make costs that nothing of what the model is sold by counts.
+
+    `units` are what the model has prices for, `provider` is the code of who serves it.
+    """
+    body, refused = said.body, ""
     if route.path == "/v1/audio/speech" and units and not units & {"characters", "seconds", "calls"}:
         refused = "the speech of this model"  # Its provider tells no tokens.
-    may_search = bool(units & {"web_searches", "calls"})
+    if always_searches(said.model) and not units & {"web_searches", "calls"}:
+        refused = "this model, whose searches have no price"
+    may_search = "calls" in units or ("web_searches" in units and provider in COUNTING_SEARCHES)
     tools = body.get("tools")
+    if tools is not None and not isinstance(tools, list):
+        refused = "tools that are no list"
     for tool in tools if isinstance(tools, list) else []:
         refused = refused or _refused_tool(tool, may_search=may_search)
     for name in OF_PROVIDERS if may_search else (*OF_PROVIDERS, *SEARCH_FIELDS):
         refused = refused or (name if body.get(name) else "")
     if refused:
-        raise Bad(Problem(400, "unsupported_parameter", f"Not offered here: {refused[:100]}.", is_final=True))
+        raise _unsupported(f"Not offered here: {refused[:100]}.")
 
 
 def _refused_tool(tool: object, *, may_search: bool) -> str:
@@ -176,29 +212,54 @@ def _refused_tool(tool: object, *, may_search: bool) -> str:
     if not isinstance(tool, Mapping):
         return "tools that are no objects"
     kind = tool.get("type")
-    if isinstance(kind, str):
-        is_client = kind in CLIENT_TOOLS or kind.startswith(CLIENT_TOOL_PREFIXES)
-        is_search = may_search and kind.startswith(SEARCH_TOOL_PREFIXES)
-        return "" if is_client or is_search else f"the tool {kind}"
-    if kind is None and isinstance(tool.get("name"), str):
-        return ""
-    allowed = GOOGLE_FUNCTIONS | GOOGLE_SEARCHES if may_search else GOOGLE_FUNCTIONS
+    is_search = may_search and isinstance(kind, str) and bool(SEARCH_TOOL.fullmatch(kind))
+    if isinstance(kind, str) and not is_search and not _is_of_client(kind, tool.get("environment")):
+        return f"the tool {kind}"
+    if is_search:
+        allowed = TOOL_FIELDS | SEARCH_TOOL_FIELDS
+    elif isinstance(kind, str) or (kind is None and isinstance(tool.get("name"), str)):
+        allowed = TOOL_FIELDS
+    else:
+        allowed = GOOGLE_FUNCTIONS | GOOGLE_SEARCHES if may_search else GOOGLE_FUNCTIONS
     return next((f"the tool {name}" for name in tool if name not in allowed), "")
 
 
-def _check_usage_told(route: Route, found: Mapping[str, Any]) -> None:
-    """LiteLLM asks for the usage of a chat's stream by itself, and of no other."""
-    options = found.get("stream_options")
-    if (
+def _is_of_client(kind: str, environment: object) -> bool:
+    if kind == "shell":
+        # Else the provider rents out a machine for it.
+        return isinstance(environment, Mapping) and environment.get("type") == "local"
+    return kind in CLIENT_TOOLS or kind.startswith(CLIENT_TOOL_PREFIXES)
+
+
+def always_searches(model: str) -> bool:
+    """Whether this model searches the web in each call, for which its provider takes something and tells no count."""
+    return bool(SEARCHING_MODEL.search(model))
+
+
+def _is_uncounted(route: Route, said: Said) -> bool:
+    """Whether its usage would be told by nobody. LiteLLM asks for that of a chat's stream by itself, and of no other."""
+    return (
         route.path == "/v1/completions"
-        and isinstance(options, dict)
-        and not options.get("include_usage", True)
-    ):
-        message = "stream_options.include_usage can't be false here."
-        raise Bad(Problem(400, "unsupported_parameter", message, is_final=True))
+        and said.is_stream
+        and (said.body.get("stream_options") or {}).get("include_usage") is not True
+    )
 
 
-def _plain(name: str) -> str:
+def _asking_for_usage(found: Mapping[str, Any]) -> bytes:
+    options = {**(found.get("stream_options") or {}), "include_usage": True}
+    return json.dumps({**found, "stream_options": options}).encode()
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    """NaN and the infinities, which Python reads and no provider takes."""
+    raise ValueError(name)
+
+
+def _unsupported(message: str) -> Bad:
+    return Bad(Problem(400, "unsupported_parameter", message, is_final=True))
+
+
+def _in_snake_case(name: str) -> str:
     """serviceTier as service_tier."""
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
 
@@ -212,9 +273,9 @@ def _said(route: Route, found: Mapping[str, Any]) -> Said:
     if found.get("model", model) != model:
         message = "model must be the one in the address, or be left out."
         raise Bad(Problem(400, "invalid_model", message, is_final=True))
-    is_stream = route.is_stream or found.get("stream") is True or found.get("stream") == "true"
+    is_stream = route.is_stream or found.get("stream") is True
     if is_stream and not route.is_stream and route.path not in STREAMED:
-        raise Bad(Problem(400, "unsupported_parameter", "stream is not offered here.", is_final=True))
+        raise _unsupported("stream is not offered here.")
     return Said(
         model,
         is_stream,

@@ -13,8 +13,11 @@ from typing import Any
 KINDS = ("audio", "image")
 
 
-def of_tokens(usage: Mapping[str, Any], priced: frozenset[str]) -> dict[str, int]:
-    """Quantities by unit, zeros left out. `usage` is LiteLLM's, or one in the words of OpenAI's Responses API."""
+def of_tokens(usage: Mapping[str, Any], priced: frozenset[str], *, least_searches: int = 0) -> dict[str, int]:
+    """Quantities by unit, zeros left out. `usage` is LiteLLM's, or one in the words of OpenAI's Responses API.
+
+    There were at least so many searches, which a model with a price for them is charged.
+    """
     prompt = _first(usage, "prompt_tokens", "input_tokens")
     completion = _first(usage, "completion_tokens", "output_tokens")
     inside = _details(usage, "prompt_tokens_details", "input_tokens_details", "input_token_details")
@@ -27,7 +30,8 @@ def of_tokens(usage: Mapping[str, Any], priced: frozenset[str]) -> dict[str, int
     found["input_tokens"] = prompt - sum(found.values())
     made["output_tokens"] = completion - sum(made.values())
     # Some models cost something for each call beside their tokens.
-    more = {"web_searches": _searches(usage, inside), "calls": 1 if "calls" in priced else 0}
+    least = least_searches if "web_searches" in priced else 0
+    more = {"web_searches": max(least, _searches(usage, inside)), "calls": 1 if "calls" in priced else 0}
     return {unit: count for unit, count in {**found, **made, **more}.items() if count}
 
 
@@ -61,10 +65,12 @@ def of_use(priced: frozenset[str], *, images: int, seconds: float, characters: i
 
 def estimate(priced: frozenset[str], *, tokens_in: int, bytes_out: int) -> dict[str, int]:
     """Of a call that nobody counted: four characters a token, whatever frames the answer came in; else one use."""
-    if "output_tokens" in priced or "input_tokens" in priced:
-        found = {"input_tokens": max(1, tokens_in), "output_tokens": bytes_out // 4}
-        return {unit: count for unit, count in found.items() if count and unit in priced}
-    return of_use(priced, images=1, seconds=0, characters=0)
+    tokens = {"input_tokens": max(1, tokens_in), "output_tokens": bytes_out // 4}
+    found = {unit: count for unit, count in tokens.items() if count and unit in priced}
+    # Of a model whose prices are not known the tokens are told all the same: staff see to it.
+    return (
+        found or of_use(priced, images=1, seconds=0, characters=0) or {min(priced, default="input_tokens"): 1}
+    )
 
 
 def _cache_writes(usage: Mapping[str, Any], inside: Mapping[str, Any]) -> dict[str, int]:

@@ -126,7 +126,7 @@ def test_what_the_provider_said_is_not_taken_for_our_own_refusal(
 
 def test_a_status_without_a_type_is_still_an_error_of_each_format() -> None:
     for style, kind in ((OPENAI, "server_error"), (ANTHROPIC, "api_error")):
-        assert _read(Problem(529, "upstream_error", "Busy."), style)[2]["error"]["type"] == kind
+        assert _read(Problem(520, "upstream_error", "Busy."), style)[2]["error"]["type"] == kind
     assert _read(Problem(418, "teapot", "No."), ANTHROPIC)[2]["error"]["type"] == "invalid_request_error"
 
 
@@ -173,3 +173,22 @@ def test_an_answer_that_litellm_can_not_read_is_not_quoted() -> None:
 
 def test_what_has_no_words_gets_some() -> None:
     assert answers.of_upstream(500, "").message == "The provider failed: Bad Gateway"
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (400, "Your credit balance is too low to access the API. Please go to Plans & Billing."),
+        (429, "You exceeded your current quota, please check your plan and billing details."),
+    ],
+)
+def test_that_our_own_account_is_empty_is_not_the_clients_to_read(status: int, said: str) -> None:
+    problem = answers.of_upstream(status, said)
+    assert (problem.status, problem.message) == (502, "The provider of this model refused the call.")
+
+
+@pytest.mark.parametrize("place", ["5", "{}", "null", "[]"])
+def test_a_place_that_is_no_list_is_no_trouble(place: str) -> None:
+    assert (
+        answers.sentence(f'{{"detail": [{{"loc": {place}, "msg": "is wrong"}}]}}'.encode()) == "?: is wrong"
+    )

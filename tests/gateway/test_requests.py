@@ -12,6 +12,7 @@ from gateway.routes import Route, Style
 
 CHAT = Route("/v1/chat/completions", Style.OPENAI)
 GOOGLE = Route("/v1beta/models/gemini:generateContent", Style.GOOGLE, model="gemini")
+COMPLETIONS = Route("/v1/completions", Style.OPENAI)
 FORM = Route("/v1/audio/transcriptions", Style.OPENAI, is_form=True)
 
 
@@ -78,7 +79,10 @@ def test_an_address_is_believed_of_proxies_only(peer: str, forwarded: str, found
     assert requests.client_ip(peer, forwarded, trusted) == found
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"nothing", b"\xff\xfe", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"nothing", b"\xff\xfe", b"[" * 100_000, b'{"a": NaN}', '{"model": "m"}'.encode("utf-16")],
+)
 def test_what_is_no_json_is_refused(body: bytes) -> None:
     with pytest.raises(Bad) as caught:
         requests.of_json(CHAT, body)
@@ -136,6 +140,11 @@ def test_what_litellm_takes_for_itself_is_refused_whatever_it_is_called() -> Non
 @pytest.mark.parametrize("metadata", ["{}", 1, [], {"tags": ["a"]}, {"a": {"b": 1}}, {"a": 1}])
 def test_metadata_is_words(metadata: object) -> None:
     assert _refusal({"model": "m", "metadata": metadata}) == (400, "invalid_metadata")
+
+
+@pytest.mark.parametrize("name", ["user_api_key_auth_metadata", "turn_off_message_logging", "litellm_x"])
+def test_metadata_does_not_steer(name: str) -> None:
+    assert _refusal({"model": "m", "metadata": {name: "x"}}) == (400, "invalid_metadata")
 
 
 def test_metadata_of_words_passes() -> None:
@@ -215,15 +224,42 @@ def test_what_is_dearer_is_refused_in_any_spelling(name: str) -> None:
         _of({"model": "m", name: "priority"})
 
 
-def test_the_usage_of_an_older_stream_is_always_asked_for() -> None:
-    route = Route("/v1/completions", Style.OPENAI)
-    with pytest.raises(Bad, match="include_usage can't be false"):
-        _of({"model": "m", "stream": True, "stream_options": {"include_usage": False}}, route)
-    assert _of({"model": "m", "stream": True, "stream_options": {"include_usage": True}}, route).is_stream
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"stream_options": None}, {"stream_options": {}}, {"stream_options": {"include_usage": False}}],
+)
+def test_the_usage_of_an_older_stream_is_asked_for_where_the_client_does_not(options: dict[str, Any]) -> None:
+    body = {"model": "m", "prompt": "a", "stream": True, **options}
+    said = _of(body, COMPLETIONS)
+    assert said.instead is not None
+    assert json.loads(said.instead) == {**body, "stream_options": {"include_usage": True}}
+
+
+@pytest.mark.parametrize(
+    "body", [{"stream": False}, {"stream": True, "stream_options": {"include_usage": True}}]
+)
+def test_what_is_counted_anyway_is_passed_on_as_it_is(body: dict[str, Any]) -> None:
+    assert _of({"model": "m", **body}, COMPLETIONS).instead is None
+    assert _of({"model": "m", "stream": True}).instead is None
+
+
+def test_options_of_a_stream_are_an_object() -> None:
+    assert _refusal({"model": "m", "stream_options": "x"}) == (400, "unsupported_parameter")
 
 
 TOKENS, SEARCHED = frozenset({"input_tokens", "output_tokens"}), frozenset({"input_tokens", "web_searches"})
 MESSAGES = Route("/v1/messages", Style.ANTHROPIC)
+
+
+def _check(
+    body: dict[str, Any],
+    units: frozenset[str],
+    route: Route = MESSAGES,
+    *,
+    model: str = "m",
+    provider: str = "anthropic",
+) -> None:
+    requests.check_priced(route, Said(model, False, None, None, body), units, provider)
 
 
 @pytest.mark.parametrize(
@@ -235,10 +271,11 @@ MESSAGES = Route("/v1/messages", Style.ANTHROPIC)
         {"name": "f", "input_schema": {}},
         {"type": "text_editor_20250728", "name": "str_replace_based_edit_tool"},
         {"functionDeclarations": [{"name": "f"}]},
+        {"type": "shell", "environment": {"type": "local"}},
     ],
 )
 def test_tools_of_the_clients_own_are_passed_on(tool: dict[str, Any]) -> None:
-    requests.check_priced(MESSAGES, {"tools": [tool]}, TOKENS)
+    _check({"tools": [tool]}, TOKENS)
 
 
 @pytest.mark.parametrize(
@@ -256,27 +293,60 @@ def test_tools_of_the_clients_own_are_passed_on(tool: dict[str, Any]) -> None:
         {"web_search_options": {"search_context_size": "high"}},
         {"search_parameters": {"mode": "on"}},
         {"mcp_servers": [{"url": "https://example.com"}]},
+        {"tools": {"googleMaps": {}}},
+        {"tools": [{"type": "function", "googleMaps": {}}]},
+        {"tools": [{"type": "custom", "name": "f", "codeExecution": {}}]},
+        {"tools": [{"name": "f", "urlContext": {}}]},
+        {"tools": [{"type": "shell"}]},
+        {"tools": [{"type": "shell", "environment": {"type": "container_auto"}}]},
     ],
 )
 def test_what_a_provider_runs_uncounted_is_refused(body: dict[str, Any]) -> None:
     with pytest.raises(Bad, match="Not offered here"):
-        requests.check_priced(MESSAGES, body, TOKENS)
+        _check(body, TOKENS)
 
 
 def test_a_search_with_a_price_is_passed_on() -> None:
     tools: list[dict[str, Any]] = [{"type": "web_search_20250305", "name": "w"}, {"googleSearch": {}}]
     for tool in tools:
-        requests.check_priced(MESSAGES, {"tools": [tool]}, SEARCHED)
-    requests.check_priced(MESSAGES, {"web_search_options": {"search_context_size": "low"}}, SEARCHED)
+        _check({"tools": [tool]}, SEARCHED)
+    _check({"web_search_options": {"search_context_size": "low"}}, SEARCHED)
     with pytest.raises(Bad, match="the tool advisor"):
-        requests.check_priced(MESSAGES, {"tools": [{"type": "advisor_20260301", "name": "a"}]}, SEARCHED)
+        _check({"tools": [{"type": "advisor_20260301", "name": "a"}]}, SEARCHED)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"tools": [{"type": "web_search_20250305", "name": "w"}]},
+        {"tools": [{"type": "web_search_2025_08_26"}]},
+        {"web_search_options": {}, "search_parameters": {"mode": "on"}},
+    ],
+)
+def test_a_search_that_its_provider_does_not_count_is_refused(body: dict[str, Any]) -> None:
+    with pytest.raises(Bad, match="Not offered here"):
+        _check(body, SEARCHED, provider="openai")
+
+
+def test_a_search_hides_no_other_tool() -> None:
+    with pytest.raises(Bad, match="the tool googleMaps"):
+        _check({"tools": [{"type": "web_search_20250305", "googleMaps": {}}]}, SEARCHED)
+
+
+@pytest.mark.parametrize(
+    "model", ["gpt-4o-search-preview", "gpt-5-search-api", "gpt-4o-search-preview-2025-03-11"]
+)
+def test_a_model_that_always_searches_has_a_price_for_it(model: str) -> None:
+    with pytest.raises(Bad, match="whose searches have no price"):
+        _check({}, TOKENS, model=model)
+    _check({}, SEARCHED, model=model)
 
 
 def test_speech_that_nobody_counts_is_refused() -> None:
     speech = Route("/v1/audio/speech", Style.OPENAI)
-    requests.check_priced(speech, {}, frozenset({"characters"}))
+    _check({}, frozenset({"characters"}), speech)
     with pytest.raises(Bad, match="the speech of this model"):
-        requests.check_priced(speech, {}, TOKENS)
+        _check({}, TOKENS, speech)
 
 
 def test_a_text_without_spaces_is_one() -> None:
@@ -326,3 +396,22 @@ def test_a_form_asks_for_an_answer_that_tells_what_it_costs(form: str) -> None:
     with pytest.raises(Bad):
         requests.of_form(FORM, {"model": "whisper-1", "response_format": form})
     assert requests.of_form(FORM, {"model": "whisper-1", "response_format": "json"}).model == "whisper-1"
+
+
+@pytest.mark.parametrize(
+    "field", [{"response_format[]": "text"}, {"stream": "True"}, {"stream[]": "true"}, {"stream": "1"}]
+)
+def test_no_spelling_of_a_form_leads_around_what_it_costs(field: dict[str, str]) -> None:
+    with pytest.raises(Bad) as caught:
+        requests.of_form(FORM, {"model": "whisper-1", **field})
+    assert caught.value.problem.code == "unsupported_parameter"
+
+
+def test_a_form_has_each_field_once() -> None:
+    with pytest.raises(Bad, match="a field twice"):
+        requests.of_form(FORM, {"model": "a", "model[]": "b"})
+
+
+def test_a_file_in_place_of_a_word_is_refused() -> None:
+    with pytest.raises(Bad, match="service_tier can't be"):
+        requests.of_form(FORM, {"model": "m", "service_tier": object()})

@@ -209,3 +209,15 @@ def test_what_nobody_counted_is_estimated_by_its_size() -> None:
     assert usage.estimate(TOKENS, tokens_in=0, bytes_out=0) == {"input_tokens": 1}
     assert usage.estimate(frozenset({"input_tokens"}), tokens_in=10, bytes_out=400) == {"input_tokens": 10}
     assert usage.estimate(frozenset({"calls"}), tokens_in=10, bytes_out=400) == {"calls": 1}
+
+
+@pytest.mark.parametrize("priced", [set(), {"output_image_tokens"}, {"web_searches"}, {"pages"}])
+def test_no_estimate_is_nothing(priced: set[str]) -> None:
+    assert any(usage.estimate(frozenset(priced), tokens_in=0, bytes_out=0).values())
+
+
+def test_a_model_that_always_searches_is_charged_a_search() -> None:
+    counted = {"prompt_tokens": 5, "completion_tokens": 5}
+    priced = frozenset({"input_tokens", "output_tokens", "web_searches"})
+    assert usage.of_tokens(counted, priced, least_searches=1)["web_searches"] == 1
+    assert "web_searches" not in usage.of_tokens(counted, priced - {"web_searches"}, least_searches=1)
