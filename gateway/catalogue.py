@@ -21,6 +21,8 @@ class Catalogue:
     def __init__(self, metering: Metering) -> None:
         self._metering = metering
         self._units: Mapping[str, frozenset[str]] = {}
+        self._providers: Mapping[str, str] = {}
+        self._tiered: frozenset[str] = frozenset()
         self._told: set[tuple[str, str]] = set()
         self.on_change: Callable[[list[dict[str, Any]]], None] | None = None
         """Told of the list where other models are for sale than before, or from another provider; again if it fails."""
@@ -29,10 +31,20 @@ class Catalogue:
         """Units that it has a price for; none where it is not known."""
         return self._units.get(model, frozenset())
 
+    def provider_of(self, model: str) -> str:
+        """The code of who serves it."""
+        return self._providers.get(model, "")
+
+    def has_tiers(self, model: str) -> bool:
+        """Whether a long prompt has prices of its own."""
+        return model in self._tiered
+
     async def read(self) -> list[dict[str, Any]]:
         """All models for sale. Raises Away."""
         listed = await self._metering.prices()
         self._units = {model["id"]: units_of(model) for model in listed}
+        self._providers = {model["id"]: model["provider_code"] for model in listed}
+        self._tiered = frozenset(model["id"] for model in listed if len(_tiers(model)) > 1)
         offered = {(model["id"], model["provider_code"]) for model in listed}
         if self.on_change and offered != self._told:
             self.on_change(listed)
@@ -52,9 +64,11 @@ class Catalogue:
 
 def units_of(model: Mapping[str, Any]) -> frozenset[str]:
     """The units with a price in force, of a model in /api/pricing."""
-    price = model.get("price") or {}
-    tiers: Sequence[Mapping[str, Any]] = price.get("tiers") or []
-    return frozenset(unit for tier in tiers for unit in tier.get("prices", ()))
+    return frozenset(unit for tier in _tiers(model) for unit in tier.get("prices", ()))
+
+
+def _tiers(model: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return (model.get("price") or {}).get("tiers") or []
 
 
 def model_list(

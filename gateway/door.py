@@ -115,15 +115,18 @@ class Door:
         address = requests.client_ip(
             peer, headers.get("x-forwarded-for", ""), self._gateway.settings.trusted_proxies
         )
-        requests.check_priced(route, said.body, self._gateway.catalogue.units_of(said.model))
+        catalogue = self._gateway.catalogue
+        requests.check_priced(route, said, catalogue.units_of(said.model), catalogue.provider_of(said.model))
         admission = await self._gateway.admissions.ask(
             Question(key, said.model, address, said.input_tokens, said.max_output_tokens)
         )
         call = self._gateway.begin(admission, said, endpoint=route.path, client_ip=address)
         call.asked_bytes = len(body)
+        body = said.instead or body
+        inner = _inner(scope, route, call, body, may_be_long=catalogue.has_tiers(said.model))
         token = CURRENT.set(call)
         try:
-            await Passage(call, route, send).through(self._inside, _inner(scope, route, call, body), body)
+            await Passage(call, route, send).through(self._inside, inner, body)
         finally:
             CURRENT.reset(token)
 
@@ -143,9 +146,14 @@ class Door:
         return requests.of_form(route, fields, self._own_names)
 
 
-def _inner(scope: Scope, route: Route, call: Call, body: bytes) -> Scope:
+def _inner(scope: Scope, route: Route, call: Call, body: bytes, *, may_be_long: bool) -> Scope:
     """The request as LiteLLM sees it: at its address, with a name for the call in place of the client's key."""
     headers = [(name, value) for name, value in scope["headers"] if name in HEADERS_IN]
+    if not may_be_long:
+        headers = [
+            (name, requests.without_long_context(value) if name == b"anthropic-beta" else value)
+            for name, value in headers
+        ]
     if not route.is_form:
         headers = [(name, value) for name, value in headers if name != b"content-type"]
         headers.append((b"content-type", b"application/json"))

@@ -98,6 +98,8 @@ class Gateway:
             body=said.body,
             expected_tokens=said.input_tokens or 0,
             priced_units=self.catalogue.units_of(said.model),
+            wallet_id=admission.wallet_id,
+            hides_usage=said.instead is not None,
         )
         self._under_way[call.call_id] = call
         self._journal.begin(call.report())

@@ -236,6 +236,12 @@ def always_searches(model: str) -> bool:
     return bool(SEARCHING_MODEL.search(model))
 
 
+def without_long_context(beta: bytes) -> bytes:
+    """The value of `anthropic-beta` without what makes Anthropic take longer prompts, at prices that we don't have."""
+    names = [name.strip() for name in beta.split(b",")]
+    return b",".join(name for name in names if not name.startswith(b"context-1m"))
+
+
 def _is_uncounted(route: Route, said: Said) -> bool:
     """Whether its usage would be told by nobody. LiteLLM asks for that of a chat's stream by itself, and of no other."""
     return (

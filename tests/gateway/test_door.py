@@ -34,7 +34,9 @@ class FakeGateway:
     def __init__(self) -> None:
         self.settings = Settings("http://127.0.0.1:1", "k", Path("/nowhere"), most_body_bytes=2**20)
         self.catalogue = SimpleNamespace(
-            units_of=lambda model: {"input_tokens", "output_tokens", "characters"}
+            units_of=lambda model: {"input_tokens", "output_tokens", "characters"},
+            provider_of=lambda model: "openai",
+            has_tiers=lambda model: model == "claude-long",
         )
         self.admissions, self.metering = self, self
         self.refusal: Exception | None = None

@@ -415,3 +415,8 @@ def test_a_form_has_each_field_once() -> None:
 def test_a_file_in_place_of_a_word_is_refused() -> None:
     with pytest.raises(Bad, match="service_tier can't be"):
         requests.of_form(FORM, {"model": "m", "service_tier": object()})
+
+
+def test_a_long_context_that_we_have_no_prices_for_is_not_asked_for() -> None:
+    beta = b"context-1m-2025-08-07, extended-cache-ttl-2025-04-11"
+    assert requests.without_long_context(beta) == b"extended-cache-ttl-2025-04-11"
