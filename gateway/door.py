@@ -4,11 +4,13 @@ import asyncio
 import json
 import logging
 from collections.abc import Container, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qsl
 
 from gateway import answers, browsers, requests, routes
 from gateway.answers import Problem
 from gateway.asgi import App, Receive, Scope, Send, answer, headers_of
+from gateway.bodies import Bodies
 from gateway.calls import CURRENT, Call
 from gateway.gateway import Gateway
 from gateway.metering import Away, Question, Refused
@@ -18,9 +20,8 @@ from gateway.routes import Route, Style
 
 log = logging.getLogger("gateway.door")
 
-# Times the longest body.
-READ_AND_DROPPED = 4
-BODY_WITHIN_S = 60.0
+# A body that is longer is read by a thread, which leaves the others some time.
+LONG_BODY = 2**18
 # What a client may tell the provider. The rest is between others: keys, and what steers LiteLLM.
 HEADERS_IN = {
     b"accept",
@@ -38,6 +39,9 @@ class Door:
 
     def __init__(self, inside: App, gateway: Gateway, own_names: Container[str] = ()) -> None:
         self._inside, self._gateway, self._own_names = inside, gateway, own_names
+        self._bodies = Bodies(gateway.settings.most_body_bytes)
+        # Two would not be quicker, and hold more.
+        self._reader = ThreadPoolExecutor(1, "reader")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -105,25 +109,18 @@ class Door:
         key = requests.key_of(headers, query)
         if self._gateway.is_broken:
             raise Away("The journal can't be written.")
-        try:
-            async with asyncio.timeout(BODY_WITHIN_S):
-                body = await _read(headers, receive, self._gateway.settings.most_body_bytes)
-        except TimeoutError:
-            raise Bad(Problem(408, "request_timeout", "The body took too long to arrive.")) from None
-        said = await self._said(scope, route, headers, body)
-        peer = (scope.get("client") or ("",))[0]
-        address = requests.client_ip(
-            peer, headers.get("x-forwarded-for", ""), self._gateway.settings.trusted_proxies
-        )
-        catalogue = self._gateway.catalogue
-        requests.check_priced(route, said, catalogue.units_of(said.model), catalogue.provider_of(said.model))
-        admission = await self._gateway.admissions.ask(
-            Question(key, said.model, address, said.input_tokens, said.max_output_tokens)
-        )
-        call = self._gateway.begin(admission, said, endpoint=route.path, client_ip=address)
+        async with self._bodies.read(headers, receive) as body:
+            said = await self._said(scope, route, headers, body)
+            self._check_offered(route, said)
+            question = Question(
+                key, said.model, self._address(scope, headers), said.input_tokens, said.max_output_tokens
+            )
+            admission = await self._gateway.admissions.ask(question)
+        call = self._gateway.begin(admission, said, endpoint=route.path, client_ip=question.client_ip)
         call.asked_bytes = len(body)
         body = said.instead or body
-        inner = _inner(scope, route, call, body, may_be_long=catalogue.has_tiers(said.model))
+        may_be_long = self._gateway.catalogue.has_tiers(said.model)
+        inner = _inner(scope, route, call, body, may_be_long=may_be_long)
         token = CURRENT.set(call)
         try:
             await Passage(call, route, send).through(self._inside, inner, body)
@@ -132,8 +129,11 @@ class Door:
 
     async def _said(self, scope: Scope, route: Route, headers: Mapping[str, str], body: bytes) -> Said:
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if not route.is_form:
+        if not route.is_form and len(body) <= LONG_BODY:
             return requests.of_json(route, body, self._own_names)
+        if not route.is_form:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._reader, requests.of_json, route, body, self._own_names)
         if kind != "multipart/form-data":
             raise Bad(
                 Problem(415, "invalid_content_type", "The body must be multipart/form-data.", is_final=True)
@@ -144,6 +144,16 @@ class Door:
             # Of the library that reads it, which is LiteLLM's and not known here.
             raise Bad(Problem(400, "invalid_form", "The form can't be read.", is_final=True)) from error
         return requests.of_form(route, fields, self._own_names)
+
+    def _address(self, scope: Scope, headers: Mapping[str, str]) -> str | None:
+        """Of the client."""
+        peer, forwarded_for = (scope.get("client") or ("",))[0], headers.get("x-forwarded-for", "")
+        return requests.client_ip(peer, forwarded_for, self._gateway.settings.trusted_proxies)
+
+    def _check_offered(self, route: Route, said: Said) -> None:
+        """Raises Bad where the call can't be made here, whoever asks."""
+        catalogue, model = self._gateway.catalogue, said.model
+        requests.check_priced(route, said, catalogue.units_of(model), catalogue.provider_of(model))
 
 
 def _inner(scope: Scope, route: Route, call: Call, body: bytes, *, may_be_long: bool) -> Scope:
@@ -170,28 +180,3 @@ def _inner(scope: Scope, route: Route, call: Call, body: bytes, *, may_be_long: 
         "headers": headers,
         "state": {},
     }
-
-
-async def _read(headers: Mapping[str, str], receive: Receive, most: int) -> bytes:
-    """All of the body. Raises Bad.
-
-    Of one that is too long the rest is read and dropped, as far as there is reason in it: a client that still sends
-    reads no answer.
-    """
-    length = headers.get("content-length", "")
-    if headers.get("content-encoding", "identity") != "identity":
-        raise Bad(Problem(415, "invalid_encoding", "Send the body without compression.", is_final=True))
-    body, total, is_last = bytearray(), 0, length.isdigit() and int(length) > READ_AND_DROPPED * most
-    while not is_last and total <= READ_AND_DROPPED * most:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Bad(Problem(400, "incomplete_body", "The body broke off."))
-        part = message.get("body", b"")
-        total += len(part)
-        if total <= most:
-            body += part
-        is_last = not message.get("more_body", False)
-    if total > most or not is_last or (length.isdigit() and int(length) > most):
-        words = f"The body is longer than {most // 2**20} MiB."
-        raise Bad(Problem(413, "request_too_large", words, is_final=True))
-    return bytes(body)

@@ -15,7 +15,12 @@ LONGEST_MODEL = 200
 # A token is some four characters of English. An estimate for the hold alone; what is charged is what the provider counted.
 CHARACTERS_PER_TOKEN = 4
 TOKENS_PER_ATTACHMENT = 1_000
-DEEPEST = 100
+# So many values are looked at for it.
+MOST_COUNTED = 20_000
+# What takes longer to read than anybody may take before it is known who asks. A text with so many commas is longer than
+# what models take.
+MOST_VALUES = 500_000
+MOST_FIELDS = 1_000
 # By these a request would steer LiteLLM itself: to another model than was asked for, another server, or out of the log.
 # The names that LiteLLM takes for itself are asked of it at the start (adapter.OWN_NAMES); these are what its router reads.
 STEERING = {
@@ -128,12 +133,17 @@ def of_json(route: Route, body: bytes, own_names: Container[str] = ()) -> Said:
 
     `own_names` are the names that LiteLLM takes for itself wherever they stand.
     """
+    if body.count(b",") + body.count(b"[") + body.count(b"{") > MOST_VALUES:
+        raise _too_many("values")
     try:
         found = json.loads(body.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise Bad(Problem(400, "invalid_json", "The body is not JSON.", is_final=True)) from None
     if not isinstance(found, dict):
         raise Bad(Problem(400, "invalid_json", "The body must be a JSON object.", is_final=True))
+    for fields in (found, found.get("metadata"), found.get("tools")):
+        if isinstance(fields, dict | list) and len(fields) > MOST_FIELDS:
+            raise _too_many("fields")
     _check_steering(found.items(), own_names)
     _check_metadata(found.get("metadata"))
     # LiteLLM asks a provider for the usage of a stream only where it is told `true`, in so many letters.
@@ -141,7 +151,7 @@ def of_json(route: Route, body: bytes, own_names: Container[str] = ()) -> Said:
         raise Bad(Problem(400, "invalid_stream", "stream must be true or false.", is_final=True))
     if not isinstance(found.get("stream_options"), dict | None):
         raise _unsupported("stream_options must be an object.")
-    said = _said(route, found)
+    said = _said(route, found, most_tokens=len(body) // CHARACTERS_PER_TOKEN)
     return replace(said, instead=_asking_for_usage(found)) if _is_uncounted(route, said) else said
 
 
@@ -159,7 +169,7 @@ def of_form(route: Route, fields: Mapping[str, Any], own_names: Container[str] =
         raise _unsupported("response_format must be json or verbose_json.")
     if words.get("stream", "false").lower() not in ("", "0", "false"):
         raise _unsupported("stream is not offered here.")
-    return _said(route, words)
+    return _said(route, words, most_tokens=sum(map(len, words.values())))
 
 
 def _check_steering(given: Iterable[tuple[str, Any]], own_names: Container[str]) -> None:
@@ -168,7 +178,7 @@ def _check_steering(given: Iterable[tuple[str, Any]], own_names: Container[str])
         is_own = name in STEERING or name in own_names or name.startswith(STEERING_PREFIXES)
         if is_own and name != "metadata":
             raise _unsupported(f"{name[:100]!r} can't be set here.")
-        dearer = DEARER.get(_in_snake_case(name))
+        dearer = DEARER.get(_in_snake_case(name[:LONGEST_MODEL]))
         if dearer is not None and value is not None and value not in dearer:
             raise _unsupported(f"{name} can't be {json.dumps(value, default=str)[:100]} here.")
 
@@ -265,12 +275,17 @@ def _unsupported(message: str) -> Bad:
     return Bad(Problem(400, "unsupported_parameter", message, is_final=True))
 
 
+def _too_many(things: str) -> Bad:
+    message = f"The body has too many {things}."
+    return Bad(Problem(400, f"too_many_{things}", message, is_final=True))
+
+
 def _in_snake_case(name: str) -> str:
     """serviceTier as service_tier."""
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
 
 
-def _said(route: Route, found: Mapping[str, Any]) -> Said:
+def _said(route: Route, found: Mapping[str, Any], *, most_tokens: int) -> Said:
     model = route.model or found.get("model")
     if not isinstance(model, str) or not 0 < len(model) <= LONGEST_MODEL:
         message = f"model must be the name of a model, of at most {LONGEST_MODEL} characters."
@@ -285,7 +300,9 @@ def _said(route: Route, found: Mapping[str, Any]) -> Said:
     return Said(
         model,
         is_stream,
-        sum(_tokens(value, DEEPEST) for name, value in found.items() if name not in ("model", *LIMITS)),
+        _tokens(
+            {name: value for name, value in found.items() if name not in ("model", *LIMITS)}, most_tokens
+        ),
         _most_output(found),
         found,
     )
@@ -301,19 +318,22 @@ def _most_output(found: Mapping[str, Any]) -> int | None:
     return min(100_000_000, min(limits) * times) if limits else None
 
 
-def _tokens(value: object, depth: int, name: str = "") -> int:
-    """Of text by its length; only what stands where files do is one, whatever it looks like."""
-    if isinstance(value, str):
-        tokens = -(-len(value) // CHARACTERS_PER_TOKEN)
-        return min(tokens, TOKENS_PER_ATTACHMENT) if name in ATTACHMENTS else tokens
-    if depth and isinstance(value, Mapping):
-        return sum(
-            _tokens(inner, depth - 1, called) + -(-len(called) // CHARACTERS_PER_TOKEN)
-            for called, inner in value.items()
-        )
-    if depth and isinstance(value, list):
-        return sum(_tokens(inner, depth - 1, name) for inner in value)
-    return 0
+def _tokens(found: Mapping[str, Any], most: int) -> int:
+    """Of text by its length; only what stands where files do is one, whatever it looks like. `most` where it has no end."""
+    tokens, waiting = 0, list(found.items())
+    for _ in range(MOST_COUNTED):
+        if not waiting:
+            return tokens
+        name, value = waiting.pop()
+        if isinstance(value, str):
+            length = -(-len(value) // CHARACTERS_PER_TOKEN)
+            tokens += min(length, TOKENS_PER_ATTACHMENT) if name in ATTACHMENTS else length
+        elif isinstance(value, Mapping):
+            tokens += sum(-(-len(called) // CHARACTERS_PER_TOKEN) for called in value)
+            waiting += value.items()
+        elif isinstance(value, list):
+            waiting += ((name, inner) for inner in value)
+    return most
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

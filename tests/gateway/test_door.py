@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from gateway import door, passage
+from gateway import bodies, door, passage, requests
 from gateway.asgi import Message, Receive, Scope, Send
 from gateway.browsers import ANY_ORIGIN
 from gateway.calls import CURRENT, Call, Report
@@ -463,6 +464,35 @@ def test_a_body_without_an_end_is_not_read_to_it() -> None:
     assert len(parts) == 11
 
 
+def test_a_long_body_is_read_beside_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*given: Any) -> Said:
+        time.sleep(0.3)
+        return read(*given)
+
+    async def run(content: str) -> int:
+        async def count() -> None:
+            while True:
+                await asyncio.sleep(0.01)
+                turns.append(1)
+
+        turns: list[int] = []
+        counting = asyncio.create_task(count())
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": json.dumps({**CHAT, "user": content}).encode()}
+
+        client = Client(gateway := FakeGateway())
+        inside = _telling(OPENAI_END)
+        await Door(inside, cast("Gateway", gateway))(_scope("/v1/chat/completions"), receive, client.send)
+        counting.cancel()
+        assert client.status == 200
+        return len(turns)
+
+    read = requests.of_json
+    monkeypatch.setattr(requests, "of_json", slow)
+    assert asyncio.run(run("x" * door.LONG_BODY)) > 10
+
+
 def test_a_form_is_passed_as_it_came() -> None:
     seen: list[Scope] = []
 
@@ -721,7 +751,7 @@ def test_web_sockets_are_closed_and_the_lifespan_is_litellms() -> None:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        await Door(inside, cast("Gateway", SimpleNamespace()))({"type": kind}, receive, send)
+        await Door(inside, cast("Gateway", FakeGateway()))({"type": kind}, receive, send)
         return sent
 
     (closed,) = asyncio.run(run("websocket"))
@@ -730,7 +760,7 @@ def test_web_sockets_are_closed_and_the_lifespan_is_litellms() -> None:
 
 
 def test_a_body_that_takes_for_ever_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "BODY_WITHIN_S", 0.01)
+    monkeypatch.setattr(bodies, "WITHIN_S", 0.01)
     client, gateway = _ask(_never, parts=[{"type": "http.request", "body": b"{", "more_body": True}])
     assert (client.status, client.error["code"]) == (408, "request_timeout")
     assert not gateway.questions

@@ -357,7 +357,37 @@ def test_depths_without_end_are_no_trouble() -> None:
     found: Any = "x" * 400
     for _ in range(200):
         found = [found]
-    assert _of({"model": "m", "messages": found}).input_tokens == 0
+    assert _of({"model": "m", "messages": found}).input_tokens == 100
+
+
+def test_of_values_without_end_the_size_is_what_is_estimated() -> None:
+    picture = {"url": "A" * 400_000}
+    assert (_of({"model": "m", "messages": [picture, *[""] * 10_000]}).input_tokens or 0) < 2000
+    assert (_of({"model": "m", "messages": [picture, *[""] * 30_000]}).input_tokens or 0) > 100_000
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b'{"model":"m","messages":[' + b"[]," * 300_000 + b"[]]}", "too_many_values"),
+        (b'{"model":"m","messages":[' + b'{"a":1},' * 300_000 + b"{}]}", "too_many_values"),
+        (b'{"model":"m","messages":[' + b"1," * 600_000 + b"1]}", "too_many_values"),
+        (json.dumps(dict.fromkeys(map(str, range(1001)), 1)).encode(), "too_many_fields"),
+        (json.dumps({"metadata": dict.fromkeys(map(str, range(1001)), "")}).encode(), "too_many_fields"),
+        (json.dumps({"tools": [{"name": "f"}] * 1001}).encode(), "too_many_fields"),
+    ],
+)
+def test_what_would_take_long_to_look_at_is_refused(body: bytes, code: str) -> None:
+    with pytest.raises(Bad) as bad:
+        requests.of_json(CHAT, body)
+    assert (bad.value.problem.status, bad.value.problem.code) == (400, code)
+
+
+def test_a_long_name_is_not_looked_at_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(requests, "_in_snake_case", lambda name: seen.append(len(name)))
+    _of({"model": "m", "aB" * 1_000_000: 1})
+    assert max(seen) < 1000
 
 
 @pytest.mark.parametrize(
