@@ -81,13 +81,8 @@ class Outcomes(CustomLogger):  # type: ignore[misc]  # LiteLLM is not installed 
     async def async_post_call_streaming_iterator_hook(
         self, user_api_key_dict: Any, response: Any, request_data: dict[str, Any]
     ) -> AsyncGenerator[Any, None]:
-        """Remembers where a stream's parts are gathered, to see whether the provider counted.
-
-        Leaves out the part that has the usage, where we asked for it and the client did not.
-        """
+        """Leaves out the part that has the usage, where we asked for it and the client did not."""
         call = CURRENT.get()
-        if call:
-            call.chunks = getattr(response, "chunks", None) or ()
         async for chunk in response:
             # By LiteLLM's prices, which are not what is charged; the Responses API has its usage one level down.
             for told in (chunk, getattr(chunk, "response", None)):
@@ -99,6 +94,8 @@ class Outcomes(CustomLogger):  # type: ignore[misc]  # LiteLLM is not installed 
 
 
 outcomes = Outcomes()
+# Else LiteLLM fills in its own count where a provider told none, and nobody could tell which it is.
+litellm.disable_token_counter = True
 
 
 def _retry_after(error: Any) -> str:
@@ -120,9 +117,9 @@ def _used(call: Call, told: Mapping[str, Any]) -> tuple[dict[str, int], bool]:
         return _by_use(call, told)
     counted = told.get("usage") or {}
     if not any(counted.get(name) for name in COUNTS):
-        # LiteLLM fills in zeros where a provider said nothing.
+        # So LiteLLM tells that a provider said nothing.
         return _of_tokens(call, _counted_by_us(call, told)), True
-    is_estimated = _is_of_litellm(call)
+    is_estimated = False
     if not (counted.get("prompt_tokens") or counted.get("input_tokens")):
         # LiteLLM counted what was said, and does not look for the prompt where Google's format has it.
         counted, is_estimated = {**counted, **_prompt_by_us(call)}, True
@@ -156,22 +153,23 @@ def _seconds(call: Call, told: Mapping[str, Any]) -> tuple[float, bool]:
     return call.asked_bytes / BYTES_OF_A_SECOND, True
 
 
-def _is_of_litellm(call: Call) -> bool:
-    """Whether LiteLLM counted a stream's text, since no part of it told a usage."""
-    if not call.is_stream or not call.chunks:
-        return False
-    return not any(_dumped(chunk).get("usage") for chunk in call.chunks)
-
-
 def _counted_by_us(call: Call, told: Mapping[str, Any]) -> dict[str, int]:
-    said = litellm.token_counter(model=call.model, text=_text(told))
-    return {**_prompt_by_us(call), "completion_tokens": said}
+    return {**_prompt_by_us(call), "completion_tokens": _tokens(call.model, text=_text(told))}
+
+
+def _tokens(model: str, **what: Any) -> int:
+    """Of a text or of messages, by LiteLLM's tokenizer."""
+    litellm.disable_token_counter = False
+    try:
+        return int(litellm.token_counter(model=model, **what))
+    finally:
+        litellm.disable_token_counter = True
 
 
 def _prompt_by_us(call: Call) -> dict[str, int]:
     messages = call.body.get("messages")
     if isinstance(messages, list):
-        return {"prompt_tokens": litellm.token_counter(model=call.model, messages=messages)}
+        return {"prompt_tokens": _tokens(call.model, messages=messages)}
     heard = 0
     if call.endpoint.startswith("/v1/audio/t"):
         heard = call.asked_bytes // BYTES_OF_A_SECOND * TOKENS_OF_A_SECOND

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,8 +32,6 @@ class Call:
     """What the upstream last failed with; it is tried again, so this alone ends nothing."""
     retry_after: str = ""
     """When to come back, as the upstream said it."""
-    chunks: Sequence[Any] = ()
-    """Of a stream, as LiteLLM gathers them."""
     priced_units: frozenset[str] = frozenset()
     body: Mapping[str, Any] = field(default_factory=dict)
     expected_tokens: int = 0
