@@ -20,7 +20,7 @@ from gateway.gateway import Gateway
 from gateway.journal import InUse, Journal
 from gateway.metering import UNKNOWN_GATEWAY_KEY, Away, Metering
 from gateway.passage import SEND_WITHIN_S
-from gateway.settings import PROVIDERS, BadSetting, Settings
+from gateway.settings import BadSetting, Settings
 from gateway.warming import DEPLOYMENT, warm
 
 log = logging.getLogger("gateway")
@@ -62,8 +62,7 @@ async def _serve(settings: Settings, journal: Journal) -> None:
         gateway = Gateway(settings, metering, journal, _read_form)
         listed = await _until_answered(gateway.catalogue.read, settings)
         await _until_answered(lambda: _check_key(metering, settings), settings)
-        has_keys = any(os.environ.get(variable) for variable, _ in PROVIDERS.values())
-        echo_socket = None if has_keys else listening("127.0.0.1", 0)
+        echo_socket = None if settings.providers else listening("127.0.0.1", 0)
         echo_url = f"http://127.0.0.1:{echo_socket.getsockname()[1]}" if echo_socket else ""
         told = configuration(
             [*model_list(listed, os.environ, echo_url), DEPLOYMENT], settings.upstream_timeout_s

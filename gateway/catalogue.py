@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from gateway.metering import Away, Metering
@@ -16,10 +16,13 @@ ECHOED = {"anthropic": ("anthropic", ""), "google": ("gemini", "/v1beta")}
 
 
 class Catalogue:
-    """The price list, read again and again; a failure keeps what was read last."""
+    """The price list, read again and again; a failure keeps what was read last.
 
-    def __init__(self, metering: Metering) -> None:
-        self._metering = metering
+    `served` are the codes of the providers that can be called; where there are none an echo answers for all.
+    """
+
+    def __init__(self, metering: Metering, served: Collection[str] = ()) -> None:
+        self._metering, self._served = metering, served
         self._units: Mapping[str, frozenset[str]] = {}
         self._providers: Mapping[str, str] = {}
         self._tiered: frozenset[str] = frozenset()
@@ -34,6 +37,11 @@ class Catalogue:
     def provider_of(self, model: str) -> str:
         """The code of who serves it."""
         return self._providers.get(model, "")
+
+    def can_serve(self, model: str) -> bool:
+        """Whether its provider can be called. So it is for a model that is not known: others say that."""
+        provider = self.provider_of(model)
+        return not self._served or not provider or provider in self._served
 
     def has_tiers(self, model: str) -> bool:
         """Whether a long prompt has prices of its own."""

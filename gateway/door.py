@@ -75,7 +75,7 @@ class Door:
                 message = f"This address takes {allow}."
                 raise Bad(Problem(405, "method_not_allowed", message, is_final=True, allow=allow))
             elif route is None:
-                await self._models(headers, style, send)
+                await self._models(headers, send)
             else:
                 await self._call(scope, route, headers, receive, send)
         except Bad as bad:
@@ -96,11 +96,15 @@ class Door:
             json.dumps(body).encode(),
         )
 
-    async def _models(self, headers: Mapping[str, str], style: Style, send: Send) -> None:
-        status, body = await self._gateway.metering.models(requests.key_of(headers, {}))
-        if status == 401:
-            raise Refused(401, "invalid_key", "This API key is unknown, revoked or expired.")
-        await answer(send, status, {"content-type": "application/json", "cache-control": "no-store"}, body)
+    async def _models(self, headers: Mapping[str, str], send: Send) -> None:
+        may_call = await self._gateway.metering.models(requests.key_of(headers, {}))
+        listed = [model for model in may_call if self._gateway.catalogue.can_serve(model["id"])]
+        await answer(
+            send,
+            200,
+            {"content-type": "application/json", "cache-control": "no-store"},
+            json.dumps({"object": "list", "data": listed}).encode(),
+        )
 
     async def _call(
         self, scope: Scope, route: Route, headers: dict[str, str], receive: Receive, send: Send
@@ -153,6 +157,9 @@ class Door:
     def _check_offered(self, route: Route, said: Said) -> None:
         """Raises Bad where the call can't be made here, whoever asks."""
         catalogue, model = self._gateway.catalogue, said.model
+        if not catalogue.can_serve(model):
+            message = f"This gateway has no provider for {model}."
+            raise Bad(Problem(404, "model_not_found", message, is_final=True))
         requests.check_priced(route, said, catalogue.units_of(model), catalogue.provider_of(model))
 
 

@@ -33,7 +33,7 @@ class Gateway:
     ) -> None:
         self.settings, self.metering, self.read_form = settings, metering, read_form
         self.admissions = Admissions(metering, remember_s=settings.remember_s, grace_s=settings.grace_s)
-        self.catalogue = Catalogue(metering)
+        self.catalogue = Catalogue(metering, settings.providers)
         self._journal = journal
         self._reporter = Reporter(journal, metering, self.admissions.seen)
         self._tasks: list[asyncio.Task[None]] = []

@@ -141,15 +141,18 @@ class Metering:
         except (AttributeError, KeyError, TypeError) as error:
             raise Away(f"calls answered without {error}") from error
 
-    async def models(self, key: str) -> tuple[int, bytes]:
-        """What a customer's key may call, as the dashboard tells it: status and JSON. Raises Away."""
+    async def models(self, key: str) -> list[dict[str, Any]]:
+        """What a customer's key may call, as OpenAI lists it. Raises Refused and Away."""
         try:
             answer = await self._client.get(
                 "/v1/models", headers={"Authorization": f"Bearer {key}"}, timeout=ASK_TIMEOUT
             )
-        except httpx2.HTTPError as error:
+            if answer.status_code == 401:
+                raise Refused(401, "invalid_key", "This API key is unknown, revoked or expired.")
+            listed: list[dict[str, Any]] = answer.raise_for_status().json()["data"]
+        except (httpx2.HTTPError, ValueError, KeyError, TypeError) as error:
             raise Away(f"models: {_why(error)}") from error
-        return answer.status_code, answer.content
+        return listed
 
     async def prices(self) -> list[dict[str, Any]]:
         """All models for sale with their prices in force. Raises Away."""

@@ -52,6 +52,8 @@ class Settings:
     """The variable or the file that `gateway_key` is from."""
     trusted_proxies: tuple[Network, ...] = ()
     """Peers whose X-Forwarded-For is believed."""
+    providers: frozenset[str] = frozenset()
+    """Codes of those that have a key here; where there are none an echo answers."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -71,6 +73,7 @@ class Settings:
             ),
             upstream_timeout_s=_number(environment, "GATEWAY_UPSTREAM_TIMEOUT_S", 600, least=1, most=86_400),
             trusted_proxies=_networks(environment, "GATEWAY_TRUSTED_PROXIES"),
+            providers=frozenset(code for code, (name, _) in PROVIDERS.items() if environment.get(name)),
         )
 
 

@@ -75,3 +75,13 @@ def test_it_is_told_again_where_that_failed(catalogue: Catalogue, listed: PriceL
     _reads(catalogue)
     assert told == [2, 2]
     assert catalogue.units_of("claude") == {"input_tokens"}
+
+
+def test_a_model_can_be_served_where_its_provider_has_a_key(listed: PriceList) -> None:
+    listed.models = [_model("gpt", "openai"), _model("claude", "anthropic")]
+    some, echoed = (Catalogue(cast("Metering", listed), served) for served in ({"openai"}, ()))
+    for catalogue in (some, echoed):
+        _reads(catalogue)
+    models = ("gpt", "claude", "unheard-of")
+    assert [some.can_serve(model) for model in models] == [True, False, True]
+    assert [echoed.can_serve(model) for model in models] == [True, True, True]

@@ -37,6 +37,7 @@ class FakeGateway:
         self.catalogue = SimpleNamespace(
             units_of=lambda model: {"input_tokens", "output_tokens", "characters"},
             provider_of=lambda model: "openai",
+            can_serve=lambda model: model != "unserved",
             has_tiers=lambda model: model == "claude-long",
         )
         self.admissions, self.metering = self, self
@@ -52,8 +53,10 @@ class FakeGateway:
             raise self.refusal
         return Admission(CALL_ID, 1, 1, 1, 1)
 
-    async def models(self, key: str) -> tuple[int, bytes]:
-        return (200, b'{"data":[]}') if key == "sk-customer" else (401, b"{}")
+    async def models(self, key: str) -> list[dict[str, Any]]:
+        if key != "sk-customer":
+            raise Refused(401, "invalid_key", "This API key is unknown.")
+        return [{"id": "gpt-4o", "object": "model"}, {"id": "unserved", "object": "model"}]
 
     async def read_form(self, scope: Scope, body: bytes) -> Mapping[str, Any]:
         return {"model": "whisper-1", "file": object()}
@@ -413,6 +416,21 @@ def test_what_is_wrong_with_a_request_is_said_before_anybody_is_asked(
 
 
 @pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/v1/chat/completions", {"type": "invalid_request_error", "code": "model_not_found"}),
+        ("/v1/messages", {"type": "not_found_error"}),
+        ("/v1beta/models/unserved:generateContent", {"status": "NOT_FOUND"}),
+    ],
+)
+def test_a_model_whose_provider_has_no_key_here_is_not_there(path: str, said: dict[str, str]) -> None:
+    client, gateway = _ask(_never, path=path, body={**CHAT, "model": "unserved"})
+    assert client.status == 404
+    assert client.error.items() >= {**said, "message": "This gateway has no provider for unserved."}.items()
+    assert not gateway.questions
+
+
+@pytest.mark.parametrize(
     ("path", "allow"), [("/v1/messages", "POST, OPTIONS"), ("/v1/models", "GET, HEAD, OPTIONS")]
 )
 def test_another_method_is_told_which_there_are(path: str, allow: str) -> None:
@@ -714,7 +732,8 @@ def test_who_hangs_up_before_an_answer_pays_nothing(monkeypatch: pytest.MonkeyPa
 
 def test_models_are_the_keys_own() -> None:
     client, _ = _ask(_never, path="/v1/models", method="GET")
-    assert (client.status, client.body) == (200, b'{"data":[]}')
+    assert client.status == 200
+    assert json.loads(client.body) == {"object": "list", "data": [{"id": "gpt-4o", "object": "model"}]}
     client, _ = _ask(_never, path="/models", method="HEAD")
     assert client.status == 200
     client, _ = _ask(_never, path="/v1/models", method="GET", headers=[(b"x-api-key", b"sk-other")])

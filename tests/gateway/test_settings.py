@@ -23,9 +23,12 @@ def test_what_is_set_is_taken() -> None:
             "GATEWAY_GRACE_S": "0",
             "GATEWAY_REMEMBER_S": "2.5",
             "GATEWAY_TRUSTED_PROXIES": "10.0.0.0/8, 127.0.0.1",
+            "OPENAI_API_KEY": "sk-of-ours",
+            "MISTRAL_API_KEY": "",
         }
     )
     assert settings.metering_url == "https://dashboard.example.com"
+    assert settings.providers == {"openai"}
     assert (settings.port, settings.grace_s, settings.remember_s) == (4001, 0, 2.5)
     assert settings.trusted_proxies == (
         ipaddress.ip_network("10.0.0.0/8"),
