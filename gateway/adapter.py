@@ -48,6 +48,9 @@ class Outcomes(CustomLogger):  # type: ignore[misc]  # LiteLLM is not installed 
             return
         try:
             told = _dumped(response_obj)
+            if told.get("data") == [] and call.endpoint.startswith("/v1/images/"):
+                await call.failed("The provider's answer has no image.")
+                return
             used, is_estimated = _used(call, told)
         except Exception:
             # The door estimates it.

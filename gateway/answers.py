@@ -54,7 +54,8 @@ _TYPES = {
 _ELSE = ("server_error", "api_error", "INTERNAL")
 # Names of Python's, before what was said.
 _CLASSES = re.compile(
-    r"^(?:Invalid request format: *|Error calling litellm\.\w+ for \w+: *|(?:litellm\.)?\w+(?:Error|Exception)(?::| -) *)+"
+    r"^(?:Invalid request format: *|\w+Exception \w+Error - |Error calling litellm\.\w+ for \w+: *"
+    r"|(?:litellm\.)?\w+(?:Error|Exception)(?::| -) *)+"
 )
 _UNREADABLE = "Error converting to valid response"
 _HINTS = re.compile(r"\.? *Handle with `litellm\.\w+`\.?")

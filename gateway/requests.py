@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from gateway.answers import Problem
-from gateway.routes import Route
+from gateway.routes import Route, Style
 from gateway.settings import Network
 
 LONGEST_MODEL = 200
@@ -53,6 +53,17 @@ DEARER = {
     "background": (False, "auto", "opaque", "transparent"),
 }
 LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+# What a model is sold by, of one that may be called at an address; one that is sold by the call may be called at any.
+_TEXT, _IMAGES = ("output_tokens", "output_image_tokens"), ("images", "output_image_tokens")
+MADE = {
+    "/v1/chat/completions": _TEXT,
+    "/v1/completions": _TEXT,
+    "/v1/responses": _TEXT,
+    "/v1/messages": _TEXT,
+    "/v1beta/models": (*_TEXT, *_IMAGES),
+    "/v1/images/generations": _IMAGES,
+    "/v1/images/edits": _IMAGES,
+}
 STREAMED = {"/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"}
 # Tools that the client runs itself. What a provider runs costs beside the tokens, or calls other models, uncounted.
 CLIENT_TOOLS = {"function", "custom", "local_shell", "apply_patch", "computer_use_preview"}
@@ -151,6 +162,8 @@ def of_json(route: Route, body: bytes, own_names: Container[str] = ()) -> Said:
         raise Bad(Problem(400, "invalid_stream", "stream must be true or false.", is_final=True))
     if not isinstance(found.get("stream_options"), dict | None):
         raise _unsupported("stream_options must be an object.")
+    if not isinstance(found.get("messages"), list | None):
+        raise Bad(Problem(400, "invalid_messages", "messages must be a list.", is_final=True))
     said = _said(route, found, most_tokens=len(body) // CHARACTERS_PER_TOKEN)
     return replace(said, instead=_asking_for_usage(found)) if _is_uncounted(route, said) else said
 
@@ -203,6 +216,10 @@ def check_priced(route: Route, said: Said, units: frozenset[str], provider: str)
     body, refused = said.body, ""
     if route.path == "/v1/audio/speech" and units and not units & {"characters", "seconds", "calls"}:
         refused = "the speech of this model"  # Its provider tells no tokens.
+    if not _is_sold_for(route, units):
+        raise _unsupported(
+            f"{said.model} can't be called at this address: it is not sold for what is made here."
+        )
     if always_searches(said.model) and not units & {"web_searches", "calls"}:
         refused = "this model, whose searches have no price"
     may_search = "calls" in units or ("web_searches" in units and provider in COUNTING_SEARCHES)
@@ -239,6 +256,12 @@ def _is_of_client(kind: str, environment: object) -> bool:
         # Else the provider rents out a machine for it.
         return isinstance(environment, Mapping) and environment.get("type") == "local"
     return kind in CLIENT_TOOLS or kind.startswith(CLIENT_TOOL_PREFIXES)
+
+
+def _is_sold_for(route: Route, units: frozenset[str]) -> bool:
+    """Whether what this address makes has a price: a model that makes videos is asked nothing in a chat."""
+    made = MADE.get("/v1beta/models" if route.style is Style.GOOGLE else route.path)
+    return not made or not units or bool(units & {*made, "calls"})
 
 
 def always_searches(model: str) -> bool:

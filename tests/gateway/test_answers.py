@@ -192,3 +192,8 @@ def test_a_place_that_is_no_list_is_no_trouble(place: str) -> None:
     assert (
         answers.sentence(f'{{"detail": [{{"loc": {place}, "msg": "is wrong"}}]}}'.encode()) == "?: is wrong"
     )
+
+
+def test_a_failure_of_google_is_told_without_pythons_names() -> None:
+    said = 'litellm.InternalServerError: GeminiException InternalServerError - {"error": {"message": "It broke."}}'
+    assert answers.of_upstream(500, said).message == "The provider failed: It broke."

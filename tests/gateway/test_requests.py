@@ -247,7 +247,7 @@ def test_options_of_a_stream_are_an_object() -> None:
     assert _refusal({"model": "m", "stream_options": "x"}) == (400, "unsupported_parameter")
 
 
-TOKENS, SEARCHED = frozenset({"input_tokens", "output_tokens"}), frozenset({"input_tokens", "web_searches"})
+TOKENS, SEARCHED = frozenset({"input_tokens", "output_tokens"}), frozenset({"output_tokens", "web_searches"})
 MESSAGES = Route("/v1/messages", Style.ANTHROPIC)
 
 
@@ -450,3 +450,31 @@ def test_a_file_in_place_of_a_word_is_refused() -> None:
 def test_a_long_context_that_we_have_no_prices_for_is_not_asked_for() -> None:
     beta = b"context-1m-2025-08-07, extended-cache-ttl-2025-04-11"
     assert requests.without_long_context(beta) == b"extended-cache-ttl-2025-04-11"
+
+
+@pytest.mark.parametrize(
+    ("path", "unit"),
+    [
+        ("/v1/chat/completions", "seconds"),
+        ("/v1/messages", "images"),
+        ("/v1/responses", "input_tokens"),
+        ("/v1/images/generations", "output_tokens"),
+    ],
+)
+def test_a_model_is_called_where_what_it_makes_is_made(path: str, unit: str) -> None:
+    route = Route(path, Style.OPENAI)
+    with pytest.raises(Bad, match="m can't be called at this address"):
+        _check({}, frozenset({unit}), route)
+    _check({}, frozenset({unit, "calls"}), route)
+    # The price list was not read yet; the dashboard knows.
+    _check({}, frozenset(), route)
+
+
+def test_a_google_model_may_make_pictures_at_its_address() -> None:
+    _check({}, frozenset({"images"}), GOOGLE)
+    with pytest.raises(Bad, match="can't be called at this address"):
+        _check({}, frozenset({"seconds"}), GOOGLE)
+
+
+def test_messages_are_a_list() -> None:
+    assert _refusal({"model": "m", "messages": "hi"}) == (400, "invalid_messages")
