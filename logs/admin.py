@@ -68,9 +68,10 @@ class CallAdmin(ReadOnlyAdmin):
             return Q(wallet__in=wallets)
         return Q(upstream_id=term)
 
-    @column("Status", labels={"succeeded": "success", "failed": "danger"})
+    @column("Status", labels={"succeeded": "success", "succeeded, estimated": "info", "failed": "danger"})
     def status_label(self, call: Call) -> str:
-        return call.status
+        is_estimated = call.is_estimated and call.status == Call.Status.SUCCEEDED
+        return f"{call.status}, estimated" if is_estimated else call.status
 
     @column("Charged")
     def charged(self, call: Call) -> str:

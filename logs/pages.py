@@ -54,6 +54,7 @@ class Row:
     key: str
     quantity: str
     is_failed: bool
+    is_estimated: bool
     charge: str
 
 
@@ -242,7 +243,7 @@ def quantity(usage: Mapping[str, int]) -> str:
 
 # Only what is shown: a call, its model and its key have sixty columns.
 SHOWN = """
-    SELECT c.id, c.started_at, m.name, k.name, c.usage, c.status, c.charged_nanousd
+    SELECT c.id, c.started_at, m.name, k.name, c.usage, c.status, c.is_estimated, c.charged_nanousd
     FROM logs_call c JOIN pricing_model m ON m.id = c.model_id JOIN tokens_apikey k ON k.id = c.key_id
     WHERE c.id = ANY(%s::uuid[]) ORDER BY c.id DESC
 """
@@ -254,7 +255,14 @@ def _rows(ids: Sequence[UUID]) -> list[Row]:
 
 
 def _row(
-    pk: UUID, started_at: datetime, model: str, key: str, usage: str, status: str, charged_nanousd: int
+    pk: UUID,
+    started_at: datetime,
+    model: str,
+    key: str,
+    usage: str,
+    status: str,
+    is_estimated: bool,
+    charged_nanousd: int,
 ) -> Row:
     """`usage` is JSON. The time is written as in partials/time.html, which would take half of the time of a page."""
     return Row(
@@ -265,6 +273,7 @@ def _row(
         key,
         quantity(json.loads(usage)),
         status == Call.Status.FAILED,
+        is_estimated,
         usd(charged_nanousd),
     )
 

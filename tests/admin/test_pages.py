@@ -13,6 +13,7 @@ from django.utils.html import escape
 
 from accounts.models import User
 from tests.admin.conftest import HOSTILE, World
+from tests.metering.gateway import Gateway, call
 from tokens.models import ApiKey, GatewayKey
 from wallet.models import AutoTopUp, SavedCard, TopUp
 
@@ -85,6 +86,12 @@ def test_money_is_shown_in_dollars(world: World, desk: Client) -> None:
     page = desk.get(f"/admin/logs/call/{world.call_id}/change/").content.decode()
     for part in ("$0.006", "1,200", "$0.0000025", "$0.003"):
         assert part in page
+
+
+def test_the_list_of_calls_marks_an_estimate(world: World, gateway: Gateway, desk: Client) -> None:
+    assert "succeeded, estimated" not in desk.get("/admin/logs/call/").text
+    gateway.record(call(world.key, estimated=True), call(world.key, status="failed", estimated=True))
+    assert desk.get("/admin/logs/call/").text.count("succeeded, estimated") == 1
 
 
 def test_a_wallet_shows_its_balances_and_its_lists(world: World, desk: Client) -> None:

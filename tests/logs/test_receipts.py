@@ -167,6 +167,8 @@ def test_an_estimate_is_called_one(signed_in: Client, owner: User) -> None:
     assert signed_in.get(f"/logs/{estimated.pk}/", headers=AS_JSON).json()["is_estimated"] is True
     counted = recorded.call(key, version)
     assert "Estimated" not in text_of(signed_in, counted)
+    rows = signed_in.get("/logs/").text.split("data-call-id=")[1:]
+    assert ["Estimated" in row for row in rows] == [False, True]
     assert signed_in.get(f"/logs/{counted.pk}/", headers=AS_JSON).json()["is_estimated"] is False
 
 
@@ -177,7 +179,8 @@ def test_a_failed_call_costs_nothing_and_says_why(signed_in: Client, owner: User
     )
     page = text_of(signed_in, call)
     assert "it cost nothing" in page
-    assert "&lt;b&gt;upstream is down&lt;/b&gt;" in page
+    # The reason stands with that sentence, before the table.
+    assert "&lt;b&gt;upstream is down&lt;/b&gt;" in page[page.index("it cost nothing") : page.index("<table")]
     assert "2001:db8::1" in page
     data = signed_in.get(f"/logs/{call.pk}/", headers=AS_JSON).json()
     assert (data["lines"], data["subtotal_picousd"], data["charged_nanousd"]) == ([], 0, 0)
