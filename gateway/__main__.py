@@ -14,7 +14,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from gateway import call_ids
+from gateway import call_ids, response_key
 from gateway.catalogue import model_list
 from gateway.gateway import Gateway
 from gateway.journal import InUse, Journal
@@ -69,6 +69,7 @@ async def _serve(settings: Settings, journal: Journal) -> None:
         )
         configure(settings.data_dir / "litellm.yaml", told)
         os.environ["LITELLM_MASTER_KEY"] = f"sk-{secrets.token_urlsafe(32)}"
+        os.environ["LITELLM_SALT_KEY"] = settings.response_key or response_key.kept_in(settings.data_dir)
         async with gateway:
             await _run(gateway, settings, echo_socket, echo_url)
 

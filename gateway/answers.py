@@ -57,6 +57,7 @@ _CLASSES = re.compile(
     r"^(?:Invalid request format: *|\w+Exception \w+Error - |Error calling litellm\.\w+ for \w+: *"
     r"|(?:litellm\.)?\w+(?:Error|Exception)(?::| -) *)+"
 )
+_UNKNOWN_RESPONSE = "This response id was not issued by this proxy"
 _UNREADABLE = "Error converting to valid response"
 _HINTS = re.compile(r"\.? *Handle with `litellm\.\w+`\.?")
 # Of the metering API's codes, what OpenAI calls the same.
@@ -112,6 +113,9 @@ def of_upstream(status: int, message: str) -> Problem:
     if _UNREADABLE in text:
         # LiteLLM would quote the whole answer.
         return Problem(502, "upstream_error", "The provider's answer can't be read.")
+    if _UNKNOWN_RESPONSE in text:
+        message = "previous_response_id is no id of an answer from here."
+        return Problem(400, "previous_response_not_found", message, is_final=True)
     if is_ours(status, text):
         # What it says of our account is the operator's to know.
         return Problem(502, "upstream_error", "The provider of this model refused the call.")

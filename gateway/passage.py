@@ -164,8 +164,9 @@ class Passage:
             return
         said = answers.sentence(bytes(self._error))
         problem = answers.of_upstream(self._status, said)
-        if self._status in answers.OURS:
-            log.error("The provider refused call %s: %s", self._call.call_id, said[:1000])
+        if problem.status >= 500 and answers.is_ours(self._status, said):
+            # Its words may have lines of their own.
+            log.error("The provider refused call %s: %r", self._call.call_id, said[:1000])
         await self._call.failed(problem.message)
         status, headers, body = answers.written(problem, self._route.style)
         if self._call.retry_after:

@@ -52,6 +52,8 @@ class Settings:
     """The variable or the file that `gateway_key` is from."""
     trusted_proxies: tuple[Network, ...] = ()
     """Peers whose X-Forwarded-For is believed."""
+    response_key: str = ""
+    """What ids of answers are sealed with; empty where the gateway keeps one of its own."""
     providers: frozenset[str] = frozenset()
     """Codes of those that have a key here; where there are none an echo answers."""
 
@@ -73,6 +75,7 @@ class Settings:
             ),
             upstream_timeout_s=_number(environment, "GATEWAY_UPSTREAM_TIMEOUT_S", 600, least=1, most=86_400),
             trusted_proxies=_networks(environment, "GATEWAY_TRUSTED_PROXIES"),
+            response_key=_response_key(environment),
             providers=frozenset(code for code, (name, _) in PROVIDERS.items() if environment.get(name)),
         )
 
@@ -93,6 +96,13 @@ def _key(environment: Mapping[str, str]) -> tuple[str, str]:
     if not key.isascii() or not key.isprintable():
         raise BadSetting(f"{source} has characters that no key has.")
     return key, source
+
+
+def _response_key(environment: Mapping[str, str]) -> str:
+    key = environment.get("GATEWAY_RESPONSE_KEY", "").strip()
+    if key and not (len(key) >= 32 and key.isascii() and key.isprintable()):
+        raise BadSetting("GATEWAY_RESPONSE_KEY must be 32 characters of ASCII, or more.")
+    return key
 
 
 def _url(environment: Mapping[str, str], name: str, default: str) -> str:

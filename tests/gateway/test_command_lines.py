@@ -147,6 +147,19 @@ def test_mistakes_are_told_in_the_format_of_the_address(gateway: RunningGateway,
     assert _anthropic(curl(messages, *bearer, body="[]")) == (400, "invalid_request_error")
 
 
+@needs_curl
+def test_an_answer_is_known_as_the_one_before_after_a_restart(gateway: RunningGateway, key: str) -> None:
+    asked = {"model": GPT, "input": "Hello."}
+    to = f"{gateway.url}/v1/responses", "-H", f"Authorization: Bearer {key}"
+    first = curl(*to, body=asked)
+    gateway.down()
+    gateway.up()
+    again = curl(*to, body={**asked, "previous_response_id": first.json["id"]})
+    assert again.status == 200, again
+    unknown = curl(*to, body={**asked, "previous_response_id": "resp_of_another_gateway"})
+    assert _openai(unknown) == (400, "previous_response_not_found")
+
+
 def _openai(answer: Answer) -> tuple[int, str]:
     return answer.status, answer.json["error"]["code"]
 

@@ -360,6 +360,20 @@ def test_a_providers_failure_has_the_format_of_the_call() -> None:
     assert client.error["message"] == "The provider of this model refused the call."
 
 
+def test_a_providers_words_are_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    _ask(_failing(401, json.dumps({"error": "No.\n2026-01-01 ERROR gateway: All is lost."}).encode()))
+    assert "No." in caplog.text
+    assert len(caplog.text.splitlines()) == 1
+
+
+def test_an_unknown_previous_answer_is_the_clients_mistake(caplog: pytest.LogCaptureFixture) -> None:
+    said = "Forbidden. This response id was not issued by this proxy, so the proxy cannot tell who owns it."
+    client, gateway = _ask(_failing(403, json.dumps({"error": said}).encode()), path="/v1/responses")
+    assert (client.status, client.error["code"]) == (400, "previous_response_not_found")
+    assert gateway.reports[0]["status"] == "failed"
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize(
     ("path", "code"), [("/v1/chat/completions", "rate_limit_exceeded"), ("/v1/messages", None)]
 )

@@ -23,12 +23,13 @@ def test_what_is_set_is_taken() -> None:
             "GATEWAY_GRACE_S": "0",
             "GATEWAY_REMEMBER_S": "2.5",
             "GATEWAY_TRUSTED_PROXIES": "10.0.0.0/8, 127.0.0.1",
+            "GATEWAY_RESPONSE_KEY": "k" * 32,
             "OPENAI_API_KEY": "sk-of-ours",
             "MISTRAL_API_KEY": "",
         }
     )
     assert settings.metering_url == "https://dashboard.example.com"
-    assert settings.providers == {"openai"}
+    assert (set(settings.providers), settings.response_key) == ({"openai"}, "k" * 32)
     assert (settings.port, settings.grace_s, settings.remember_s) == (4001, 0, 2.5)
     assert settings.trusted_proxies == (
         ipaddress.ip_network("10.0.0.0/8"),
@@ -55,6 +56,7 @@ def test_what_is_set_is_taken() -> None:
         ("GATEWAY_MOST_BODY_MIB", "much"),
         ("GATEWAY_MOST_BODY_MIB", "0"),
         ("GATEWAY_UPSTREAM_TIMEOUT_S", "0"),
+        ("GATEWAY_RESPONSE_KEY", "short"),
         ("GATEWAY_TRUSTED_PROXIES", "proxy.example.com"),
     ],
 )

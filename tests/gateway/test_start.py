@@ -3,10 +3,12 @@
 import asyncio
 import socket
 import sys
+from pathlib import Path
 
 import pytest
 
 from gateway import __main__ as start
+from gateway import response_key
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="TCP_USER_TIMEOUT is Linux's")
@@ -30,3 +32,14 @@ def test_a_connection_ends_where_the_other_side_takes_in_nothing(monkeypatch: py
                     await ended.wait()
 
     asyncio.run(run())
+
+
+def test_ids_of_answers_are_sealed_with_the_same_key_at_each_start(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (tmp_path / "response-key.unfinished").write_text("of a start that was cut off")
+    key = response_key.kept_in(tmp_path)
+    assert len(key) > 40
+    assert response_key.kept_in(tmp_path) == key
+    assert response_key.kept_in(other) != key
+    assert (tmp_path / response_key.FILE).stat().st_mode & 0o777 == 0o600
