@@ -52,6 +52,13 @@ _TYPES = {
     529: ("server_error", "overloaded_error", "UNAVAILABLE"),
 }
 _ELSE = ("server_error", "api_error", "INTERNAL")
+# How a part of a stream begins that says that the provider failed.
+_FAILURES = (
+    b'data: {"error"',
+    b"event: error",
+    b"event: response.failed",
+    b'data: {"type":"response.failed"',
+)
 # Names of Python's, before what was said.
 _CLASSES = re.compile(
     r"^(?:Invalid request format: *|\w+Exception \w+Error - |Error calling litellm\.\w+ for \w+: *"
@@ -126,6 +133,25 @@ def of_upstream(status: int, message: str) -> Problem:
     if status < 500:
         return Problem(status, "invalid_request", text, is_final=True)
     return Problem(502 if status == 500 else status, "upstream_error", f"The provider failed: {text}")
+
+
+def in_stream(part: bytes, style: Style) -> bytes:
+    """A part of a stream; the provider's failure in it, and LiteLLM's words about that, in ours."""
+    if not part.startswith(_FAILURES):
+        return part
+    head, mark, data = part.partition(b"data: ")
+    try:
+        told = json.loads(data)
+    except ValueError:
+        return part
+    problem = of_upstream(500, sentence(data))
+    answer = told.get("response") if isinstance(told, dict) else None
+    if isinstance(answer, dict) and isinstance(error := answer.get("error"), dict):
+        problem = of_upstream(500, str(error.get("message", "")))
+        error["message"] = problem.message
+        return head + mark + json.dumps(told).encode() + b"\n\n"
+    _, _, body = written(problem, style)
+    return (b"event: error\n" if style is Style.ANTHROPIC else b"") + mark + body + b"\n\n"
 
 
 def is_ours(status: int, message: str) -> bool:

@@ -22,6 +22,7 @@ DEEDS = {
     "say no usage": "answers without a usage",
     "count below zero": "answers with a negative usage",
     "count too much": "answers with a usage that no model could have",
+    "break off": "ends a stream after five parts with an error that tells of the operator's account",
     "take long": "says a word a tenth of a second, a hundred of them; all of them at once after five seconds",
     "hang": "answers nothing for an hour",
     "cache": "counts a part of the prompt as read from a cache, and one as written to it",
@@ -30,6 +31,7 @@ DEEDS = {
 }
 SAYING = "This is an echo: no provider's key is set, so no model was asked. You said: "
 MOST_ECHOED = 2_000
+PARTS_BEFORE_BREAKING = 5
 PROMPTS = ("messages", "input", "prompt", "contents")
 
 
@@ -105,9 +107,19 @@ async def _tell(
     await send(
         {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
     )
-    async for part in parts:
+    async for part in _broken_off(parts) if "break off" in _said(asked) else parts:
         await send({"type": "http.response.body", "body": part, "more_body": True})
     await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _broken_off(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    number = 0
+    async for part in parts:
+        if (number := number + 1) > PARTS_BEFORE_BREAKING:
+            break
+        yield part
+    error = {"type": "api_error", "message": "The account org-echo is over its quota."}
+    yield _event({"type": "error", "error": error}, "error")
 
 
 def _words(said: str) -> list[str]:

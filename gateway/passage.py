@@ -108,6 +108,9 @@ class Passage:
         body, is_last = message.get("body", b""), not message.get("more_body", False)
         if body and self._call.first_byte_s is None:
             self._call.first_byte_s = time.monotonic()
+        if self._is_stream:
+            body = answers.in_stream(body, self._route.style)
+            message = {**message, "body": body}
         self._kept.append(message)
         if is_last:
             await self._be_told()

@@ -197,3 +197,38 @@ def test_a_place_that_is_no_list_is_no_trouble(place: str) -> None:
 def test_a_failure_of_google_is_told_without_pythons_names() -> None:
     said = 'litellm.InternalServerError: GeminiException InternalServerError - {"error": {"message": "It broke."}}'
     assert answers.of_upstream(500, said).message == "The provider failed: It broke."
+
+
+@pytest.mark.parametrize(
+    ("part", "style", "told"),
+    [
+        (
+            b'data: {"error": {"message": "litellm.APIConnectionError: OpenAIException - Broke."}}\n\n',
+            OPENAI,
+            b'data: {"error": {"message": "The provider failed: Broke.", "type": "server_error"',
+        ),
+        (
+            b'event: error\ndata: {"type": "error", "error": {"message": "Your credit balance is too low."}}\n\n',
+            ANTHROPIC,
+            b'event: error\ndata: {"type": "error", "error": {"type": "api_error", "message": "The provider of this model',
+        ),
+        (
+            b'event: response.failed\ndata: {"type":"response.failed","response":{"error":{"message":"over its quota"}}}\n\n',
+            OPENAI,
+            b'event: response.failed\ndata: {"type": "response.failed", "response": {"error": {"message": "The provider of',
+        ),
+    ],
+)
+def test_a_failure_in_a_stream_is_told_in_our_words(part: bytes, style: Style, told: bytes) -> None:
+    found = answers.in_stream(part, style)
+    assert found.startswith(told)
+    assert found.endswith(b"\n\n")
+    assert b"litellm" not in found
+    assert b"quota" not in found
+
+
+@pytest.mark.parametrize(
+    "part", [b"", b"data: [DONE]\n\n", b'data: {"choices": []}\n\n', b'data: {"error": half']
+)
+def test_the_rest_of_a_stream_is_passed_on_as_it_is(part: bytes) -> None:
+    assert answers.in_stream(part, OPENAI) == part
