@@ -213,7 +213,7 @@ def test_a_failure_of_google_is_told_without_pythons_names() -> None:
             b'event: error\ndata: {"type": "error", "error": {"type": "api_error", "message": "The provider of this model',
         ),
         (
-            b'event: response.failed\ndata: {"type":"response.failed","response":{"error":{"message":"over its quota"}}}\n\n',
+            b'event: response.failed\ndata: {"type":"response.failed","response":{"error":{"message":"billing"}}}\n\n',
             OPENAI,
             b'event: response.failed\ndata: {"type": "response.failed", "response": {"error": {"message": "The provider of',
         ),
@@ -225,6 +225,7 @@ def test_a_failure_in_a_stream_is_told_in_our_words(part: bytes, style: Style, t
     assert found.endswith(b"\n\n")
     assert b"litellm" not in found
     assert b"quota" not in found
+    assert b"billing" not in found
 
 
 @pytest.mark.parametrize(
