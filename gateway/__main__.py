@@ -137,14 +137,7 @@ async def _run(
             proxy_server.llm_router.set_model_list([*model_list(listed, os.environ, echo_url), DEPLOYMENT])
             log.info("%s models are for sale now.", len(listed))
 
-    # Each failure of a provider would be two pages here; it stands in the customer's log.
-    for name, level in (
-        ("LiteLLM", logging.ERROR),
-        ("LiteLLM Proxy", logging.CRITICAL),
-        ("LiteLLM Router", logging.CRITICAL),
-    ):
-        logging.getLogger(name).setLevel(level)
-        logging.getLogger(name).propagate = False
+    _quieten_litellm()
     gateway.catalogue.on_change = serve_models
     door = server(uvicorn, Door(proxy_server.app, gateway, adapter.OWN_NAMES))
     upstream = server(uvicorn, echo.app, lifespan="off")
@@ -164,6 +157,17 @@ async def _run(
             upstream.should_exit = upstream.force_exit = True
     if not door.started:
         raise OSError("LiteLLM did not start.")
+
+
+def _quieten_litellm() -> None:
+    """Each failure of a provider would be two pages here; it stands in the customer's log."""
+    for name, level in (
+        ("LiteLLM", logging.ERROR),
+        ("LiteLLM Proxy", logging.CRITICAL),
+        ("LiteLLM Router", logging.CRITICAL),
+    ):
+        logging.getLogger(name).setLevel(level)
+        logging.getLogger(name).propagate = False
 
 
 async def _warm(server: Any, inside: Any, gateway: Gateway) -> None:

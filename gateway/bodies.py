@@ -61,7 +61,5 @@ class Bodies:
             words = f"The body is longer than {self._most // 2**20} MiB."
             raise Bad(Problem(413, "request_too_large", words, is_final=True))
         if is_full:
-            words = (
-                "Too much is being sent here at the moment. Nothing was charged; try again in a few seconds."
-            )
+            words = "Too much is being sent here. Nothing was charged; try again in a few seconds."
             raise Bad(Problem(503, "service_unavailable", words, AWAY_RETRY_S))

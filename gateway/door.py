@@ -55,29 +55,14 @@ class Door:
             await self._http(scope, receive, browsers.opened(send))
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path, method = scope["path"], scope["method"]
-        headers = headers_of(scope)
-        if path == "/healthz":
-            await answer(send, 200, {"content-type": "application/json"}, b'{"status":"ok"}')
-            return
-        if path == "/readyz":
-            await self._readyz(send)
+        path, headers = scope["path"], headers_of(scope)
+        if path in ("/healthz", "/readyz"):
+            await self._health(path, send)
             return
         route = routes.call_of(path)
         style = route.style if route else routes.style_of(path, headers)
         try:
-            allow = "POST, OPTIONS" if route else "GET, HEAD, OPTIONS" if routes.is_models(path) else ""
-            if not allow:
-                raise Bad(Problem(404, "not_found", f"There is nothing at {path[:200]}.", is_final=True))
-            if method == "OPTIONS":
-                await answer(send, 200, browsers.preflight(headers, allow), b"")
-            elif method not in allow.split(", "):
-                message = f"This address takes {allow}."
-                raise Bad(Problem(405, "method_not_allowed", message, is_final=True, allow=allow))
-            elif route is None:
-                await self._models(headers, send)
-            else:
-                await self._call(scope, route, headers, receive, send)
+            await self._answer(scope, route, headers, receive, send)
         except Bad as bad:
             await answer(send, *answers.written(bad.problem, style))
         except Refused as refused:
@@ -86,15 +71,29 @@ class Door:
             log.debug("Refused a call: %s", why)
             await answer(send, *answers.written(answers.away(), style))
 
-    async def _readyz(self, send: Send) -> None:
-        problem = self._gateway.problem
+    async def _answer(
+        self, scope: Scope, route: Route | None, headers: dict[str, str], receive: Receive, send: Send
+    ) -> None:
+        """By address and method. Raises Bad, Refused and Away."""
+        path, method = scope["path"], scope["method"]
+        allow = "POST, OPTIONS" if route else "GET, HEAD, OPTIONS" if routes.is_models(path) else ""
+        if not allow:
+            raise Bad(Problem(404, "not_found", f"There is nothing at {path[:200]}.", is_final=True))
+        if method == "OPTIONS":
+            await answer(send, 200, browsers.preflight(headers, allow), b"")
+        elif method not in allow.split(", "):
+            message = f"This address takes {allow}."
+            raise Bad(Problem(405, "method_not_allowed", message, is_final=True, allow=allow))
+        elif route is None:
+            await self._models(headers, send)
+        else:
+            await self._call(scope, route, headers, receive, send)
+
+    async def _health(self, path: str, send: Send) -> None:
+        problem = self._gateway.problem if path == "/readyz" else ""
         body = {"status": "ok"} if not problem else {"status": "degraded", "problem": problem}
-        await answer(
-            send,
-            200 if self._gateway.is_ready else 503,
-            {"content-type": "application/json"},
-            json.dumps(body).encode(),
-        )
+        status = 200 if path == "/healthz" or self._gateway.is_ready else 503
+        await answer(send, status, {"content-type": "application/json"}, json.dumps(body).encode())
 
     async def _models(self, headers: Mapping[str, str], send: Send) -> None:
         may_call = await self._gateway.metering.models(requests.key_of(headers, {}))
