@@ -87,13 +87,11 @@ class Reporter:
             # A clock that is ahead is set right one day, and the call is taken then.
             if found.result == "rejected" and found.code != "call_id_in_future" and found.call_id in by_id
         ]
-        for found in rejected:
-            log.error("Call %s was rejected: %s %s", found.call_id, found.code, found.message)
         await self._journal.told(taken)
+        self._seen(taken)
         await asyncio.gather(
-            *(self._journal.rejected(by_id[found.call_id], found.code, found.message) for found in rejected)
+            *(self._put_aside(by_id[found.call_id], found.code, found.message) for found in rejected)
         )
-        self._seen([*taken, *(found.call_id for found in rejected)])
         if missing := by_id.keys() - {*taken, *(found.call_id for found in rejected)}:
             raise Away(f"calls answered nothing about {len(missing)} of {len(batch)}, such as {min(missing)}")
 
@@ -102,13 +100,20 @@ class Reporter:
         if len(batch) == 1 and refusal.status == 413:
             raise Away("calls answered 413 to a single report: something between takes no bodies")
         if len(batch) == 1:
-            log.error("Call %s can't be reported: %s", batch[0]["call_id"], refusal)
-            await self._journal.rejected(batch[0], f"status_{refusal.status}", str(refusal))
-            self._seen([batch[0]["call_id"]])
+            await self._put_aside(batch[0], f"status_{refusal.status}", str(refusal))
             return
         middle = len(batch) // 2
         await self._send(batch[:middle])
         await self._send(batch[middle:])
+
+    async def _put_aside(self, report: Report, code: str, message: str) -> None:
+        """The call is over and will not be charged: nothing is held for it any more."""
+        call_id = report["call_id"]
+        log.error("Call %s was rejected: %s %s", call_id, code, message)
+        await self._journal.rejected(report, code, message)
+        self._seen([call_id])
+        with suppress(Away):  # Then the hold expires by itself.
+            await self._metering.release(call_id)
 
 
 def _fitting(reports: Sequence[dict[str, Any]]) -> list[Report]:

@@ -28,6 +28,7 @@ class Dashboard:
         self.asked: list[Any] = []
         self.batches: list[list[Any]] = []
         self.recorded: dict[str, Any] = {}
+        self.released: list[str] = []
         self.instead: Answer | None = None
         """What answers in place of all below."""
 
@@ -38,6 +39,9 @@ class Dashboard:
         body = json.loads(request.content)
         if request.url.path.endswith("authorize"):
             self.asked.append(body)
+        if request.url.path.endswith("release"):
+            self.released.append(body["call_id"])
+            return httpx2.Response(204)
         if self.instead:
             return await self.instead(request)
         return self._authorize() if request.url.path.endswith("authorize") else self._record(body["calls"])

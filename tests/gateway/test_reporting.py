@@ -179,8 +179,9 @@ def test_one_report_that_is_refused_keeps_no_other(tmp_path: Path) -> None:
         )
         await telling.all_told()
         assert await telling.left() == []
-        # What was put aside is waited for no longer either.
+        # What was put aside is waited for no longer either, and nothing is held for it.
         assert sorted(telling.seen) == sorted(ids)
+        assert telling.dashboard.released == [ids[4]]
 
     tell(tmp_path, story)
 
