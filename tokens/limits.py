@@ -19,8 +19,8 @@ Period = ApiKey.Period
 MINUTE = timedelta(seconds=60)
 # A limit over the whole life is not lifted by waiting; this keeps clients from asking again at once.
 LATER_S = 3600
-# When an open call ends, nobody knows.
-SOON_S = 5
+# When an open call ends, nobody knows; the report of one that was read to its end is here within a second.
+SOON_S = 1
 
 
 @dataclass(frozen=True, slots=True)

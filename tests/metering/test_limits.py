@@ -139,6 +139,7 @@ def test_periods_are_those_of_the_calendar(period: str, start: datetime, reset: 
 def test_calls_at_once_are_those_that_are_open(gateway: Gateway, issued: IssuedKey) -> None:
     rule(issued, calls_in_flight=1)
     first = gateway.authorize(issued.text, **SIZE).json()["call_id"]
+    assert gateway.authorize(issued.text, **SIZE)["Retry-After"] == "1"
     assert ask(gateway, issued) == (429, "rate_limited")
     gateway.post("release", {"call_id": first})
     assert ask(gateway, issued) == (200, "")
