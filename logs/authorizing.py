@@ -176,7 +176,7 @@ def _admit(question: Question) -> Admission:
     call_id, found = again_if_lost(lambda: _ask(parameters), is_one_statement=True)
     _check(found, is_sold=table is not None)
     if found.available_nanousd is None or found.expires_at is None:
-        raise Refused(402, "insufficient_balance", "The balance is used up. Top up to go on.")
+        raise _no_funds(found.wallet_id)
     return Admission(
         call_id=call_id,
         token_id=found.key_id,
@@ -223,6 +223,20 @@ def _expire_overdue(key: str) -> int:
         {"digest": keys.digest(key)},
     )
     return holds.expire_overdue(found[0][0]) if found else 0
+
+
+def _no_funds(wallet_id: int) -> Refused:
+    """Looks only now whether there is money that running calls hold, which topping up is not needed for."""
+    ((balance_nanousd,),) = rows(
+        "SELECT promotional_nanousd + paid_nanousd FROM wallet_funds WHERE wallet_id = %(wallet_id)s",
+        {"wallet_id": wallet_id},
+    )
+    if balance_nanousd <= 0:
+        return Refused(402, "insufficient_balance", "The balance is used up. Top up to go on.")
+    message = (
+        "What is left is held by calls that are running. Try again when one of them has ended, or top up."
+    )
+    return Refused(402, "insufficient_balance", message, limits.SOON_S)
 
 
 def _invalid_key(message: str = "The API key is unknown, revoked or expired.") -> Refused:

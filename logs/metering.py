@@ -34,7 +34,7 @@ type Endpoint = Callable[[dict[str, Any]], HttpResponse]
 
 def failure(status: int, code: str, message: str, retry_after_s: int | None = None) -> JsonResponse:
     response = JsonResponse({"error": {"code": code, "message": message}}, status=status)
-    if status in {429, 503}:
+    if retry_after_s or status in {429, 503}:
         response["Retry-After"] = str(retry_after_s or RETRY_AFTER_S)
     return response
 

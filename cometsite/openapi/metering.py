@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cometsite.openapi.parts import RETRY_AFTER, allow, errors, json_content, success
+from cometsite.openapi.parts import RETRY_AFTER, allow, errors, headed, json_content, success
 from logs.metering import LARGEST_BODY, RETRY_AFTER_S
 
 TAG = "Metering"
@@ -83,7 +83,16 @@ AUTHORIZE = {
                 "invalid_key": "The API key in the body is unknown, revoked, disabled, expired or of another kind.",
             }
         ),
-        "402": errors({"insufficient_balance": "The balance is used up."}),
+        "402": headed(
+            errors(
+                {
+                    "insufficient_balance": "The balance is used up; or, with `Retry-After`, what is left of it is held by "
+                    "calls that are running."
+                }
+            ),
+            RETRY_AFTER,
+            is_always=False,
+        ),
         "403": errors(
             {
                 "account_suspended": "This account is suspended.",

@@ -34,10 +34,12 @@ def success(description: str, schema: str, example: Any) -> dict[str, Any]:
     return {"description": description, "content": json_content(schema, example)}
 
 
-def headed(answer: dict[str, Any], headers: Mapping[str, Header]) -> dict[str, Any]:
-    """The same answer, always with these headers."""
+def headed(
+    answer: dict[str, Any], headers: Mapping[str, Header], *, is_always: bool = True
+) -> dict[str, Any]:
+    """The same answer with these headers, always or sometimes."""
     told = {
-        name: {"description": description, "required": True, "schema": form}
+        name: {"description": description, "required": is_always, "schema": form}
         for name, (description, form) in headers.items()
     }
     return {**answer, "headers": {**answer.get("headers", {}), **told}}

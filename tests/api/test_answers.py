@@ -57,6 +57,9 @@ def test_every_refusal_of_authorize(gateway: Gateway, issued: IssuedKey, charlie
     ask(gateway, "authorize", {**question, "client_ip": "x"}, 400, "invalid_field")
     empty = keys.issue(wallet_of(charlie), "empty")
     ask(gateway, "authorize", {**question, "key": empty.text}, 402, "insufficient_balance")
+    give(charlie, 1)
+    ask(gateway, "authorize", {**question, "key": empty.text}, 200)
+    ask(gateway, "authorize", {**question, "key": empty.text}, 402, "insufficient_balance")
     Wallet.objects.update(suspended_at=timezone.now())
     ask(gateway, "authorize", question, 403, "account_suspended")
 

@@ -52,6 +52,15 @@ def test_an_open_hold_counts_against_the_balance(gateway: Gateway, alice: User) 
     second = gateway.authorize(issued.text, input_tokens=1200, max_output_tokens=300)
     assert (first.status_code, second.status_code) == (200, 402)
     assert first.json()["available_nanousd"] == -1_000_000
+    # The balance is positive, so that waiting is enough.
+    refused = second.json()["error"]
+    assert refused["code"] == "insufficient_balance"
+    assert refused["message"].startswith("What is left is held by calls that are running.")
+    assert second["Retry-After"] == "1"
+    gateway.record(call(issued.key, call_id=first.json()["call_id"]))
+    third = gateway.authorize(issued.text)
+    assert (third.status_code, "Retry-After" in third) == (402, False)
+    assert "used up" in third.json()["error"]["message"]
 
 
 def test_an_overdue_hold_expires_before_a_call_is_refused(gateway: Gateway, alice: User) -> None:
