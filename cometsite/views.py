@@ -17,6 +17,9 @@ from logs.archive import Unreadable
 from pricing.browsers import for_any_site
 from pricing.money import NANO_PER_USD, usd
 
+# Of Anthropic's models the newest of little cost. Older ones stop being served there, so look here now and then.
+CLAUDE_MODEL = "claude-haiku-5-5"
+
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
@@ -64,6 +67,7 @@ def _facts() -> dict[str, object]:
     return {
         "site_url": settings.SITE_URL,
         "gateway_base_url": settings.GATEWAY_BASE_URL,
+        "claude_model": CLAUDE_MODEL,
         "starter_credit": usd(settings.STARTER_CREDIT_NANOUSD),
         "min_top_up": usd(settings.TOP_UP_MINIMUM_CENTS * NANO_PER_USD // 100),
     }
