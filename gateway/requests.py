@@ -61,8 +61,9 @@ MADE = {
     "/v1/responses": _TEXT,
     "/v1/messages": _TEXT,
     "/v1beta/models": (*_TEXT, *_IMAGES),
-    "/v1/images/generations": _IMAGES,
-    "/v1/images/edits": _IMAGES,
+    # OpenAI sells pictures by their tokens, as output.
+    "/v1/images/generations": (*_TEXT, *_IMAGES),
+    "/v1/images/edits": (*_TEXT, *_IMAGES),
 }
 STREAMED = {"/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"}
 # Tools that the client runs itself. What a provider runs costs beside the tokens, or calls other models, uncounted.

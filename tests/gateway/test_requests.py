@@ -458,7 +458,7 @@ def test_a_long_context_that_we_have_no_prices_for_is_not_asked_for() -> None:
         ("/v1/chat/completions", "seconds"),
         ("/v1/messages", "images"),
         ("/v1/responses", "input_tokens"),
-        ("/v1/images/generations", "output_tokens"),
+        ("/v1/images/generations", "input_tokens"),
     ],
 )
 def test_a_model_is_called_where_what_it_makes_is_made(path: str, unit: str) -> None:
@@ -474,6 +474,10 @@ def test_a_google_model_may_make_pictures_at_its_address() -> None:
     _check({}, frozenset({"images"}), GOOGLE)
     with pytest.raises(Bad, match="can't be called at this address"):
         _check({}, frozenset({"seconds"}), GOOGLE)
+
+
+def test_a_picture_may_be_sold_by_its_tokens() -> None:
+    _check({}, frozenset({"input_tokens", "output_tokens"}), Route("/v1/images/generations", Style.OPENAI))
 
 
 def test_messages_are_a_list() -> None:
