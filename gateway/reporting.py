@@ -14,7 +14,7 @@ log = logging.getLogger("gateway.reporting")
 
 MOST_CALLS, MOST_BYTES = 1_000, 1_500_000
 # A report waits for others at most so long.
-GATHERED_S = 0.25
+GATHERED_S = 0.1
 LONGEST_WAIT_S = 10.0
 # While the metering API is away; it may ask for more, up to the longest of all.
 LONGEST_AWAY_S, LONGEST_RETRY_AFTER_S = 2.0, 30.0
