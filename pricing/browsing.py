@@ -10,7 +10,7 @@ from typing import Any
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
-from pricing import catalogue
+from pricing import calling, catalogue
 from pricing.catalogue import SellableModel
 from pricing.kept import Kept
 from pricing.models import Kind
@@ -181,6 +181,7 @@ def _columns(model: SellableModel, table: PriceTable) -> dict[str, Any]:
     charged = {unit: table.charged_picousd(base[unit]) for unit in UNITS if unit in base}
     return {
         "model": model,
+        "address": calling.address_of(model, table),
         "prices": [(unit, charged.get(unit)) for unit in _COLUMNS],
         "others": [(unit, price) for unit, price in charged.items() if UNITS[unit].is_per_use],
         "tier": table.rates[1][0] if len(table.rates) > 1 else 0,

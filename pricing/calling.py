@@ -45,7 +45,7 @@ class _Call:
 
 
 def endpoint_of(model: SellableModel, table: PriceTable) -> Endpoint | None:
-    """The endpoint that fits the model; None for those that have none in OpenAI's formats, such as video.
+    """The endpoint that fits the model; None for those that the gateway has none for in OpenAI's formats, such as video.
 
     By kind, by the units that it is charged in, and by the words of its name, as providers name models for
     one purpose (tts, transcribe, instruct). Models that are spoken to over a socket have none.
@@ -63,6 +63,19 @@ def endpoint_of(model: SellableModel, table: PriceTable) -> Endpoint | None:
         case Kind.SPEECH if not words & {"realtime", "live", "translate"}:
             return _of_sound(words, base)
     return None
+
+
+def address_of(model: SellableModel, table: PriceTable) -> str:
+    """Where it is called, below the gateway's address; empty where the gateway has no address for it."""
+    if endpoint := endpoint_of(model, table):
+        return f"/v1/{endpoint.value}"
+    # Google's own format tells the tokens of its speech.
+    is_speech = model.kind == Kind.SPEECH and re.search(r"\btts\b", model.name)
+    return (
+        f"/v1beta/models/{model.name}:generateContent"
+        if is_speech and model.provider_code == "google"
+        else ""
+    )
 
 
 def snippets(model: SellableModel, table: PriceTable, *, base_url: str) -> list[Snippet]:
@@ -87,7 +100,8 @@ def snippets(model: SellableModel, table: PriceTable, *, base_url: str) -> list[
 
 def _of_sound(words: set[str], base: Mapping[str, int]) -> Endpoint | None:
     if "tts" in words or "characters" in base:
-        return Endpoint.SPEECH
+        # Nobody tells the tokens of speech, so that a gateway can't serve what is sold by them.
+        return Endpoint.SPEECH if base.keys() & {"characters", "seconds", "calls"} else None
     if "seconds" in base or words & {"transcribe", "whisper"}:
         return Endpoint.TRANSCRIPTIONS
     return Endpoint.CHAT if "output_audio_tokens" in base else None

@@ -47,7 +47,6 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
         raise Http404("There is no model of this name.")
     member = groups.membership(request.user.pk, at=now)
     offer = Offer(found, current.table.with_rate(member.multiplier_bp))
-    endpoint = calling.endpoint_of(found, current.table)
     asked = estimating.quantities(request.GET, [offer])
     context = {
         "model": found,
@@ -66,7 +65,7 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
         "choice": Choice(found.name, offer),
         "quantities": asked,
         "estimate": None if asked.is_wrong else estimating.estimate(offer, asked.usage),
-        "endpoint": endpoint,
+        "address": calling.address_of(found, current.table),
         "snippets": calling.snippets(found, current.table, base_url=settings.GATEWAY_BASE_URL),
         "base_url": settings.GATEWAY_BASE_URL,
     }

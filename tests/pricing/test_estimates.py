@@ -283,7 +283,8 @@ def test_how_to_call_it_fits_the_model(client: Client, name: str, endpoint: Endp
     [
         ("whisper-1", Kind.SPEECH, {"seconds": 1}, Endpoint.TRANSCRIPTIONS),
         ("gpt-4o-transcribe", Kind.SPEECH, {"input_tokens": 1, "output_tokens": 1}, Endpoint.TRANSCRIPTIONS),
-        ("gpt-4o-mini-tts", Kind.SPEECH, {"input_tokens": 1, "output_tokens": 1}, Endpoint.SPEECH),
+        ("gpt-4o-mini-tts", Kind.SPEECH, {"input_tokens": 1, "output_tokens": 1}, None),
+        ("tts-1", Kind.SPEECH, {"characters": 1}, Endpoint.SPEECH),
         (
             "gpt-audio",
             Kind.SPEECH,
@@ -315,6 +316,28 @@ def test_endpoints(name: str, kind: Kind, units: dict[str, int], endpoint: Endpo
         assert "https://gateway.example/v1" in snippet.code
         assert name in snippet.code
         assert "{model}" not in snippet.code
+
+
+@pytest.mark.parametrize(
+    ("name", "provider", "kind", "told"),
+    [
+        ("gemini-tts", "google", Kind.SPEECH, "/v1beta/models/gemini-tts:generateContent"),
+        ("gpt-4o-mini-tts", "openai", Kind.SPEECH, ""),
+        ("kling-v2", "kling", Kind.VIDEO, ""),
+    ],
+)
+def test_what_has_no_endpoint_of_openais_says_where_else_or_nowhere(
+    client: Client, name: str, provider: str, kind: Kind, told: str
+) -> None:
+    units = {"seconds": 1} if kind == Kind.VIDEO else {"input_tokens": 1, "output_tokens": 1}
+    importing.run([listing(name, provider_code=provider, kind=kind, history=undated((0, units)))])
+    catalogue.forget()
+    page = client.get(f"/pricing/{name}/").text
+    assert ("no address for it yet" in page) == (not told)
+    assert told in page
+    listed = client.get("/pricing/").text
+    row = listed[listed.index(f'href="/pricing/{name}/"') :].partition("</tr>")[0]
+    assert ("No address yet" in row) == (not told)
 
 
 def test_claude_is_called_with_its_makers_library_too() -> None:
