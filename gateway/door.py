@@ -76,18 +76,19 @@ class Door:
     ) -> None:
         """By address and method. Raises Bad, Refused and Away."""
         path, method = scope["path"], scope["method"]
-        allow = "POST, OPTIONS" if route else "GET, HEAD, OPTIONS" if routes.is_models(path) else ""
-        if not allow:
+        listed = None if route else routes.listed(path)
+        allow = "POST, OPTIONS" if route else "GET, HEAD, OPTIONS"
+        if route is None and listed is None:
             raise Bad(Problem(404, "not_found", f"There is nothing at {path[:200]}.", is_final=True))
         if method == "OPTIONS":
             await answer(send, 200, browsers.preflight(headers, allow), b"")
         elif method not in allow.split(", "):
             message = f"This address takes {allow}."
             raise Bad(Problem(405, "method_not_allowed", message, is_final=True, allow=allow))
-        elif route is None:
-            await self._models(headers, send)
-        else:
+        elif route:
             await self._call(scope, route, headers, receive, send)
+        else:
+            await self._models(listed or "", headers, send)
 
     async def _health(self, path: str, send: Send) -> None:
         problem = self._gateway.problem if path == "/readyz" else ""
@@ -95,15 +96,16 @@ class Door:
         status = 200 if path == "/healthz" or self._gateway.is_ready else 503
         await answer(send, status, {"content-type": "application/json"}, json.dumps(body).encode())
 
-    async def _models(self, headers: Mapping[str, str], send: Send) -> None:
+    async def _models(self, name: str, headers: Mapping[str, str], send: Send) -> None:
+        """All that the key may call, or the one of that name."""
         may_call = await self._gateway.metering.models(requests.key_of(headers, {}))
         listed = [model for model in may_call if self._gateway.catalogue.can_serve(model["id"])]
-        await answer(
-            send,
-            200,
-            {"content-type": "application/json", "cache-control": "no-store"},
-            json.dumps({"object": "list", "data": listed}).encode(),
-        )
+        told = next((model for model in listed if model["id"] == name), None)
+        if name and told is None:
+            message = f"There is no model {name[:200]!r} that this key may call here."
+            raise Bad(Problem(404, "model_not_found", message, is_final=True))
+        body = json.dumps(told or {"object": "list", "data": listed}).encode()
+        await answer(send, 200, {"content-type": "application/json", "cache-control": "no-store"}, body)
 
     async def _call(
         self, scope: Scope, route: Route, headers: dict[str, str], receive: Receive, send: Send

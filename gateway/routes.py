@@ -58,9 +58,10 @@ def call_of(path: str) -> Route | None:
     return None
 
 
-def is_models(path: str) -> bool:
-    """Whether a GET of this address asks for the models that a key may call."""
-    return _without_base(path) == "models"
+def listed(path: str) -> str | None:
+    """What a GET of this address asks for: the name of a model, "" for all that a key may call; None is neither."""
+    rest = _without_base(path)
+    return rest.removeprefix("models").removeprefix("/") if re.match("models(?:/|$)", rest) else None
 
 
 def style_of(path: str, headers: dict[str, str]) -> Style:

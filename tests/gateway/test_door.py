@@ -744,6 +744,15 @@ def test_who_hangs_up_before_an_answer_pays_nothing(monkeypatch: pytest.MonkeyPa
     assert (report["status"], report["error"]) == ("failed", "The client left before there was an answer.")
 
 
+def test_one_model_is_told_of() -> None:
+    client, _ = _ask(_never, path="/v1/models/gpt-4o", method="GET")
+    assert json.loads(client.body) == {"id": "gpt-4o", "object": "model"}
+    for name in ("unserved", "nothing"):
+        client, _ = _ask(_never, path=f"/v1/models/{name}", method="GET")
+        assert (client.status, client.error["code"]) == (404, "model_not_found")
+        assert name in client.error["message"]
+
+
 def test_models_are_the_keys_own() -> None:
     client, _ = _ask(_never, path="/v1/models", method="GET")
     assert client.status == 200

@@ -18,7 +18,19 @@ def test_every_base_url_leads_to_the_same(base: str, rest: str, end: str) -> Non
 
 @pytest.mark.parametrize("path", ["/v1/models", "/models", "/v1/models/", "/v1/chat/completions/models"])
 def test_models_are_found_under_every_base_url(path: str) -> None:
-    assert routes.is_models(path)
+    assert routes.listed(path) == ""
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/models/gpt-4o", "/models/gpt-4o/", "/v1/chat/completions/models/gpt-4o"]
+)
+def test_one_model_is_found_there_too(path: str) -> None:
+    assert routes.listed(path) == "gpt-4o"
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/modelsx", "/v1/model", "/v1/files"])
+def test_what_lists_no_models(path: str) -> None:
+    assert routes.listed(path) is None
 
 
 @pytest.mark.parametrize("base", ["/v1beta/", "/v1/", "/"])
