@@ -25,7 +25,7 @@ help:
 	@echo 'make run           start everything and print one address (PORT=8000 DATA_DIR=.data)'
 	@echo 'make test          all tests, on a PostgreSQL of their own'
 	@echo 'make check         formatter, linters, types, import rules, migrations, templates, then all tests'
-	@echo 'make gateway       while it runs: keys made there call models at http://127.0.0.1:4000 (GATEWAY_PORT=4000)'
+	@echo 'make gateway       while it runs: keys made there call models at http://127.0.0.1:4000 (GATEWAY_PORT=4000, of make run too)'
 	@echo 'make demo          while it runs: an account with calls to look at'
 	@echo 'make bench         how fast calls are let in and charged, beside PostgreSQL itself (BENCH="record --rounds 1")'
 	@echo 'make chaos         kill -9 under load, servers that go away, then the books against the journal (CHAOS="--seed …")'

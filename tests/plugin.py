@@ -33,6 +33,7 @@ for name in (
     "ALLOWED_HOSTS",
     "EMAIL_VERIFICATION",
     "GATEWAY_BASE_URL",
+    "GATEWAY_PORT",
     "HOST",
     "IDENTITY_KEY",
     "PORT",

@@ -22,14 +22,14 @@ PRODUCTION = {
     "STRIPE_WEBHOOK_SECRET": "whsec_of_nobody",
     "EMAIL_URL": "smtp://u:p@127.0.0.1:1",
 }
-START = "import django; django.setup(); from django.conf import settings; print(settings.CELERY_BROKER_URL)"
+START = "import django; django.setup(); from django.conf import settings; print(settings.{})"
 
 
-def start(**changes: str) -> "subprocess.CompletedProcess[str]":
+def start(told: str = "CELERY_BROKER_URL", **changes: str) -> "subprocess.CompletedProcess[str]":
     environment = clean_environment(DJANGO_SETTINGS_MODULE="cometsite.settings", **{**PRODUCTION, **changes})
     environment = {name: value for name, value in environment.items() if value != "unset"}
     return subprocess.run(
-        [sys.executable, "-c", START],
+        [sys.executable, "-c", START.format(told)],
         cwd=PROJECT,
         env=environment,
         capture_output=True,
@@ -41,6 +41,16 @@ def start(**changes: str) -> "subprocess.CompletedProcess[str]":
 def test_production_starts_and_the_broker_is_valkey_where_nothing_else_is_said() -> None:
     done = start()
     assert (done.returncode, done.stdout.strip()) == (0, PRODUCTION["VALKEY_URL"]), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("port", "told"), [("unset", "http://127.0.0.1:4000"), ("4430", "http://127.0.0.1:4430")]
+)
+def test_examples_on_this_machine_have_the_port_of_its_gateway(port: str, told: str) -> None:
+    local = {"DEBUG": "true", "SITE_URL": "unset", "STRIPE_SECRET_KEY": "sk_test_x"}
+    done = start("GATEWAY_BASE_URL", GATEWAY_PORT=port, **local)
+    assert done.stdout.strip() == told, done.stderr
+    assert start("GATEWAY_BASE_URL", GATEWAY_PORT=port).stdout.strip() == PRODUCTION["SITE_URL"]
 
 
 @pytest.mark.parametrize("name", list(PRODUCTION))
