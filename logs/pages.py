@@ -268,7 +268,7 @@ def _row(
     return Row(
         pk,
         f"{started_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        f"{started_at.astimezone(UTC):%-d %b %Y, %H:%M}",
+        f"{started_at.astimezone(UTC):%-d %b %Y, %H:%M:%S}",
         model,
         key,
         quantity(json.loads(usage)),

@@ -74,8 +74,8 @@ def test_a_row_says_what_the_call_was(signed_in: Client, key: ApiKey) -> None:
 def test_times_are_written_as_on_other_pages() -> None:
     moment = datetime(2026, 11, 3, 7, 5, 9, 999_999, tzinfo=zone(timedelta(hours=9)))
     row = pages._row(uuid4(), moment, "gpt-test", "Laptop", "{}", "succeeded", False, 0)
-    there = render_to_string("partials/time.html", {"at": moment})
-    assert f'datetime="{row.datetime}">{row.time}</time>' in there
+    there = render_to_string("partials/time.html", {"at": moment, "format": "seconds"})
+    assert f'datetime="{row.datetime}" data-format="seconds">{row.time}</time>' in there
     assert row.datetime == "2026-11-02T22:05:09Z"
 
 
