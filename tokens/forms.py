@@ -89,7 +89,7 @@ class KeyForm(NameForm):
     time_zone = _text("Time zone", help_text="That of the date, such as UTC or Europe/Berlin.", longest=64)
     limit = _text(
         "Over its whole life, in dollars",
-        help_text="It stops when it has spent this.",
+        help_text="It stops when it has spent this; a running call may go over it.",
         inputmode="decimal",
         placeholder="No limit",
     )

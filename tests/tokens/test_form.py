@@ -43,6 +43,10 @@ def test_a_name_alone_limits_nothing(signed_in: Client) -> None:
     assert keys.rules_of(made(signed_in)) == keys.FREE
 
 
+def test_a_limit_of_money_says_how_exact_it_is(signed_in: Client) -> None:
+    assert "It stops when it has spent this; a running call may go over it." in signed_in.get("/tokens/").text
+
+
 def test_everything_at_once(signed_in: Client) -> None:
     first, second = sell("gpt-4o"), sell("claude-sonnet-4")
     key = made(
